@@ -1,0 +1,3 @@
+//! Robot and scene description: MJCF read and compiled to an immutable [`Model`].
+mod model;
+pub use model::*;

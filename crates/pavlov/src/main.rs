@@ -1,0 +1,2 @@
+//! The `pavlov` command.
+fn main() {}
