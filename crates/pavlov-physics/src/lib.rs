@@ -1,1 +1,17 @@
-//! pavlov-physics
+//! Batched articulated-body dynamics with MuJoCo's semantics and names.
+//!
+//! Every stage is one function generic over a [`Real`]: `f64` is one world (the scalar reference), [`Lane`] is eight
+//! worlds in `f32`. [`Physics`] holds what is static, [`Params`] the physical parameters (a column each, so that any can
+//! differ per world), [`Data`] state and results. Units are SI; quaternions are `[w, x, y, z]`; a free joint's `qvel` is
+//! linear velocity in world axes, then angular velocity in body axes.
+
+mod data;
+pub mod math;
+mod params;
+mod real;
+mod topology;
+
+pub use data::{Contact, Data, FrictionRow, Limit, Rows, State, integrate_pos};
+pub use params::Params;
+pub use real::{LANES, Lane, LaneMask, Mask, Real};
+pub use topology::{PairDof, PairTopology, Topology};

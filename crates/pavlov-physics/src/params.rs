@@ -1,0 +1,132 @@
+//! Physical parameters as columns: one value per world, so that any of them can be randomised.
+//!
+//! After changing masses, centres of mass, inertias, armature or `qpos0`, call [`crate::Physics::set0`], which
+//! recomputes what MuJoCo derives from the mass matrix at `qpos0` (`engine_setconst.c`).
+
+use crate::math::{M3, V3, mul_mm, quat_to_mat, splat3, splat4};
+use crate::real::Real;
+use pavlov_model::{FrictionFrom, Model};
+
+/// Physical parameters of one world ([`f64`]) or of the worlds of a lane. Names and units are MuJoCo's.
+#[derive(Debug, Clone)]
+pub struct Params<R> {
+    /// m/s².
+    pub gravity: V3<R>,
+    /// Reference coordinates.
+    pub qpos0: Vec<R>,
+    /// Rest coordinates of joint springs.
+    pub qpos_spring: Vec<R>,
+    /// Pose in the parent, m.
+    pub body_pos: Vec<V3<R>>,
+    /// Orientation in the parent.
+    pub body_quat: Vec<[R; 4]>,
+    /// kg.
+    pub body_mass: Vec<R>,
+    /// Centre of mass in the body frame, m.
+    pub body_ipos: Vec<V3<R>>,
+    /// Inertia about the centre of mass in body axes: xx, yy, zz, xy, xz, yz, kg m².
+    pub body_inertia: Vec<[R; 6]>,
+    /// Translational and rotational inverse weight at `qpos0`; derived.
+    pub body_invweight0: Vec<[R; 2]>,
+    /// Anchor in the body, m.
+    pub jnt_pos: Vec<V3<R>>,
+    /// Axis in the body.
+    pub jnt_axis: Vec<V3<R>>,
+    /// N m/rad or N/m.
+    pub jnt_stiffness: Vec<R>,
+    /// Limits, rad or m.
+    pub jnt_range: Vec<[R; 2]>,
+    /// kg or kg m².
+    pub dof_armature: Vec<R>,
+    /// N s/m or N m s/rad.
+    pub dof_damping: Vec<R>,
+    /// N or N m.
+    pub dof_frictionloss: Vec<R>,
+    /// Diagonal of the inverse mass matrix at `qpos0`, averaged within free and ball joints; derived.
+    pub dof_invweight0: Vec<R>,
+    /// trace(M)/nv at `qpos0`; derived.
+    pub meaninertia: R,
+    /// Gain on ctrl.
+    pub actuator_gain: Vec<R>,
+    /// Affine bias.
+    pub actuator_bias: Vec<[R; 3]>,
+    /// Transmission.
+    pub actuator_gear: Vec<R>,
+    /// Geom position in its body, m.
+    pub geom_pos: Vec<V3<R>>,
+    /// Geom orientation in its body.
+    pub geom_quat: Vec<[R; 4]>,
+    /// Sizes, m.
+    pub geom_size: Vec<V3<R>>,
+    /// Sliding, torsional, rolling; call [`Params::mix_friction`] after a change.
+    pub geom_friction: Vec<V3<R>>,
+    /// slide, slide, torsion, roll, roll of each candidate pair; derived from `geom_friction` (explicit pairs keep theirs).
+    pub pair_friction: Vec<[R; 5]>,
+}
+
+/// Inertia tensor in body axes from principal moments and their frame.
+fn tensor(inertia: [f64; 3], iquat: [f64; 4]) -> [f64; 6] {
+    let r: M3<f64> = quat_to_mat(iquat);
+    let mut rd = r;
+    for row in &mut rd {
+        for k in 0..3 {
+            row[k] *= inertia[k];
+        }
+    }
+    let rt = [[r[0][0], r[1][0], r[2][0]], [r[0][1], r[1][1], r[2][1]], [r[0][2], r[1][2], r[2][2]]];
+    let t = mul_mm(&rd, &rt);
+    [t[0][0], t[1][1], t[2][2], t[0][1], t[0][2], t[1][2]]
+}
+
+impl<R: Real> Params<R> {
+    /// The model's own values in every world; derived fields are zero until [`crate::Physics::set0`] has run.
+    pub(crate) fn underived(model: &Model) -> Self {
+        let splat = |v: f64| R::splat(v);
+        let nv = model.nv();
+        let mut params = Self {
+            gravity: splat3(model.opt.gravity),
+            qpos0: model.qpos0.iter().map(|&v| splat(v)).collect(),
+            qpos_spring: model.qpos_spring.iter().map(|&v| splat(v)).collect(),
+            body_pos: model.bodies.iter().map(|b| splat3(b.pos)).collect(),
+            body_quat: model.bodies.iter().map(|b| splat4(b.quat)).collect(),
+            body_mass: model.bodies.iter().map(|b| splat(b.mass)).collect(),
+            body_ipos: model.bodies.iter().map(|b| splat3(b.ipos)).collect(),
+            body_inertia: model.bodies.iter().map(|b| tensor(b.inertia, b.iquat).map(splat)).collect(),
+            body_invweight0: vec![[R::ZERO; 2]; model.bodies.len()],
+            jnt_pos: model.joints.iter().map(|j| splat3(j.pos)).collect(),
+            jnt_axis: model.joints.iter().map(|j| splat3(j.axis)).collect(),
+            jnt_stiffness: model.joints.iter().map(|j| splat(j.stiffness)).collect(),
+            jnt_range: model.joints.iter().map(|j| j.range.map(splat)).collect(),
+            dof_armature: model.dofs.iter().map(|d| splat(d.armature)).collect(),
+            dof_damping: model.dofs.iter().map(|d| splat(d.damping)).collect(),
+            dof_frictionloss: model.dofs.iter().map(|d| splat(d.frictionloss)).collect(),
+            dof_invweight0: vec![R::ZERO; nv],
+            meaninertia: R::ONE,
+            actuator_gain: model.actuators.iter().map(|a| splat(a.gain)).collect(),
+            actuator_bias: model.actuators.iter().map(|a| a.bias.map(splat)).collect(),
+            actuator_gear: model.actuators.iter().map(|a| splat(a.gear)).collect(),
+            geom_pos: model.geoms.iter().map(|g| splat3(g.pos)).collect(),
+            geom_quat: model.geoms.iter().map(|g| splat4(g.quat)).collect(),
+            geom_size: model.geoms.iter().map(|g| splat3(g.size)).collect(),
+            geom_friction: model.geoms.iter().map(|g| splat3(g.friction)).collect(),
+            pair_friction: model.pairs.iter().map(|p| p.friction.map(splat)).collect(),
+        };
+        params.mix_friction(model);
+        params
+    }
+
+    /// Recomputes `pair_friction` from `geom_friction` by MuJoCo's rule (priority, else elementwise maximum, at least 1e-5).
+    pub fn mix_friction(&mut self, model: &Model) {
+        for (pair, mixed) in model.pairs.iter().zip(&mut self.pair_friction) {
+            let (a, b) = (self.geom_friction[pair.geom1], self.geom_friction[pair.geom2]);
+            let f = match pair.friction_from {
+                FrictionFrom::Explicit => continue,
+                FrictionFrom::Geom1 => a,
+                FrictionFrom::Geom2 => b,
+                FrictionFrom::Max => [a[0].max(b[0]), a[1].max(b[1]), a[2].max(b[2])],
+            };
+            let f = f.map(|v| v.max(R::splat(1e-5)));
+            *mixed = [f[0], f[0], f[1], f[2], f[2]];
+        }
+    }
+}
