@@ -1,0 +1,128 @@
+//! What can go wrong between a task file and a running environment.
+
+use std::path::{Path, PathBuf};
+
+/// An error of this crate. Display gives file, place, what was found, what was expected and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    /// A task, reward, robot or script that is in none of the places searched.
+    #[error("no {what} `{name}`{hint}\n  searched: {searched}")]
+    NotFound {
+        /// `task`, `robot`, `reward`.
+        what: &'static str,
+        /// Name asked for.
+        name: String,
+        /// ` (did you mean …?)`, or empty.
+        hint: String,
+        /// Folders searched, comma separated.
+        searched: String,
+    },
+    /// A file that could not be read.
+    #[error("{path}: cannot be read: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A task file that says something that cannot be honoured.
+    #[error("{path}:{line}:{column}: {message}", path = .path.display())]
+    Task {
+        /// The task file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+    /// The robot file was refused.
+    #[error("{path}: robot of the task: {message}", path = .path.display())]
+    Robot {
+        /// The robot file.
+        path: PathBuf,
+        /// The reader's error.
+        message: String,
+    },
+    /// The physics engine refused the model.
+    #[error("robot {robot}: physics: {message}")]
+    Physics {
+        /// Robot.
+        robot: String,
+        /// The engine's error.
+        message: String,
+    },
+    /// A task script was refused. The text is the script checker's own report.
+    #[error("{message}")]
+    Script {
+        /// The checker's report, rustc style.
+        message: String,
+    },
+    /// Wrong use of the environment (for example zero worlds).
+    #[error("{0}")]
+    Usage(String),
+    /// A saved state that does not fit this environment.
+    #[error("saved environment state: {0}")]
+    State(String),
+}
+
+impl EnvError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+}
+
+/// The candidate nearest to `name` by edit distance, when near enough to be a slip.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Names are short: what is longer than this is no slip, and the distance costs the product of the lengths.
+    if name.len() > 64 {
+        return None;
+    }
+    candidates
+        .into_iter()
+        .filter(|c| c.len() <= 64)
+        .map(|c| (edit_distance(name, c), c))
+        .filter(|(d, c)| *d <= 1 + name.len().max(c.len()) / 3)
+        .min()
+        .map(|(_, c)| c)
+}
+
+/// ` (did you mean `x`?)`, or nothing.
+pub(crate) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, candidates).map_or_else(String::new, |c| format!(" (did you mean `{c}`?)"))
+}
+
+/// Levenshtein distance.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(edit_distance("torso", "torsp"), 1);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn nearest_offers_slips_only() {
+        assert_eq!(nearest("frame_skp", ["frame_skip", "timestep"]), Some("frame_skip"));
+        assert_eq!(nearest("banana", ["frame_skip", "timestep"]), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! What an environment is made with and what it looks like from outside.
+
+/// Worlds in a block: eight lane groups. Fixed, so that sums are added in the same order whatever the machine.
+pub const BLOCK_WORLDS: usize = 64;
+
+/// Solver profile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Tolerance-driven; matches MuJoCo.
+    Accurate,
+    /// Few fixed iterations, and what the task's `[physics.fast]` says.
+    #[default]
+    Fast,
+}
+
+impl Profile {
+    /// `accurate` or `fast`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accurate => "accurate",
+            Self::Fast => "fast",
+        }
+    }
+}
+
+impl std::str::FromStr for Profile {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "accurate" => Ok(Self::Accurate),
+            "fast" => Ok(Self::Fast),
+            _ => Err(format!("no solver profile `{text}`: expected `accurate` or `fast`")),
+        }
+    }
+}
+
+/// How many worlds, of what seed, solved how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvOptions {
+    /// Number of worlds; rounded up to full lanes inside, never outside.
+    pub worlds: usize,
+    /// Seed of every random number of every world.
+    pub seed: u64,
+    /// Solver profile.
+    pub profile: Profile,
+    /// Start each world's first episode as if it were already some steps old, so that time limits do not strike all worlds at once.
+    /// For training; evaluation leaves it off.
+    pub stagger: bool,
+    /// Observation noise, pushes and randomisation as the task says; off gives the nominal robot.
+    pub disturb: bool,
+}
+
+impl Default for EnvOptions {
+    fn default() -> Self {
+        Self { worlds: BLOCK_WORLDS, seed: 0, profile: Profile::Fast, stagger: false, disturb: true }
+    }
+}
+
+/// One named term of the observation and its columns in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObsTerm {
+    /// Name.
+    pub name: String,
+    /// Columns of the row.
+    pub columns: std::ops::Range<usize>,
+    /// Is it seen by the critic only?
+    pub critic: bool,
+}
+
+/// Where a block's step is written. All slices are row-major with a row per world of the block.
+#[derive(Debug)]
+pub struct StepOut<'a> {
+    /// Next observation `[worlds, obs_dim]`; of the new episode where one ended.
+    pub obs: &'a mut [f32],
+    /// Reward `[worlds]`.
+    pub reward: &'a mut [f32],
+    /// Did the episode end by the task's termination (or a non-finite state)? `[worlds]`
+    pub terminated: &'a mut [bool],
+    /// Was it cut by the time limit? `[worlds]` Never together with `terminated`.
+    pub truncated: &'a mut [bool],
+    /// Last observation of an episode that ended in this step `[worlds, obs_dim]`; other rows are left as they were.
+    pub final_obs: &'a mut [f32],
+}
