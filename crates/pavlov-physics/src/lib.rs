@@ -5,13 +5,24 @@
 //! differ per world), [`Data`] state and results. Units are SI; quaternions are `[w, x, y, z]`; a free joint's `qvel` is
 //! linear velocity in world axes, then angular velocity in body axes.
 
+mod collision;
+mod collision_box;
+mod cone;
+mod constraint;
 mod data;
+mod inertia;
+mod kinematics;
 pub mod math;
 mod params;
+mod physics;
 mod real;
+mod setconst;
+mod solver;
 mod topology;
+mod velocity;
 
 pub use data::{Contact, Data, FrictionRow, Limit, Rows, State, integrate_pos};
 pub use params::Params;
+pub use physics::{Physics, PhysicsError, Profile, SolverOptions};
 pub use real::{LANES, Lane, LaneMask, Mask, Real};
 pub use topology::{PairDof, PairTopology, Topology};

@@ -194,6 +194,24 @@ pub fn quat_integrate<R: Real>(q: Q4<R>, w: V3<R>, h: R) -> Q4<R> {
     let (axis, speed) = normalize(w);
     quat_normalize(quat_mul(q, axis_angle(axis, speed * h)))
 }
+/// Inverse differential of the exponential map: the rate of the rotation vector `u` when the body turns with `w`
+/// (body axes): w + u×w/2 + c u×(u×w), c = (1 - θ/2 cot(θ/2))/θ², θ = |u|.
+#[inline(always)]
+pub fn dexp_inverse<R: Real>(u: V3<R>, w: V3<R>) -> V3<R> {
+    let theta2 = dot(u, u);
+    // Bernoulli series where the closed form would cancel
+    let mut series = R::splat(1.0 / 1_307_674_368_000.0 * 691.0);
+    for c in [1.0 / 47_900_160.0, 1.0 / 1_209_600.0, 1.0 / 30_240.0, 1.0 / 720.0, 1.0 / 12.0] {
+        series = series.mul_add(theta2, R::splat(c));
+    }
+    let large = theta2.gt(R::splat(0.25));
+    let theta2_safe = R::select(large, theta2, R::ONE);
+    let half = theta2_safe.sqrt() * R::splat(0.5);
+    let (s, c) = half.sin_cos();
+    let closed = (R::ONE - half * c / s) / theta2_safe;
+    let uw = cross(u, w);
+    add_scaled(add_scaled(w, uw, R::splat(0.5)), cross(u, uw), R::select(large, closed, series))
+}
 
 #[cfg(test)]
 mod tests {
