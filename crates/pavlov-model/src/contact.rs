@@ -1,0 +1,164 @@
+//! Candidate contact pairs: MuJoCo's static filters, mixing rules, explicit pairs and exclusions.
+//!
+//! Since MuJoCo 3.5 margin and gap of two geoms add up.
+
+use crate::attrs::Attrs;
+use crate::error::ModelError;
+use crate::model::*;
+use crate::reader::Reader;
+use crate::xml::Element;
+
+const MIN_FRICTION: f64 = 1e-5;
+const MINVAL: f64 = 1e-15;
+
+/// Contact points two shapes can have; `None` when the pair is not supported.
+fn max_contacts(a: GeomKind, b: GeomKind) -> Option<usize> {
+    use GeomKind::*;
+    Some(match (a, b) {
+        (Plane, Plane) => 0,
+        (Plane, Sphere) | (Sphere, Sphere) | (Sphere, Capsule) | (Sphere, Box) => 1,
+        (Plane, Capsule) | (Capsule, Capsule) | (Capsule, Box) => 2,
+        (Plane, Box) => 4,
+        _ => return None,
+    })
+}
+
+impl Reader {
+    /// Fills `model.pairs` from the `<contact>` sections and the geoms' bit masks.
+    pub(crate) fn pairs<'a>(&mut self, sections: impl Iterator<Item = &'a Element>) -> Result<(), ModelError> {
+        let mut excluded = Vec::new();
+        let mut explicit = Vec::new();
+        let bodies: Vec<String> = self.model.bodies.iter().map(|b| b.name.clone()).collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        for e in sections.flat_map(|s| &s.children) {
+            match e.tag.as_str() {
+                "exclude" => {
+                    let a = Self::find(e, "body1", "body", &bodies)?;
+                    let b = Self::find(e, "body2", "body", &bodies)?;
+                    excluded.push((a.min(b), a.max(b)));
+                }
+                "pair" => explicit.push(self.explicit_pair(e)?),
+                _ => return Err(e.error("only <pair> and <exclude> may stand in <contact>")),
+            }
+        }
+        let mut pairs = explicit;
+        let m = &self.model;
+        for b1 in 0..m.bodies.len() {
+            for b2 in b1 + 1..m.bodies.len() {
+                if !self.may_touch(b1, b2) || excluded.contains(&(b1, b2)) {
+                    continue;
+                }
+                for g1 in m.bodies[b1].geoms.clone() {
+                    for g2 in m.bodies[b2].geoms.clone() {
+                        let (x, y) = (&m.geoms[g1], &m.geoms[g2]);
+                        if x.contype & y.conaffinity == 0 && y.contype & x.conaffinity == 0 {
+                            continue;
+                        }
+                        let (a, b) = if x.kind <= y.kind { (g1, g2) } else { (g2, g1) };
+                        if pairs.iter().any(|p| (p.geom1, p.geom2) == (a, b)) {
+                            continue;
+                        }
+                        let pair = self.mixed(a, b)?;
+                        if pair.max_contacts > 0 {
+                            pairs.push(pair);
+                        }
+                    }
+                }
+            }
+        }
+        self.model.pairs = pairs;
+        Ok(())
+    }
+
+    /// Static body filters.
+    fn may_touch(&self, b1: usize, b2: usize) -> bool {
+        let m = &self.model;
+        let (w1, w2) = (m.bodies[b1].weld, m.bodies[b2].weld);
+        if w1 == w2 {
+            return false;
+        }
+        let parent = |w: usize| m.bodies[m.bodies[w].parent].weld;
+        !(self.filter_parent && w1 != 0 && w2 != 0 && (parent(w1) == w2 || parent(w2) == w1))
+    }
+
+    /// A pair with the parameters two geoms give it.
+    fn mixed(&self, a: usize, b: usize) -> Result<Pair, ModelError> {
+        let m = &self.model;
+        let (x, y) = (&m.geoms[a], &m.geoms[b]);
+        let Some(max_contacts) = max_contacts(x.kind, y.kind) else {
+            let name = |g: &Geom, i: usize| if g.name.is_empty() { format!("number {i}") } else { format!("`{}`", g.name) };
+            let message = format!(
+                "geoms {} ({:?}) and {} ({:?}) may touch, and contact of these shapes is not supported",
+                name(x, a), x.kind, name(y, b), y.kind
+            );
+            return Err(ModelError::file(&m.name, message)
+                .with_hint("make one of them a sphere or capsule, or mask the pair with contype/conaffinity or <exclude>"));
+        };
+        let max3 = |p: Vec3, q: Vec3| [p[0].max(q[0]), p[1].max(q[1]), p[2].max(q[2])];
+        let (friction_from, friction, solref, solimp, condim) = match x.priority.cmp(&y.priority) {
+            std::cmp::Ordering::Greater => (FrictionFrom::Geom1, x.friction, x.solref, x.solimp, x.condim),
+            std::cmp::Ordering::Less => (FrictionFrom::Geom2, y.friction, y.solref, y.solimp, y.condim),
+            std::cmp::Ordering::Equal => {
+                let w = mix_weight(x.solmix, y.solmix);
+                let blend = |p: f64, q: f64| w * p + (1.0 - w) * q;
+                let standard = x.solref[0] > 0.0 && y.solref[0] > 0.0;
+                let solref = std::array::from_fn(|k| {
+                    if standard { blend(x.solref[k], y.solref[k]) } else { x.solref[k].min(y.solref[k]) }
+                });
+                let solimp = std::array::from_fn(|k| blend(x.solimp[k], y.solimp[k]));
+                (FrictionFrom::Max, max3(x.friction, y.friction), solref, solimp, x.condim.max(y.condim))
+            }
+        };
+        let f = friction.map(|v| v.max(MIN_FRICTION));
+        Ok(Pair {
+            geom1: a,
+            geom2: b,
+            condim,
+            margin: x.margin + y.margin,
+            gap: x.gap + y.gap,
+            friction: [f[0], f[0], f[1], f[2], f[2]],
+            solref,
+            solimp,
+            friction_from,
+            max_contacts,
+        })
+    }
+
+    /// `<pair>`: bypasses all filters; what it does not say is mixed.
+    fn explicit_pair(&self, e: &Element) -> Result<Pair, ModelError> {
+        let a = Attrs::classed(e, &self.defaults, None)?;
+        a.refuse("solreffriction", &["0 0"], "friction rows use solref")?;
+        let names: Vec<&str> = self.model.geoms.iter().map(|g| g.name.as_str()).collect();
+        let g1 = Self::find(e, "geom1", "geom", &names)?;
+        let g2 = Self::find(e, "geom2", "geom", &names)?;
+        let swap = self.model.geoms[g1].kind > self.model.geoms[g2].kind;
+        let (g1, g2) = if swap { (g2, g1) } else { (g1, g2) };
+        let mut pair = self.mixed(g1, g2)?;
+        if a.has("condim") {
+            let condim = a.integer("condim", 3, 1..=6)?;
+            if ![1, 3, 4, 6].contains(&condim) {
+                return Err(a.error("condim", format!("{condim} is not 1, 3, 4 or 6")));
+            }
+            pair.condim = condim as u8;
+        }
+        if a.has("friction") {
+            pair.friction_from = FrictionFrom::Explicit;
+            pair.friction = a.partial("friction", pair.friction)?.map(|v| v.max(MIN_FRICTION));
+        }
+        pair.solref = a.partial("solref", pair.solref)?;
+        pair.solimp = a.partial("solimp", pair.solimp)?;
+        pair.margin = a.number("margin", pair.margin)?;
+        pair.gap = a.number("gap", pair.gap)?;
+        Ok(pair)
+    }
+}
+
+/// Weight of the first geom (`mj_contactParam`).
+fn mix_weight(a: f64, b: f64) -> f64 {
+    match (a >= MINVAL, b >= MINVAL) {
+        (true, true) => a / (a + b),
+        (false, false) => 0.5,
+        (true, false) => 1.0,
+        (false, true) => 0.0,
+    }
+}
