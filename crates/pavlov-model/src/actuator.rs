@@ -34,7 +34,8 @@ impl Reader {
                 return Err(a.error(name, "only joint transmission is supported"));
             }
         }
-        let joint = Self::find(e, "joint", "joint", &self.model.joints.iter().map(|j| j.name.as_str()).collect::<Vec<_>>())?;
+        let joint =
+            Self::find(e, "joint", "joint", &self.model.joints.iter().map(|j| j.name.as_str()).collect::<Vec<_>>())?;
         if !matches!(self.model.joints[joint].kind, JointKind::Hinge | JointKind::Slide) {
             return Err(a.error("joint", "only hinges and slides can be driven"));
         }

@@ -13,9 +13,8 @@ pub(crate) struct Defaults {
 /// Actuator shortcuts share one set of defaults, as in MuJoCo.
 fn kind_of(tag: &str) -> &str {
     match tag {
-        "motor" | "position" | "velocity" | "general" | "intvelocity" | "damper" | "cylinder" | "muscle" | "adhesion" => {
-            "general"
-        }
+        "motor" | "position" | "velocity" | "general" | "intvelocity" | "damper" | "cylinder" | "muscle"
+        | "adhesion" => "general",
         other => other,
     }
 }
@@ -59,40 +58,172 @@ impl Defaults {
 fn names_of(tag: &str) -> Option<&'static [&'static str]> {
     Some(match tag {
         "joint" => &[
-            "name", "class", "type", "group", "pos", "axis", "springdamper", "limited", "actuatorfrclimited",
-            "actuatorfrcrange", "actuatorgravcomp", "solreflimit", "solimplimit", "solreffriction", "solimpfriction",
-            "stiffness", "range", "margin", "ref", "springref", "armature", "damping", "frictionloss", "user",
+            "name",
+            "class",
+            "type",
+            "group",
+            "pos",
+            "axis",
+            "springdamper",
+            "limited",
+            "actuatorfrclimited",
+            "actuatorfrcrange",
+            "actuatorgravcomp",
+            "solreflimit",
+            "solimplimit",
+            "solreffriction",
+            "solimpfriction",
+            "stiffness",
+            "range",
+            "margin",
+            "ref",
+            "springref",
+            "armature",
+            "damping",
+            "frictionloss",
+            "user",
         ],
         "freejoint" => &["name", "class", "group", "align"],
         "geom" => &[
-            "name", "class", "type", "contype", "conaffinity", "condim", "group", "priority", "size", "material",
-            "friction", "mass", "density", "shellinertia", "solmix", "solref", "solimp", "margin", "gap", "fromto",
-            "pos", "quat", "axisangle", "euler", "xyaxes", "zaxis", "hfield", "mesh", "fitscale", "rgba", "fluidshape",
-            "fluidcoef", "user",
+            "name",
+            "class",
+            "type",
+            "contype",
+            "conaffinity",
+            "condim",
+            "group",
+            "priority",
+            "size",
+            "material",
+            "friction",
+            "mass",
+            "density",
+            "shellinertia",
+            "solmix",
+            "solref",
+            "solimp",
+            "margin",
+            "gap",
+            "fromto",
+            "pos",
+            "quat",
+            "axisangle",
+            "euler",
+            "xyaxes",
+            "zaxis",
+            "hfield",
+            "mesh",
+            "fitscale",
+            "rgba",
+            "fluidshape",
+            "fluidcoef",
+            "user",
         ],
         "site" => &[
-            "name", "class", "type", "group", "material", "size", "fromto", "pos", "quat", "axisangle", "euler",
-            "xyaxes", "zaxis", "rgba", "user",
+            "name",
+            "class",
+            "type",
+            "group",
+            "material",
+            "size",
+            "fromto",
+            "pos",
+            "quat",
+            "axisangle",
+            "euler",
+            "xyaxes",
+            "zaxis",
+            "rgba",
+            "user",
         ],
         "body" | "worldbody" => &[
-            "name", "childclass", "pos", "quat", "axisangle", "euler", "xyaxes", "zaxis", "mocap", "gravcomp", "user",
+            "name",
+            "childclass",
+            "pos",
+            "quat",
+            "axisangle",
+            "euler",
+            "xyaxes",
+            "zaxis",
+            "mocap",
+            "gravcomp",
+            "user",
             "sleep",
         ],
         "inertial" => &["pos", "quat", "axisangle", "euler", "xyaxes", "zaxis", "mass", "diaginertia", "fullinertia"],
         "motor" | "position" | "velocity" | "general" => &[
-            "name", "class", "group", "ctrllimited", "forcelimited", "actlimited", "ctrlrange", "forcerange",
-            "actrange", "lengthrange", "gear", "cranklength", "joint", "jointinparent", "tendon", "site", "refsite",
-            "body", "cranksite", "slidersite", "user", "kp", "kv", "dampratio", "timeconst", "inheritrange", "dyntype",
-            "gaintype", "biastype", "dynprm", "gainprm", "biasprm", "actdim", "actearly", "delay", "nsample",
+            "name",
+            "class",
+            "group",
+            "ctrllimited",
+            "forcelimited",
+            "actlimited",
+            "ctrlrange",
+            "forcerange",
+            "actrange",
+            "lengthrange",
+            "gear",
+            "cranklength",
+            "joint",
+            "jointinparent",
+            "tendon",
+            "site",
+            "refsite",
+            "body",
+            "cranksite",
+            "slidersite",
+            "user",
+            "kp",
+            "kv",
+            "dampratio",
+            "timeconst",
+            "inheritrange",
+            "dyntype",
+            "gaintype",
+            "biastype",
+            "dynprm",
+            "gainprm",
+            "biasprm",
+            "actdim",
+            "actearly",
+            "delay",
+            "nsample",
         ],
         "pair" => &[
-            "name", "class", "geom1", "geom2", "condim", "friction", "solref", "solreffriction", "solimp", "gap",
+            "name",
+            "class",
+            "geom1",
+            "geom2",
+            "condim",
+            "friction",
+            "solref",
+            "solreffriction",
+            "solimp",
+            "gap",
             "margin",
         ],
         "fixed" | "tendon" => &[
-            "name", "class", "group", "limited", "actuatorfrclimited", "range", "actuatorfrcrange", "solreflimit",
-            "solimplimit", "solreffriction", "solimpfriction", "margin", "frictionloss", "springlength", "width",
-            "material", "rgba", "stiffness", "damping", "armature", "user",
+            "name",
+            "class",
+            "group",
+            "limited",
+            "actuatorfrclimited",
+            "range",
+            "actuatorfrcrange",
+            "solreflimit",
+            "solimplimit",
+            "solreffriction",
+            "solimpfriction",
+            "margin",
+            "frictionloss",
+            "springlength",
+            "width",
+            "material",
+            "rgba",
+            "stiffness",
+            "damping",
+            "armature",
+            "user",
         ],
         "key" => &["name", "time", "qpos", "qvel", "act", "ctrl", "mpos", "mquat"],
         "exclude" => &["name", "body1", "body2"],
@@ -106,10 +237,7 @@ pub(crate) fn known(element: &Element) -> Result<(), ModelError> {
     for (name, _) in &element.attributes {
         if !names.contains(&name.as_str()) {
             let e = element.attribute_error(name, "unknown attribute");
-            return Err(match did_you_mean(name, names.iter().copied()) {
-                Some(hint) => e.with_hint(hint),
-                None => e.with_hint(format!("known here: {}", names.join(", "))),
-            });
+            return Err(e.with_hint(did_you_mean(name, names.iter().copied())));
         }
     }
     Ok(())
@@ -129,16 +257,17 @@ impl<'a> Attrs<'a> {
     }
 
     /// Attributes with the defaults of the element's class, else of `childclass`, else of the main class.
-    pub(crate) fn classed(element: &'a Element, defaults: &Defaults, childclass: Option<&str>) -> Result<Self, ModelError> {
+    pub(crate) fn classed(
+        element: &'a Element,
+        defaults: &Defaults,
+        childclass: Option<&str>,
+    ) -> Result<Self, ModelError> {
         known(element)?;
         let class = element.raw("class").or(childclass).unwrap_or("main");
         if !defaults.has(class) {
             let e = element.attribute_error("class", format!("no default class `{class}`"));
             let names: Vec<&str> = defaults.classes.keys().map(String::as_str).collect();
-            return Err(match did_you_mean(class, names) {
-                Some(h) => e.with_hint(h),
-                None => e,
-            });
+            return Err(e.with_hint(did_you_mean(class, names)));
         }
         let defaults = defaults.of(class, &element.tag).cloned().unwrap_or_default();
         Ok(Self { element, defaults })
@@ -177,9 +306,7 @@ impl<'a> Attrs<'a> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let mut out = Vec::new();
         for word in text.split_ascii_whitespace() {
-            let value: f64 = word
-                .parse()
-                .map_err(|_| self.error(name, format!("`{word}` is not a number")))?;
+            let value: f64 = word.parse().map_err(|_| self.error(name, format!("`{word}` is not a number")))?;
             if !value.is_finite() {
                 return Err(self.error(name, format!("`{word}` is not a finite number")));
             }
@@ -216,7 +343,12 @@ impl<'a> Attrs<'a> {
     }
 
     /// One whole number in a range.
-    pub(crate) fn integer(&self, name: &str, default: i64, range: std::ops::RangeInclusive<i64>) -> Result<i64, ModelError> {
+    pub(crate) fn integer(
+        &self,
+        name: &str,
+        default: i64,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Result<i64, ModelError> {
         let Some(text) = self.text(name) else { return Ok(default) };
         let value: i64 =
             text.trim().parse().map_err(|_| self.error(name, format!("`{text}` is not a whole number")))?;
@@ -259,10 +391,7 @@ impl<'a> Attrs<'a> {
         table.iter().find(|(w, _)| *w == text).map(|(_, v)| *v).ok_or_else(|| {
             let words: Vec<&str> = table.iter().map(|(w, _)| *w).collect();
             let e = self.error(name, format!("`{text}` is not supported: expected one of {}", words.join(", ")));
-            match did_you_mean(text, words) {
-                Some(h) => e.with_hint(h),
-                None => e,
-            }
+            e.with_hint(did_you_mean(text, words))
         })
     }
 }

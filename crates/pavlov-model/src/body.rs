@@ -16,7 +16,12 @@ const IGNORED: [&str; 3] = ["camera", "light", "plugin"];
 
 impl Reader {
     /// Reads a body (or the world) with everything below it.
-    pub(crate) fn body(&mut self, element: &Element, parent: usize, childclass: Option<&str>) -> Result<(), ModelError> {
+    pub(crate) fn body(
+        &mut self,
+        element: &Element,
+        parent: usize,
+        childclass: Option<&str>,
+    ) -> Result<(), ModelError> {
         let a = Attrs::plain(element)?;
         let world = element.tag == "worldbody";
         if a.flag("mocap", false)? {
@@ -69,7 +74,11 @@ impl Reader {
                 "inertial" if !world => inertial = Some(self.inertial(child)?),
                 "body" | "joint" | "freejoint" => {}
                 tag if IGNORED.contains(&tag) && tag != "plugin" => {}
-                _ => return Err(child.error("this element is not supported here").with_hint("supported: body, joint, freejoint, geom, site, inertial, camera, light")),
+                _ => {
+                    return Err(child
+                        .error("this element is not supported here")
+                        .with_hint("supported: body, joint, freejoint, geom, site, inertial, camera, light"));
+                }
             }
         }
         let body = &mut self.model.bodies[index];
@@ -102,8 +111,11 @@ impl Reader {
         if bad && self.balance_inertia {
             body.inertia = [(a + b + c) / 3.0; 3];
         } else if bad {
-            let message = format!("moments of inertia {a}, {b}, {c} break the triangle inequality: no mass is spread like that");
-            return Err(element.error(message).with_hint("correct the inertia, or set <compiler balanceinertia=\"true\"/>"));
+            let message =
+                format!("moments of inertia {a}, {b}, {c} break the triangle inequality: no mass is spread like that");
+            return Err(element
+                .error(message)
+                .with_hint("correct the inertia, or set <compiler balanceinertia=\"true\"/>"));
         }
         Ok(())
     }
@@ -131,10 +143,23 @@ impl Reader {
         Ok(Piece { mass, pos, quat, inertia })
     }
 
-    fn joint(&mut self, element: &Element, body: usize, parent: usize, dof0: usize, childclass: Option<&str>) -> Result<(), ModelError> {
+    fn joint(
+        &mut self,
+        element: &Element,
+        body: usize,
+        parent: usize,
+        dof0: usize,
+        childclass: Option<&str>,
+    ) -> Result<(), ModelError> {
         let free_element = element.tag == "freejoint";
-        let a = if free_element { Attrs::plain(element)? } else { Attrs::classed(element, &self.defaults, childclass)? };
-        let kinds = [("free", JointKind::Free), ("ball", JointKind::Ball), ("slide", JointKind::Slide), ("hinge", JointKind::Hinge)];
+        let a =
+            if free_element { Attrs::plain(element)? } else { Attrs::classed(element, &self.defaults, childclass)? };
+        let kinds = [
+            ("free", JointKind::Free),
+            ("ball", JointKind::Ball),
+            ("slide", JointKind::Slide),
+            ("hinge", JointKind::Hinge),
+        ];
         let kind = if free_element { JointKind::Free } else { a.choice("type", JointKind::Hinge, &kinds)? };
         self.unique("joint", element, &self.model.joints.iter().map(|j| j.name.as_str()).collect::<Vec<_>>())?;
         if kind == JointKind::Free && parent != 0 {
@@ -171,7 +196,12 @@ impl Reader {
         let (qposadr, dofadr) = (self.model.qpos0.len(), self.model.dofs.len());
         let unit_axis = if directed { scaled(axis, 1.0 / norm(axis)) } else { [0.0, 0.0, 1.0] };
         let stiffness = a.partial::<1>("stiffness", [0.0])?[0];
-        for (name, value) in [("stiffness", stiffness), ("damping", a.number("damping", 0.0)?), ("armature", a.number("armature", 0.0)?), ("frictionloss", a.number("frictionloss", 0.0)?)] {
+        for (name, value) in [
+            ("stiffness", stiffness),
+            ("damping", a.number("damping", 0.0)?),
+            ("armature", a.number("armature", 0.0)?),
+            ("frictionloss", a.number("frictionloss", 0.0)?),
+        ] {
             if value < 0.0 {
                 return Err(a.error(name, format!("{value} is negative")));
             }
@@ -243,7 +273,13 @@ impl Reader {
 
     fn geom(&mut self, element: &Element, body: usize, childclass: Option<&str>) -> Result<Piece, ModelError> {
         let a = Attrs::classed(element, &self.defaults, childclass)?;
-        let kinds = [("plane", GeomKind::Plane), ("sphere", GeomKind::Sphere), ("capsule", GeomKind::Capsule), ("cylinder", GeomKind::Cylinder), ("box", GeomKind::Box)];
+        let kinds = [
+            ("plane", GeomKind::Plane),
+            ("sphere", GeomKind::Sphere),
+            ("capsule", GeomKind::Capsule),
+            ("cylinder", GeomKind::Cylinder),
+            ("box", GeomKind::Box),
+        ];
         let kind = a.choice("type", GeomKind::Sphere, &kinds)?;
         self.unique("geom", element, &self.model.geoms.iter().map(|g| g.name.as_str()).collect::<Vec<_>>())?;
         a.refuse("mesh", &[], "meshes are not read yet; use capsules, spheres and boxes")?;

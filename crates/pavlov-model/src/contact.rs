@@ -86,13 +86,18 @@ impl Reader {
         let m = &self.model;
         let (x, y) = (&m.geoms[a], &m.geoms[b]);
         let Some(max_contacts) = max_contacts(x.kind, y.kind) else {
-            let name = |g: &Geom, i: usize| if g.name.is_empty() { format!("number {i}") } else { format!("`{}`", g.name) };
+            let name =
+                |g: &Geom, i: usize| if g.name.is_empty() { format!("number {i}") } else { format!("`{}`", g.name) };
             let message = format!(
                 "geoms {} ({:?}) and {} ({:?}) may touch, and contact of these shapes is not supported",
-                name(x, a), x.kind, name(y, b), y.kind
+                name(x, a),
+                x.kind,
+                name(y, b),
+                y.kind
             );
-            return Err(ModelError::file(&m.name, message)
-                .with_hint("make one of them a sphere or capsule, or mask the pair with contype/conaffinity or <exclude>"));
+            return Err(ModelError::file(&m.name, message).with_hint(
+                "make one of them a sphere or capsule, or mask the pair with contype/conaffinity or <exclude>",
+            ));
         };
         let max3 = |p: Vec3, q: Vec3| [p[0].max(q[0]), p[1].max(q[1]), p[2].max(q[2])];
         let (friction_from, friction, solref, solimp, condim) = match x.priority.cmp(&y.priority) {

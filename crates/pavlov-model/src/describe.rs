@@ -135,7 +135,12 @@ impl fmt::Display for Description {
             }
             writeln!(f)?;
         }
-        for (title, rows) in [("actuators", &self.actuators), ("sensors", &self.sensors), ("contact pairs", &self.contact_pairs), ("warnings", &self.warnings)] {
+        for (title, rows) in [
+            ("actuators", &self.actuators),
+            ("sensors", &self.sensors),
+            ("contact pairs", &self.contact_pairs),
+            ("warnings", &self.warnings),
+        ] {
             if !rows.is_empty() {
                 writeln!(f, "{title} ({}):", rows.len())?;
                 for row in rows {

@@ -1,7 +1,24 @@
 //! Robot and scene description: MJCF read and compiled to an immutable [`Model`].
+//!
+//! ```text
+//! file ─ xml (tree with places) ─ attrs (defaults, typed) ─ reader ─ body, actuator, contact, sensor ─> Model
+//! ```
+//! What the reader cannot honour is a [`ModelError`] that names file, line, element and attribute.
+
+mod actuator;
+mod attrs;
+mod body;
+mod contact;
+mod describe;
 mod error;
-mod mjcf;
+mod inertia;
 mod model;
-pub use error::{ModelError, Problem, ProblemKind};
-pub use mjcf::{load_mjcf, parse_mjcf};
+mod reader;
+mod rotation;
+mod sensor;
+mod xml;
+
+pub use describe::describe;
+pub use error::{ModelError, did_you_mean, nearest};
 pub use model::*;
+pub use reader::{load_mjcf, parse_mjcf};

@@ -101,9 +101,8 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
 
 /// Sections that are read, that may be there without effect, and that are refused.
 fn section_known(e: &Element) -> Result<(), ModelError> {
-    const READ: [&str; 10] = [
-        "compiler", "option", "default", "asset", "worldbody", "tendon", "actuator", "contact", "sensor", "keyframe",
-    ];
+    const READ: [&str; 10] =
+        ["compiler", "option", "default", "asset", "worldbody", "tendon", "actuator", "contact", "sensor", "keyframe"];
     const WITHOUT_EFFECT: [&str; 4] = ["custom", "size", "statistic", "visual"];
     const REFUSED: [(&str, &str); 4] = [
         ("equality", "equality constraints are not there yet"),
@@ -119,10 +118,7 @@ fn section_known(e: &Element) -> Result<(), ModelError> {
         return if e.children.is_empty() { Ok(()) } else { Err(e.children[0].error(*why)) };
     }
     let error = e.error("unknown section");
-    Err(match did_you_mean(tag, READ) {
-        Some(h) => error.with_hint(h),
-        None => error,
-    })
+    Err(error.with_hint(did_you_mean(tag, READ)))
 }
 
 impl Reader {
@@ -192,21 +188,39 @@ impl Reader {
         for (name, _) in &e.attributes {
             if !known.contains(&name.as_str()) {
                 let error = e.attribute_error(name, "unknown attribute");
-                return Err(match did_you_mean(name, known.iter().copied()) {
-                    Some(h) => error.with_hint(h),
-                    None => error.with_hint(format!("known here: {}", known.join(", "))),
-                });
+                return Err(error.with_hint(did_you_mean(name, known.iter().copied())));
             }
         }
         Ok(())
     }
 
     fn compiler(&mut self, e: &Element) -> Result<(), ModelError> {
-        Self::only(e, &[
-            "angle", "coordinate", "inertiafromgeom", "settotalmass", "autolimits", "eulerseq", "balanceinertia",
-            "boundmass", "boundinertia", "meshdir", "texturedir", "assetdir", "strippath", "discardvisual",
-            "convexhull", "usethread", "fusestatic", "alignfree", "inertiagrouprange", "saveinertial", "fitaabb",
-        ])?;
+        Self::only(
+            e,
+            &[
+                "angle",
+                "coordinate",
+                "inertiafromgeom",
+                "settotalmass",
+                "autolimits",
+                "eulerseq",
+                "balanceinertia",
+                "boundmass",
+                "boundinertia",
+                "meshdir",
+                "texturedir",
+                "assetdir",
+                "strippath",
+                "discardvisual",
+                "convexhull",
+                "usethread",
+                "fusestatic",
+                "alignfree",
+                "inertiagrouprange",
+                "saveinertial",
+                "fitaabb",
+            ],
+        )?;
         let a = Attrs::plain(e)?;
         a.refuse("coordinate", &["local"], "poses are relative to the parent")?;
         a.refuse("fusestatic", &["false"], "bodies stay as the file has them")?;
@@ -221,7 +235,8 @@ impl Reader {
             }
             self.angles.sequence = [letters[0], letters[1], letters[2]];
         }
-        let ways = [("false", InertiaFromGeom::Never), ("true", InertiaFromGeom::Always), ("auto", InertiaFromGeom::Auto)];
+        let ways =
+            [("false", InertiaFromGeom::Never), ("true", InertiaFromGeom::Always), ("auto", InertiaFromGeom::Auto)];
         self.inertia_from_geom = a.choice("inertiafromgeom", self.inertia_from_geom, &ways)?;
         self.total_mass = a.number("settotalmass", self.total_mass)?;
         self.autolimits = a.flag("autolimits", self.autolimits)?;
@@ -233,12 +248,35 @@ impl Reader {
 
     fn option(&mut self, e: &Element) -> Result<(), ModelError> {
         const WITHOUT_EFFECT: [&str; 12] = [
-            "apirate", "magnetic", "noslip_tolerance", "ccd_tolerance", "ccd_iterations", "sdf_iterations",
-            "sdf_initpoints", "jacobian", "o_margin", "o_solref", "o_solimp", "o_friction",
+            "apirate",
+            "magnetic",
+            "noslip_tolerance",
+            "ccd_tolerance",
+            "ccd_iterations",
+            "sdf_iterations",
+            "sdf_initpoints",
+            "jacobian",
+            "o_margin",
+            "o_solref",
+            "o_solimp",
+            "o_friction",
         ];
         let mut names = vec![
-            "timestep", "gravity", "integrator", "cone", "solver", "iterations", "ls_iterations", "tolerance",
-            "ls_tolerance", "impratio", "wind", "density", "viscosity", "noslip_iterations", "actuatorgroupdisable",
+            "timestep",
+            "gravity",
+            "integrator",
+            "cone",
+            "solver",
+            "iterations",
+            "ls_iterations",
+            "tolerance",
+            "ls_tolerance",
+            "impratio",
+            "wind",
+            "density",
+            "viscosity",
+            "noslip_iterations",
+            "actuatorgroupdisable",
             "sleep_tolerance",
         ];
         names.extend(WITHOUT_EFFECT);
@@ -257,10 +295,12 @@ impl Reader {
             return Err(a.error("timestep", format!("{} s is not in (0, 1]", o.timestep)));
         }
         o.gravity = a.array("gravity")?.unwrap_or(o.gravity);
-        let integrators = [("Euler", Integrator::Euler), ("RK4", Integrator::Rk4), ("implicitfast", Integrator::ImplicitFast)];
+        let integrators =
+            [("Euler", Integrator::Euler), ("RK4", Integrator::Rk4), ("implicitfast", Integrator::ImplicitFast)];
         o.integrator = a.choice("integrator", o.integrator, &integrators)?;
         o.cone = a.choice("cone", o.cone, &[("pyramidal", Cone::Pyramidal), ("elliptic", Cone::Elliptic)])?;
-        o.solver = a.choice("solver", o.solver, &[("PGS", Solver::Pgs), ("CG", Solver::Cg), ("Newton", Solver::Newton)])?;
+        o.solver =
+            a.choice("solver", o.solver, &[("PGS", Solver::Pgs), ("CG", Solver::Cg), ("Newton", Solver::Newton)])?;
         o.iterations = a.integer("iterations", o.iterations as i64, 1..=100_000)? as usize;
         o.ls_iterations = a.integer("ls_iterations", o.ls_iterations as i64, 1..=100_000)? as usize;
         o.tolerance = a.number("tolerance", o.tolerance)?.max(0.0);
@@ -288,13 +328,25 @@ impl Reader {
     fn flags(&mut self, e: &Element) -> Result<(), ModelError> {
         // flags whose either setting changes nothing here
         const WITHOUT_EFFECT: [&str; 10] = [
-            "sensor", "midphase", "nativeccd", "island", "energy", "fwdinv", "invdiscrete", "multiccd", "equality",
+            "sensor",
+            "midphase",
+            "nativeccd",
+            "island",
+            "energy",
+            "fwdinv",
+            "invdiscrete",
+            "multiccd",
+            "equality",
             "autoreset",
         ];
         // flags that must keep their default
         const FIXED: [(&str, &str); 6] = [
-            ("constraint", "enable"), ("passive", "enable"), ("spring", "enable"), ("damper", "enable"),
-            ("actuation", "enable"), ("override", "disable"),
+            ("constraint", "enable"),
+            ("passive", "enable"),
+            ("spring", "enable"),
+            ("damper", "enable"),
+            ("actuation", "enable"),
+            ("override", "disable"),
         ];
         const SWITCHES: [&str; 8] =
             ["frictionloss", "limit", "contact", "gravity", "clampctrl", "warmstart", "filterparent", "refsafe"];
@@ -367,10 +419,7 @@ impl Reader {
         let wanted = e.raw(attribute).ok_or_else(|| e.error(format!("needs a `{attribute}`")))?;
         names.iter().position(|n| *n == wanted).ok_or_else(|| {
             let error = e.attribute_error(attribute, format!("there is no {kind} called `{wanted}`"));
-            match did_you_mean(wanted, names.iter().copied().filter(|n| !n.is_empty())) {
-                Some(h) => error.with_hint(h),
-                None => error,
-            }
+            error.with_hint(did_you_mean(wanted, names.iter().copied().filter(|n| !n.is_empty())))
         })
     }
 }
@@ -411,14 +460,14 @@ mod tests {
     #[test]
     fn errors_name_file_line_element_attribute_and_the_nearest_name() {
         for (from, to, line, words) in [
-            ("axis=", "axes=", 6, "did you mean `axis`"),
+            ("axis=", "axes=", 7, "did you mean `axis`"),
             ("joint=\"hinge\"", "joint=\"hingo\"", 12, "did you mean `hinge`"),
-            ("class=\"heavy\" type", "class=\"heavi\" type", 7, "did you mean `heavy`"),
-            ("size=\".1\"", "size=\"nan\"", 8, "not a finite number"),
-            ("size=\".1\"", "size=\"-1\"", 8, "must be positive"),
-            ("<actuator>", "<actuators>", 11, "mismatch"),
-            ("type=\"slide\"", "type=\"slidey\"", 8, "did you mean `slide`"),
-            ("range=\"-1 1\"", "range=\"1 -1\"", 6, "below the upper"),
+            ("class=\"heavy\" type", "class=\"heavi\" type", 8, "did you mean `heavy`"),
+            ("size=\".1\"", "size=\"nan\"", 9, "not a finite number"),
+            ("size=\".1\"", "size=\"-1\"", 9, "must be positive"),
+            ("<actuator>", "<actuators>", 12, "mismatch"),
+            ("type=\"slide\"", "type=\"slidey\"", 9, "did you mean `slide`"),
+            ("range=\"-1 1\"", "range=\"1 -1\"", 7, "below the upper"),
         ] {
             let text = ARM.replacen(from, to, 1);
             assert_ne!(text, ARM, "{from}");

@@ -93,8 +93,7 @@ pub(crate) struct Angles {
 
 /// The orientation an element gives, by whichever attribute; at most one may be there.
 pub(crate) fn orientation(a: &Attrs<'_>, angles: Angles) -> Result<Quat, ModelError> {
-    let ways: Vec<&str> =
-        ["quat", "axisangle", "euler", "xyaxes", "zaxis"].into_iter().filter(|w| a.has(w)).collect();
+    let ways: Vec<&str> = ["quat", "axisangle", "euler", "xyaxes", "zaxis"].into_iter().filter(|w| a.has(w)).collect();
     if ways.len() > 1 {
         return Err(a.error(ways[1], format!("orientation is given twice, by `{}` and `{}`", ways[0], ways[1])));
     }

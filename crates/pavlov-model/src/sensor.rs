@@ -16,7 +16,9 @@ impl Reader {
                 }
             }
             if e.raw("reftype").is_some() || e.raw("refname").is_some() {
-                return Err(e.attribute_error("refname", "sensors measure in world axes; a reference frame is not supported"));
+                return Err(
+                    e.attribute_error("refname", "sensors measure in world axes; a reference frame is not supported")
+                );
             }
             let (kind, object, dim) = self.sensor_kind(e)?;
             self.unique("sensor", e, &self.model.sensors.iter().map(|s| s.name.as_str()).collect::<Vec<_>>())?;

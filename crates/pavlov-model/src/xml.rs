@@ -55,6 +55,9 @@ fn nesting(text: &str) -> usize {
         } else if !rest.starts_with(['?', '!']) {
             depth += 1;
             deepest = deepest.max(depth);
+            if depth > MAX_DEPTH {
+                return depth;
+            }
             if rest.find('>').is_some_and(|end| rest[..end].ends_with('/')) {
                 depth -= 1;
             }
@@ -154,7 +157,9 @@ fn convert(
             return Err(child.error("needs a `file`"));
         };
         let Some(folder) = folder else {
-            return Err(child.attribute_error("file", format!("`{target}` cannot be included from text without a folder")));
+            return Err(
+                child.attribute_error("file", format!("`{target}` cannot be included from text without a folder"))
+            );
         };
         let included = read(&folder.join(&target), stack, files).map_err(|mut e| {
             if e.line == 0 {
