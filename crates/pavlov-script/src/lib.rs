@@ -1,1 +1,26 @@
-//! pavlov-script
+//! Reward and task scripts: rhai files, checked once, lowered to columnar programs.
+//!
+//! ```text
+//! text ─ Script::parse ─ Script::compile(entry, scene) ─> Program ─ run over [column][world]
+//!                          lower (graph) ─ program (registers)      └ run_interpreted: rhai itself, the reference
+//! ```
+//! [`BUILTINS`] is the one table of names. Scripts are untrusted: no files, no network, bounded operations, memory and depth.
+
+mod builtins;
+mod diag;
+mod graph;
+mod interp;
+mod lower;
+mod lower_expr;
+mod program;
+mod run;
+mod scene;
+mod script;
+mod table;
+mod value;
+
+pub use diag::{Diagnostics, Finding, Severity};
+pub use run::{Parity, Program, Scratch, ScriptError};
+pub use scene::{Channel, Input, JointInfo, Scene, SensorInfo};
+pub use script::{EntryKind, Script};
+pub use table::{BUILTINS, Builtin, Form, Ty, documentation};

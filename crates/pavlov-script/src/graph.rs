@@ -1,0 +1,124 @@
+//! The program as a graph of single-number operations: constants folded in `f64`, equal nodes shared.
+
+use crate::scene::{Input, Scene};
+use crate::value::{Bin, Builder, Un};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A node: a number of the program.
+pub(crate) type Id = u32;
+
+/// What a node is. Constants are kept as bits, so that equal ones are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    Lit(u64),
+    Input(Input),
+    Param(u16),
+    /// A slot of what is remembered, as it was before the step.
+    Memory(u16),
+    Un(Un, Id),
+    Bin(Bin, Id, Id),
+    Sel(Id, Id, Id),
+}
+
+/// Nodes in an order in which operands come first.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub nodes: Vec<Node>,
+    known: HashMap<Node, Id>,
+    scene: Arc<Scene>,
+    /// More nodes than allowed were asked for.
+    pub full: bool,
+}
+
+/// A reward of a hundred terms has some thousand operations; this stops a script that unrolls into millions.
+const MAX_NODES: usize = 200_000;
+
+impl Graph {
+    pub fn new(scene: Arc<Scene>) -> Self {
+        Self { nodes: Vec::new(), known: HashMap::new(), scene, full: false }
+    }
+
+    pub fn node(&mut self, node: Node) -> Id {
+        if let Some(&id) = self.known.get(&node) {
+            return id;
+        }
+        if self.nodes.len() >= MAX_NODES {
+            self.full = true;
+            return 0;
+        }
+        let id = self.nodes.len() as Id;
+        self.nodes.push(node);
+        self.known.insert(node, id);
+        id
+    }
+
+    /// The value of a constant node.
+    pub fn constant(&self, id: Id) -> Option<f64> {
+        match self.nodes[id as usize] {
+            Node::Lit(bits) => Some(f64::from_bits(bits)),
+            _ => None,
+        }
+    }
+
+    /// Is the node surely 0 or 1?
+    fn is_truth(&self, id: Id) -> bool {
+        matches!(
+            self.nodes[id as usize],
+            Node::Bin(Bin::Lt | Bin::Le | Bin::Eq | Bin::Ne | Bin::And | Bin::Or, ..) | Node::Un(Un::Not, _)
+        )
+    }
+}
+
+impl Builder for Graph {
+    type N = Id;
+
+    fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    fn lit(&mut self, x: f64) -> Id {
+        self.node(Node::Lit(x.to_bits()))
+    }
+
+    fn un(&mut self, op: Un, x: Id) -> Id {
+        match self.constant(x) {
+            Some(v) => self.lit(op.of(v)),
+            None => self.node(Node::Un(op, x)),
+        }
+    }
+
+    fn bin(&mut self, op: Bin, a: Id, b: Id) -> Id {
+        let (ca, cb) = (self.constant(a), self.constant(b));
+        if let (Some(x), Some(y)) = (ca, cb) {
+            return self.lit(op.of(x, y));
+        }
+        // Only what is exact in floating point: nothing is lost to NaN or to the sign of zero.
+        match (op, ca, cb) {
+            (Bin::Mul, Some(1.0), _) => b,
+            (Bin::Mul | Bin::Div, _, Some(1.0)) => a,
+            (Bin::Sub, _, Some(0.0)) => a,
+            (Bin::And, Some(0.0), _) | (Bin::And, _, Some(0.0)) => self.lit(0.0),
+            (Bin::And, Some(_), _) if self.is_truth(b) => b,
+            (Bin::And, _, Some(_)) if self.is_truth(a) => a,
+            (Bin::And, ..) if a == b && self.is_truth(a) => a,
+            (Bin::Or, Some(0.0), _) if self.is_truth(b) => b,
+            (Bin::Or, _, Some(0.0)) if self.is_truth(a) => a,
+            (Bin::Or, ..) if a == b && self.is_truth(a) => a,
+            _ => self.node(Node::Bin(op, a, b)),
+        }
+    }
+
+    fn sel(&mut self, c: Id, a: Id, b: Id) -> Id {
+        match self.constant(c) {
+            Some(0.0) => b,
+            Some(_) => a,
+            None if a == b => a,
+            None => self.node(Node::Sel(c, a, b)),
+        }
+    }
+
+    fn input(&mut self, input: Input) -> Id {
+        self.node(Node::Input(input))
+    }
+}

@@ -1,0 +1,426 @@
+//! A compiled entry function: running it over columns of worlds, and comparing the two ways of running it.
+
+use crate::diag::Finding;
+use crate::interp::Interp;
+use crate::program::{Lowered, Registers};
+use crate::scene::{Channel, Input, Scene};
+use crate::script::{EntryKind, Parts, Script};
+use std::sync::Arc;
+
+/// How a program runs.
+#[derive(Debug)]
+pub(crate) enum Way {
+    Lowered(Lowered),
+    Interpreted,
+}
+
+/// A failure while running; only interpreted scripts can fail.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: `{entry}` failed in world {world} of its block: {message}")]
+pub struct ScriptError {
+    /// Script.
+    pub file: String,
+    /// Line, from 1; 0 when unknown.
+    pub line: usize,
+    /// Function.
+    pub entry: String,
+    /// World within the columns given.
+    pub world: usize,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// Working memory of one runner.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    registers: Registers,
+}
+
+/// An entry function of a script, checked against a scene.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) script: Script,
+    pub(crate) entry: String,
+    pub(crate) kind: EntryKind,
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) params: Vec<(String, f64)>,
+    pub(crate) memory_init: Vec<f32>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) way: Way,
+    pub(crate) interp: Interp,
+}
+
+/// How far the lowered program and the interpreter are apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parity {
+    /// States compared.
+    pub states: usize,
+    /// Largest difference, divided by the value's size where that is above 1.
+    pub max_error: f64,
+    /// Output in which it is.
+    pub output: String,
+    /// Seconds a state takes lowered, and interpreted.
+    pub lowered_s: f64,
+    /// Seconds a state takes by the interpreter.
+    pub interpreted_s: f64,
+}
+
+impl Program {
+    /// The columns to fill, in this order.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Names of the output columns: terms, or `name[0]`, ... of a vector.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Parameters with their default values.
+    pub fn params(&self) -> &[(String, f64)] {
+        &self.params
+    }
+
+    /// Start value of each memory column; empty when nothing is remembered.
+    pub fn memory_init(&self) -> &[f32] {
+        &self.memory_init
+    }
+
+    /// False when the interpreter runs it.
+    pub fn is_lowered(&self) -> bool {
+        matches!(self.way, Way::Lowered(_))
+    }
+
+    /// Operations of the lowered program; 0 when interpreted.
+    pub fn operations(&self) -> usize {
+        match &self.way {
+            Way::Lowered(l) => l.len(),
+            Way::Interpreted => 0,
+        }
+    }
+
+    /// Warnings.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Working memory for one runner.
+    pub fn scratch(&self) -> Scratch {
+        match &self.way {
+            Way::Lowered(l) => Scratch { registers: l.registers() },
+            Way::Interpreted => Scratch::default(),
+        }
+    }
+
+    /// Puts the start values into the memory columns `[slot][stride]` of one world.
+    pub fn reset_memory(&self, world: usize, stride: usize, memory: &mut [f32]) {
+        for (slot, &x) in self.memory_init.iter().enumerate() {
+            memory[slot * stride + world] = x;
+        }
+    }
+
+    /// Runs over `width` worlds of columns `[column][stride]`; `stride` is a multiple of 8. Booleans come out as 0 or 1.
+    ///
+    /// # Errors
+    /// When an interpreted script fails.
+    ///
+    /// # Panics
+    /// When a slice is too short or `stride` is no multiple of 8.
+    pub fn run(
+        &self,
+        width: usize,
+        stride: usize,
+        inputs: &[f32],
+        params: &[f32],
+        memory: &mut [f32],
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), ScriptError> {
+        assert!(width <= stride && stride.is_multiple_of(8), "width {width}, stride {stride}");
+        match &self.way {
+            Way::Lowered(l) => {
+                l.run(width, stride, inputs, params, memory, &mut scratch.registers, out);
+                Ok(())
+            }
+            Way::Interpreted => self.run_interpreted(width, stride, inputs, params, memory, out),
+        }
+    }
+
+    /// As [`Program::run`], by the interpreter whether or not the program is lowered.
+    ///
+    /// # Errors
+    /// When the script fails.
+    pub fn run_interpreted(
+        &self,
+        width: usize,
+        stride: usize,
+        inputs: &[f32],
+        params: &[f32],
+        memory: &mut [f32],
+        out: &mut [f32],
+    ) -> Result<(), ScriptError> {
+        let parts = Parts {
+            entry: &self.entry,
+            kind: self.kind,
+            args: 0,
+            scene: &self.scene,
+            params: &self.params,
+            memory: None,
+            start: Vec::new(),
+        };
+        let slots = self.memory_init.len();
+        for world in 0..width {
+            let failed = |message: String, line: usize| ScriptError {
+                file: self.script.file().into(),
+                line,
+                entry: self.entry.clone(),
+                world,
+                message,
+            };
+            let values = (0..self.inputs.len()).map(|i| f64::from(inputs[i * stride + world])).collect();
+            let mut remembered: Vec<f64> = (0..slots).map(|i| f64::from(memory[i * stride + world])).collect();
+            let value = self
+                .interp
+                .call(values, params, &mut remembered)
+                .map_err(|(message, pos)| failed(message, pos.line().unwrap_or(0)))?;
+            let found = self.script.outputs(&parts, &value).map_err(|f| failed(f.message, 0))?;
+            if found.len() != self.outputs.len() || found.iter().zip(&self.outputs).any(|((n, _), o)| n != o) {
+                return Err(failed("the terms differ from those of a robot at rest".into(), 0));
+            }
+            for (i, (_, x)) in found.iter().enumerate() {
+                out[i * stride + world] = *x as f32;
+            }
+            for (i, x) in remembered.iter().enumerate() {
+                memory[i * stride + world] = *x as f32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs both ways over random states and compares every output and everything remembered.
+    ///
+    /// # Errors
+    /// When the interpreter fails.
+    pub fn parity(&self, states: usize, seed: u64) -> Result<Parity, ScriptError> {
+        let stride = states.max(1).next_multiple_of(8);
+        let mut random = Random(seed);
+        let mut inputs = vec![0.0f32; self.inputs.len() * stride];
+        for world in 0..stride {
+            for (i, input) in self.inputs.iter().enumerate() {
+                inputs[i * stride + world] = random.column(input.channel);
+            }
+        }
+        self.normalise_quaternions(stride, &mut inputs);
+        let params: Vec<f32> = self.params.iter().map(|(_, x)| *x as f32).collect();
+        let mut memory = vec![0.0f32; self.memory_init.len() * stride];
+        for world in 0..stride {
+            self.reset_memory(world, stride, &mut memory);
+        }
+        let mut other = memory.clone();
+        let (mut a, mut b) = (vec![0.0f32; self.outputs.len() * stride], vec![0.0f32; self.outputs.len() * stride]);
+        let mut scratch = self.scratch();
+        let clock = std::time::Instant::now();
+        self.run(states, stride, &inputs, &params, &mut memory, &mut scratch, &mut a)?;
+        let lowered_s = clock.elapsed().as_secs_f64() / states.max(1) as f64;
+        let clock = std::time::Instant::now();
+        self.run_interpreted(states, stride, &inputs, &params, &mut other, &mut b)?;
+        let interpreted_s = clock.elapsed().as_secs_f64() / states.max(1) as f64;
+        let mut worst = Parity { states, max_error: 0.0, output: String::new(), lowered_s, interpreted_s };
+        let slots = self.memory_init.len();
+        let names = self.outputs.iter().cloned().chain((0..slots).map(|i| format!("memory slot {i}")));
+        let columns = a.chunks(stride).zip(b.chunks(stride)).chain(memory.chunks(stride).zip(other.chunks(stride)));
+        for (name, (x, y)) in names.zip(columns) {
+            for (&x, &y) in x[..states].iter().zip(&y[..states]) {
+                let same = x == y || (x.is_nan() && y.is_nan());
+                let error = if same { 0.0 } else { f64::from((x - y).abs()) / f64::from(y.abs()).max(1.0) };
+                if error > worst.max_error || error.is_nan() {
+                    worst.max_error = if error.is_nan() { f64::INFINITY } else { error };
+                    worst.output = name.clone();
+                }
+            }
+        }
+        Ok(worst)
+    }
+
+    fn normalise_quaternions(&self, stride: usize, columns: &mut [f32]) {
+        for (i, input) in self.inputs.iter().enumerate() {
+            let Channel::BodyQuat { body, axis: 0 } = input.channel else { continue };
+            let places: Vec<usize> = (0..4)
+                .filter_map(|axis| {
+                    let wanted = Input { channel: Channel::BodyQuat { body, axis }, prev: input.prev };
+                    self.inputs.iter().position(|k| *k == wanted)
+                })
+                .collect();
+            for world in 0..stride {
+                let norm = places.iter().map(|k| columns[k * stride + world].powi(2)).sum::<f32>().sqrt().max(1e-6);
+                for k in &places {
+                    columns[k * stride + world] /= norm;
+                }
+            }
+            debug_assert!(places.contains(&i));
+        }
+    }
+}
+
+/// Random states for [`Program::parity`] (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// From -1 to 1.
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+
+    /// A value of about the size the channel has in a moving robot.
+    fn column(&mut self, channel: Channel) -> f32 {
+        let x = self.unit();
+        match channel {
+            Channel::FootContact(_) | Channel::BodyContact(_) => f32::from(u8::from(x > 0.0)),
+            Channel::Time => 10.0 * (x + 1.0),
+            Channel::EpisodeStep => (500.0 * (x + 1.0)).floor(),
+            Channel::Qvel(_) | Channel::JointVel(_) | Channel::BodyLinVel { .. } | Channel::BodyAngVel { .. } => {
+                5.0 * x
+            }
+            Channel::JointTorque(_) | Channel::ActuatorForce(_) | Channel::JointAcc(_) => 50.0 * x,
+            Channel::FootForce { .. } | Channel::BodyForce { .. } => 200.0 * x,
+            _ => 1.5 * x,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scene::example;
+    use crate::script::{EntryKind, Script};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn compile(text: &str) -> crate::Program {
+        let params = [("w".to_string(), 0.7), ("sigma".to_string(), 0.25)];
+        let script = Script::parse("reward.rhai", text).unwrap();
+        script
+            .compile("reward", EntryKind::Terms, &Arc::new(example()), &params)
+            .unwrap_or_else(|e| panic!("{e}\n{text}"))
+    }
+
+    /// Scripts that must be lowered and give what the interpreter gives.
+    const SCRIPTS: &[&str] = &[
+        "fn reward(s, p) { let v = s.body(\"torso\").linvel; #{ forward: p.w * v.x, up: s.body(\"torso\").up.z, cost: -s.action.norm2() } }",
+        "fn reward(s) { #{ slip: sum(s.feet.map(|f| f.contact * f.vel.xy.norm2())), n: s.feet.len() / 2, half: 7 / 2 + 7 % 4 } }",
+        "fn reward(s) { let x = 0.0; for j in s.joints { if j.pos > j.upper { x += j.pos - j.upper; } else if j.pos < j.lower { x += j.lower - j.pos } } #{ limits: -x } }",
+        "fn reward(s) { if s.body(\"torso\").height < 0.3 { return #{ fall: -1.0, alive: 0.0 }; } #{ alive: 1.0, fall: 0 } }",
+        "fn reward(s) { let best = -100.0; for (a, i) in s.action { if a > 0.5 { continue; } if a < -1.0 { break; } best = max(best, a * (i + 1)); } #{ best: best } }",
+        "fn kernel(e, sigma) { exp_kernel(e, sigma) } fn reward(s, p) { let e = s.command.vx - s.body(\"torso\").local_linvel.x; #{ track: kernel(e * e, p.sigma), t: kernel(0.1, 1) } }",
+        "fn reward(s) { #{ rate: -diff2(s.action, s.prev_action), dv: s.body(\"leg\").linvel.z - s.prev.body(\"leg\").linvel.z } }",
+        "fn reward(s) { let k = 3.0; let f = s.qvel.map(|v| v * k); #{ a: f[0], b: f[-1], c: f.max(), d: min(f) + mean(f) } }",
+        "fn reward(s) { let b = s.body(\"torso\"); #{ yaw: wrap_pi(b.yaw + 3.0), roll: b.roll, pitch: b.pitch, g: b.gravity.z, r: b.quat.rotate(vec3(1, 2.0, 0)).y, i: (b.quat.inv() * b.quat).w } }",
+        "fn reward(s) { let t = tolerance(s.qpos[2], 0.5, 1, 0.4); let u = smoothstep(0, 1.0, s.qpos[2]); let up = if s.qpos[2] > 1 { 1 } else { 0 }; #{ t: t, u: u, up: up * 2, x: up * 0.5 } }",
+        "fn reward(s) { let n = 0; let i = 0; while i < 4 { i += 1; if i == 2 { continue; } n += i; } let m = #{ a: [1.0, 2.0] }; m.a[1] += s.time; #{ n: n, m: m.a[1], s: m.a.sum() } }",
+        "fn sq(x) { if x < 0.0 { return -x * x; } x * x } fn reward(s) { let a = sq(s.qvel[0]); let b = sq(s.qvel[1]) ; #{ a: a, b: b, c: if a > b && !(a > 1.0) || b > 2.0 { a } else { b } } }",
+        "fn reward(s) { let all = s.feet.all(|f| f.contact > 0.5); let some = s.feet.some(|f| f.contact > 0.5); #{ a: if all { 1.0 } else { 0.0 }, b: if some { 1.0 } else { 0.0 }, r: s.qvel.reduce(|t, v| t + v * v, 0.0) } }",
+        "fn reward(s) { s.body(\"torso\").linvel.norm() + s.sensor(\"gyro\")[1] ** 2 + abs(-3) + PI() }",
+        "fn reward(s) { let v = s.com.linvel - s.site(\"imu\").linvel * 2.0; let u = v.unit(); #{ d: u.dot(v), c: u.cross(vec3(0.0, 0.0, 1.0)).x, n: (-u).norm(), j: s.joint(\"hip\").torque * s.joint(\"hip\").vel } }",
+    ];
+
+    #[test]
+    fn lowered_scripts_give_what_the_interpreter_gives() {
+        for text in SCRIPTS {
+            let program = compile(text);
+            assert!(program.is_lowered(), "{text}: {:?}", program.findings());
+            let parity = program.parity(500, 7).unwrap();
+            assert!(parity.max_error < 1e-5, "{text}: {parity:?}");
+        }
+    }
+
+    #[test]
+    fn terms_stand_in_the_order_of_the_text() {
+        assert_eq!(compile(SCRIPTS[0]).outputs(), ["forward", "up", "cost"]);
+    }
+
+    #[test]
+    fn memory_lasts_from_step_to_step_both_ways() {
+        let text = "fn memory() { #{ air: [0.0, 0.0], n: 0, up: false } }
+            fn reward(s, p, m) {
+                let total = 0.0;
+                for (f, i) in s.feet {
+                    if f.contact > 0.5 { total += m.air[i]; m.air[i] = 0.0; } else { m.air[i] += s.dt; }
+                }
+                m.n += 1; m.up = s.qpos[2] > 0.0;
+                #{ air: total, n: m.n }
+            }";
+        let program = compile(text);
+        assert!(program.is_lowered());
+        assert_eq!(program.memory_init(), [0.0; 4]);
+        assert!(program.parity(200, 3).unwrap().max_error < 1e-5);
+        let n = program.inputs().len();
+        let mut scratch = program.scratch();
+        let (mut memory, mut out) = (vec![0.0; 4 * 8], vec![0.0; 2 * 8]);
+        for step in 1..=3 {
+            // No contact in any foot: the time in the air grows.
+            program.run(8, 8, &vec![0.0; n * 8], &[0.7, 0.25], &mut memory, &mut scratch, &mut out).unwrap();
+            assert_eq!(out[8], step as f32);
+        }
+        assert!((memory[0] - 0.06).abs() < 1e-6, "{memory:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_lowered_runs_by_the_interpreter_with_a_warning() {
+        let text = "fn reward(s) {\n let n = 0;\n while n < s.time { n += 1; }\n #{ n: n }\n}";
+        let program = compile(text);
+        assert!(!program.is_lowered());
+        let warning = &program.findings()[0];
+        assert_eq!((warning.rule.as_str(), warning.line), ("interpreted", 3), "{warning}");
+        assert!(program.parity(50, 1).unwrap().max_error == 0.0);
+    }
+
+    #[test]
+    #[ignore = "a measurement; run by name with --release -- --nocapture"]
+    fn bench_lowered_against_interpreter() {
+        let parity = compile(SCRIPTS[0]).parity(4096, 1).unwrap();
+        println!("lowered {:.1} ns, interpreted {:.1} ns a state", parity.lowered_s * 1e9, parity.interpreted_s * 1e9);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        /// Random arithmetic, conditions and loops: both ways agree.
+        #[test]
+        fn random_expressions_agree(seed in any::<u64>()) {
+            let mut state = super::Random(seed);
+            let mut pick = |n: u64| (state.next() % n) as usize;
+            fn number(pick: &mut impl FnMut(u64) -> usize, depth: usize) -> String {
+                let leaves = ["s.qpos[3]", "s.qvel[2]", "x", "1.5", "2", "p.w", "s.feet[1].vel.y", "s.action[0]"];
+                if depth == 0 { return leaves[pick(8)].to_string(); }
+                let a = number(pick, depth - 1);
+                let b = number(pick, depth - 1);
+                match pick(8) {
+                    0 => format!("({a} + {b})"),
+                    1 => format!("({a} - {b})"),
+                    2 => format!("({a} * {b})"),
+                    3 => format!("clamp({a}, -2, {b})"),
+                    4 => format!("(if {a} < {b} {{ {a} }} else {{ {b} * 0.5 }})"),
+                    5 => format!("tanh({a})"),
+                    6 => format!("max({a}, {b})"),
+                    _ => format!("vec3({a}, {b}, 1).dot(vec3({b}, 0.5, {a}))"),
+                }
+            }
+            let start = number(&mut pick, 1);
+            let update = number(&mut pick, 2);
+            let out = number(&mut pick, 3);
+            let text = format!("fn reward(s, p) {{ let x = 0.5; x = 1.0 * ({start}); for i in 0..3 {{ if x > 3.0 {{ break; }} x = 0.3 * x + tanh({update}); }} #{{ a: {out}, x: x }} }}");
+            let program = compile(&text);
+            prop_assert!(program.is_lowered());
+            let parity = program.parity(64, seed).unwrap();
+            prop_assert!(parity.max_error < 2e-5, "{}: {:?}", text, parity);
+        }
+    }
+}
