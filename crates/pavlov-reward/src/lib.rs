@@ -1,1 +1,12 @@
-//! pavlov-reward
+//! Rewards: a folder `{reward.toml, reward.rhai}`, or a lone `.rhai` file.
+//!
+//! ```text
+//! reward.toml (about, parameters, combination) ─┐
+//! reward.rhai (fn reward(s, p) -> named terms) ─┴─ Reward::load(path, scene) ─> terms per world ─ combine ─> total
+//! ```
+
+mod manifest;
+mod reward;
+
+pub use manifest::{Combine, Manifest, Param};
+pub use reward::{Reward, RewardError};
