@@ -73,56 +73,7 @@ impl EnvError {
     }
 }
 
-/// The candidate nearest to `name` by edit distance, when near enough to be a slip.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Names are short: what is longer than this is no slip, and the distance costs the product of the lengths.
-    if name.len() > 64 {
-        return None;
-    }
-    candidates
-        .into_iter()
-        .filter(|c| c.len() <= 64)
-        .map(|c| (edit_distance(name, c), c))
-        .filter(|(d, c)| *d <= 1 + name.len().max(c.len()) / 3)
-        .min()
-        .map(|(_, c)| c)
-}
-
 /// ` (did you mean `x`?)`, or nothing.
 pub(crate) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, candidates).map_or_else(String::new, |c| format!(" (did you mean `{c}`?)"))
-}
-
-/// Levenshtein distance.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(edit_distance("torso", "torsp"), 1);
-        assert_eq!(edit_distance("", "abc"), 3);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-    }
-
-    #[test]
-    fn nearest_offers_slips_only() {
-        assert_eq!(nearest("frame_skp", ["frame_skip", "timestep"]), Some("frame_skip"));
-        assert_eq!(nearest("banana", ["frame_skip", "timestep"]), None);
-    }
+    pavlov_model::nearest(name, candidates).map_or_else(String::new, |c| format!(" (did you mean `{c}`?)"))
 }

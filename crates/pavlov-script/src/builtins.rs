@@ -296,6 +296,10 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
             let n = b.scene().action_dim;
             list(b, n, &Channel::PrevAction)
         }
+        (Op::CfrcExt, _) => {
+            let n = 6 * b.scene().bodies.len();
+            list(b, n, &Channel::CfrcExt)
+        }
         (Op::Command, _) => {
             let names = b.scene().commands.clone();
             let value = |b: &mut B, k: usize| one(b, Channel::Command(k as u16));

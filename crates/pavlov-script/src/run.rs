@@ -68,6 +68,11 @@ pub struct Parity {
 }
 
 impl Program {
+    /// The function.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
     /// The columns to fill, in this order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
@@ -292,7 +297,7 @@ impl Random {
                 5.0 * x
             }
             Channel::JointTorque(_) | Channel::ActuatorForce(_) | Channel::JointAcc(_) => 50.0 * x,
-            Channel::FootForce { .. } | Channel::BodyForce { .. } => 200.0 * x,
+            Channel::FootForce { .. } | Channel::BodyForce { .. } | Channel::CfrcExt(_) => 200.0 * x,
             _ => 1.5 * x,
         }
     }

@@ -160,6 +160,8 @@ pub enum Channel {
         #[doc = "Value within the sensor."]
         k: u16,
     },
+    /// Entry of `cfrc_ext`, six a body: torque and force about the centre of mass of the tree (N m, N).
+    CfrcExt(u16),
     /// Centre of mass of the robot, world axes (m).
     Com(u8),
     /// Velocity of the centre of mass, world axes (m/s).
@@ -238,6 +240,7 @@ impl Channel {
                 let n = scene.sensors.get(usize::from(sensor)).map_or_else(|| sensor.to_string(), |s| s.name.clone());
                 format!("sensor(\"{n}\")[{k}]")
             }
+            Channel::CfrcExt(i) => format!("cfrc_ext[{i}]"),
             Channel::Com(a) => format!("com.pos.{}", axis(a)),
             Channel::ComVel(a) => format!("com.linvel.{}", axis(a)),
             Channel::Action(i) => format!("action[{i}]"),
@@ -281,6 +284,7 @@ impl Scene {
         for (sensor, info) in self.sensors.iter().enumerate() {
             out.extend((0..info.dim as u16).map(|k| Channel::Sensor { sensor: sensor as u16, k }));
         }
+        out.extend((0..6 * self.bodies.len() as u16).map(Channel::CfrcExt));
         out.extend((0..3).map(Channel::Com));
         out.extend((0..3).map(Channel::ComVel));
         out.extend((0..self.action_dim as u16).map(Channel::Action));

@@ -1,0 +1,70 @@
+//! The vectorised environment: blocks of 64 worlds over one task, one reward, one seed.
+
+use crate::block::{EnvBlock, Shared};
+use crate::error::EnvError;
+use crate::spec::{BLOCK_WORLDS, EnvOptions};
+use crate::task::Task;
+use pavlov_reward::Reward;
+use std::sync::Arc;
+
+/// An environment of many worlds. Its blocks are independent: move them to threads as you like.
+#[derive(Debug)]
+pub struct Env {
+    /// The blocks, in world order; all but the last have [`BLOCK_WORLDS`] worlds.
+    pub blocks: Vec<EnvBlock>,
+    task: Arc<Task>,
+    reward: Arc<Reward>,
+}
+
+/// More worlds than this are a slip of the keyboard, not a wish.
+const MAX_WORLDS: usize = 1 << 20;
+
+impl Env {
+    /// Worlds of `task` rewarded by `reward`, not yet reset.
+    ///
+    /// # Errors
+    /// When the physics refuses the robot, or the number of worlds is 0 or above 2^20.
+    pub fn new(task: Arc<Task>, reward: Arc<Reward>, options: &EnvOptions) -> Result<Self, EnvError> {
+        if !(1..=MAX_WORLDS).contains(&options.worlds) {
+            return Err(EnvError::Usage(format!("{} worlds: expected 1 to {MAX_WORLDS}", options.worlds)));
+        }
+        let (physics, frame_skip) = task.physics(options.profile)?;
+        let nominal = physics.params::<f64>();
+        let shared = Arc::new(Shared { task: task.clone(), physics, frame_skip, nominal, options: options.clone() });
+        let starts = (0..options.worlds).step_by(BLOCK_WORLDS);
+        let blocks = starts
+            .map(|first| EnvBlock::new(shared.clone(), &reward, first, BLOCK_WORLDS.min(options.worlds - first)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { blocks, task, reward })
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Arc<Task> {
+        &self.task
+    }
+
+    /// The reward.
+    pub fn reward(&self) -> &Arc<Reward> {
+        &self.reward
+    }
+
+    /// Number of worlds.
+    pub fn num_worlds(&self) -> usize {
+        self.blocks.iter().map(EnvBlock::num_worlds).sum()
+    }
+
+    /// Columns of an observation row.
+    pub fn obs_dim(&self) -> usize {
+        self.task.obs_dim()
+    }
+
+    /// Columns of it that the policy sees.
+    pub fn policy_obs_dim(&self) -> usize {
+        self.task.policy_obs_dim()
+    }
+
+    /// Number of actions.
+    pub fn act_dim(&self) -> usize {
+        self.task.act_dim()
+    }
+}

@@ -1,0 +1,131 @@
+//! Where an episode starts: keyframe or `qpos0`, noise on all coordinates, ranges on some, and a turn about the vertical.
+
+use crate::error::{EnvError, hint};
+use crate::parse::Source;
+use crate::rng::{Purpose, WorldRng};
+use crate::schema::{Noise, NoiseKind, Reset};
+use crate::task::{at_range, keyframe};
+use pavlov_model::{JointKind, Model};
+
+/// A uniform addition to one coordinate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Range {
+    index: usize,
+    low: f32,
+    high: f32,
+}
+
+/// A checked `[reset]`.
+#[derive(Debug, Clone)]
+pub(crate) struct ResetPlan {
+    qpos: Vec<f64>,
+    qvel: Vec<f64>,
+    qpos_noise: Option<Noise>,
+    qvel_noise: Option<Noise>,
+    qpos_ranges: Vec<Range>,
+    qvel_ranges: Vec<Range>,
+    /// First quaternion coordinate of each free joint, and its angle range.
+    yaw: Vec<(usize, f32, f32)>,
+}
+
+impl ResetPlan {
+    /// Checks `[reset]` against the robot.
+    pub fn new(table: &Reset, model: &Model, source: &Source) -> Result<Self, EnvError> {
+        let (qpos, qvel) = match &table.from {
+            Some(name) => {
+                let key = keyframe(model, name, source)?;
+                (key.qpos.clone(), key.qvel.clone())
+            }
+            None => (model.qpos0.clone(), vec![0.0; model.nv()]),
+        };
+        for noise in [table.qpos_noise, table.qvel_noise].into_iter().flatten() {
+            if !(noise.scale.is_finite() && noise.scale >= 0.0) {
+                let message =
+                    format!("{}: reset noise of scale {}: expected 0 or more", source.path.display(), noise.scale);
+                return Err(EnvError::Usage(message));
+            }
+        }
+        let (mut qpos_ranges, mut qvel_ranges) = (Vec::new(), Vec::new());
+        for range in &table.ranges {
+            let name = range.joint.get_ref();
+            let moving = |k: JointKind| matches!(k, JointKind::Hinge | JointKind::Slide);
+            let joints: Vec<_> =
+                model.joints.iter().filter(|j| if name == "*" { moving(j.kind) } else { j.name == *name }).collect();
+            if joints.is_empty() {
+                let close = hint(name, model.joints.iter().map(|j| j.name.as_str()));
+                return Err(source.error(range.joint.span(), format!("no joint `{name}`{close}")));
+            }
+            for joint in joints {
+                let (nq, nv) = match joint.kind {
+                    JointKind::Free => (3, 6), // the quaternion is turned by `yaw` only
+                    JointKind::Ball => (0, 3),
+                    JointKind::Hinge | JointKind::Slide => (1, 1),
+                };
+                for (bounds, ranges, n, base) in [
+                    (&range.qpos, &mut qpos_ranges, nq, joint.qposadr),
+                    (&range.qvel, &mut qvel_ranges, nv, joint.dofadr),
+                ] {
+                    let Some(bounds) = bounds else { continue };
+                    let [low, high] = at_range(bounds, source, "a reset range")?;
+                    if range.component >= n {
+                        let component = range.component;
+                        let message =
+                            format!("component {component} of joint `{}`: expected one below {n}", joint.name);
+                        return Err(source.error(bounds.span(), message));
+                    }
+                    ranges.push(Range { index: base + range.component, low: low as f32, high: high as f32 });
+                }
+            }
+        }
+        let mut yaw = Vec::new();
+        if let Some(bounds) = &table.yaw {
+            let [low, high] = at_range(bounds, source, "a yaw range")?;
+            let free = model.joints.iter().filter(|j| j.kind == JointKind::Free);
+            yaw.extend(free.map(|j| (j.qposadr + 3, low as f32, high as f32)));
+            if yaw.is_empty() {
+                return Err(source.error(bounds.span(), "`yaw` turns free joints, and this robot has none"));
+            }
+        }
+        Ok(Self {
+            qpos,
+            qvel,
+            qpos_noise: table.qpos_noise,
+            qvel_noise: table.qvel_noise,
+            qpos_ranges,
+            qvel_ranges,
+            yaw,
+        })
+    }
+
+    /// The initial state of episode `episode` of a world.
+    pub fn draw(&self, rng: &WorldRng, episode: u32, qpos: &mut [f64], qvel: &mut [f64]) {
+        qpos.copy_from_slice(&self.qpos);
+        qvel.copy_from_slice(&self.qvel);
+        for (noise, values, purpose) in
+            [(self.qpos_noise, &mut *qpos, Purpose::ResetQpos), (self.qvel_noise, &mut *qvel, Purpose::ResetQvel)]
+        {
+            let Some(noise) = noise else { continue };
+            let mut stream = rng.stream(purpose, episode, 0);
+            for value in values {
+                *value += noise.scale
+                    * f64::from(match noise.kind {
+                        NoiseKind::Uniform => stream.uniform(-1.0, 1.0),
+                        NoiseKind::Normal => stream.normal(),
+                    });
+            }
+        }
+        let mut stream = rng.stream(Purpose::ResetRange, episode, 0);
+        for r in &self.qpos_ranges {
+            qpos[r.index] += f64::from(stream.uniform(r.low, r.high));
+        }
+        for r in &self.qvel_ranges {
+            qvel[r.index] += f64::from(stream.uniform(r.low, r.high));
+        }
+        for &(at, low, high) in &self.yaw {
+            let (s, c) = (0.5 * f64::from(stream.uniform(low, high))).sin_cos();
+            let [w, x, y, z] = [qpos[at], qpos[at + 1], qpos[at + 2], qpos[at + 3]];
+            // (c, 0, 0, s) times the quaternion: a turn in world axes.
+            qpos[at..at + 4].copy_from_slice(&[c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w]);
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Scripts of a block: the columns they read, the programs that run over them, and their results.
+//!
+//! All programs of a block share one set of columns `[input][64]`. What physics knows is written lane group by lane group
+//! ([`Scripts::sense`]) while the group's data is in the cache; what the block keeps (time, actions, commands) is copied before
+//! the programs run. The column of `s.prev` is a copy of the column before the step.
+
+use crate::block::{Needs, Shared};
+use crate::cycle::store;
+use crate::error::EnvError;
+use crate::save::Tape;
+use crate::spec::BLOCK_WORLDS;
+use crate::task::Task;
+use crate::worlds::Worlds;
+use pavlov_physics::{Data, Lane, Params, Real, body_velocity, contact_wrench, point_velocity};
+use pavlov_reward::Reward;
+use pavlov_script::{Channel, EntryKind, Finding, Input, Program, Scene, Scratch, Script, ScriptError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The compiled entry functions of a task script.
+#[derive(Debug)]
+pub(crate) struct TaskScript {
+    pub fitness: Program,
+    pub success: Program,
+    pub terminated: Option<Program>,
+    pub metrics: Option<Program>,
+    pub observation: Option<Program>,
+}
+
+impl TaskScript {
+    /// Checks a task script against the scene.
+    pub fn new(file: &str, text: &str, scene: &Arc<Scene>) -> Result<Self, EnvError> {
+        let refused = |e: pavlov_script::Diagnostics| EnvError::Script { message: e.to_string() };
+        let script = Script::parse(file, text).map_err(refused)?;
+        let known = ["fitness", "success", "terminated", "metrics", "observation", "memory"];
+        let must = |entry, kind| script.compile(entry, kind, scene, &[]).map_err(refused);
+        let may = |entry, kind| script.has(entry).then(|| must(entry, kind)).transpose();
+        let out = Self {
+            fitness: must("fitness", EntryKind::Scalar)?,
+            success: must("success", EntryKind::Bool)?,
+            terminated: may("terminated", EntryKind::Bool)?,
+            metrics: may("metrics", EntryKind::Terms)?,
+            observation: may("observation", EntryKind::Vector)?,
+        };
+        // A function whose name is a slip of an optional one would silently do nothing.
+        for name in script.functions() {
+            if let Some(meant) = pavlov_model::nearest(&name, known)
+                && meant != name
+                && !script.has(meant)
+            {
+                let message = format!("{file}: function `{name}` is never called: did you mean `{meant}`?");
+                return Err(EnvError::Script { message });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Warnings of the checker.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.programs().flat_map(|p| p.findings().iter().cloned()).collect()
+    }
+
+    /// Lowered against interpreted, function by function.
+    pub fn parity(&self, states: usize, seed: u64) -> Result<Vec<(String, pavlov_script::Parity)>, EnvError> {
+        let of = |p: &Program| match p.parity(states, seed) {
+            Ok(parity) => Ok((p.entry().to_string(), parity)),
+            Err(e) => Err(EnvError::Script { message: e.to_string() }),
+        };
+        self.programs().map(of).collect()
+    }
+
+    fn programs(&self) -> impl Iterator<Item = &Program> {
+        let optional = [&self.terminated, &self.metrics, &self.observation];
+        [&self.fitness, &self.success].into_iter().chain(optional.into_iter().flatten())
+    }
+}
+
+/// One program's place among the columns, and its results.
+#[derive(Debug)]
+struct Runner {
+    /// Column of each input.
+    columns: Vec<usize>,
+    /// Inputs in the program's order, gathered before a run.
+    inputs: Vec<f32>,
+    memory: Vec<f32>,
+    scratch: Scratch,
+    out: Vec<f32>,
+}
+
+impl Runner {
+    fn new(program: &Program, columns: &[Input]) -> Self {
+        let place =
+            |input: &Input| columns.binary_search(input).unwrap_or_else(|_| unreachable!("every input has a column"));
+        let mut memory = vec![0.0; program.memory_init().len() * BLOCK_WORLDS];
+        for world in 0..BLOCK_WORLDS {
+            program.reset_memory(world, BLOCK_WORLDS, &mut memory);
+        }
+        Self {
+            columns: program.inputs().iter().map(place).collect(),
+            inputs: vec![0.0; program.inputs().len() * BLOCK_WORLDS],
+            memory,
+            scratch: program.scratch(),
+            out: vec![0.0; program.outputs().len() * BLOCK_WORLDS],
+        }
+    }
+
+    fn run(&mut self, program: &Program, columns: &[f32], params: &[f32], worlds: usize) -> Result<(), ScriptError> {
+        for (into, &from) in self.inputs.chunks_exact_mut(BLOCK_WORLDS).zip(&self.columns) {
+            into.copy_from_slice(&columns[from * BLOCK_WORLDS..(from + 1) * BLOCK_WORLDS]);
+        }
+        program.run(worlds, BLOCK_WORLDS, &self.inputs, params, &mut self.memory, &mut self.scratch, &mut self.out)
+    }
+
+    fn get(&self, output: usize, world: usize) -> f32 {
+        self.out[output * BLOCK_WORLDS + world]
+    }
+}
+
+/// The scripts of one block.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    task: Arc<Task>,
+    reward: Arc<Reward>,
+    /// Every column some program reads, and the present one of each previous one; sorted.
+    columns: Vec<Input>,
+    values: Vec<f32>,
+    /// (previous, present).
+    previous: Vec<(usize, usize)>,
+    physical: Vec<(usize, Channel)>,
+    kept: Vec<(usize, Channel)>,
+    forces: Vec<[Lane; 3]>,
+    /// Is the force on whole bodies read?
+    body_forces: bool,
+    terms: Runner,
+    fitness: Runner,
+    success: Runner,
+    terminated: Option<Runner>,
+    metrics: Option<Runner>,
+    observation: Option<Runner>,
+    worlds: usize,
+    error: Option<ScriptError>,
+}
+
+/// What sensing reads.
+pub(crate) struct SenseContext<'a> {
+    pub shared: &'a Shared,
+    pub params: &'a Params<Lane>,
+    pub data: &'a Data<Lane>,
+}
+
+fn is_kept(channel: Channel) -> bool {
+    matches!(
+        channel,
+        Channel::Time | Channel::EpisodeStep | Channel::Action(_) | Channel::PrevAction(_) | Channel::Command(_)
+    )
+}
+
+impl Scripts {
+    /// For a block of `worlds` worlds.
+    pub fn new(task: &Arc<Task>, reward: &Arc<Reward>, worlds: usize) -> Self {
+        let script = &task.script;
+        let mut all = BTreeSet::new();
+        for program in script.programs().chain([reward.program()]) {
+            all.extend(program.inputs().iter().copied());
+        }
+        let present: Vec<Input> = all.iter().filter(|i| i.prev).map(|i| Input::now(i.channel)).collect();
+        all.extend(present);
+        let columns: Vec<Input> = all.into_iter().collect();
+        let place = |input: Input| columns.binary_search(&input).unwrap_or_else(|_| unreachable!("added above"));
+        let previous = columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.prev)
+            .map(|(i, c)| (i, place(Input::now(c.channel))))
+            .collect();
+        let now = |kept: bool| {
+            let of = columns.iter().enumerate().filter(move |(_, c)| !c.prev && is_kept(c.channel) == kept);
+            of.map(|(i, c)| (i, c.channel)).collect()
+        };
+        let optional = |p: &Option<Program>| p.as_ref().map(|p| Runner::new(p, &columns));
+        Self {
+            values: vec![0.0; columns.len() * BLOCK_WORLDS],
+            previous,
+            physical: now(false),
+            kept: now(true),
+            body_forces: columns.iter().any(|c| matches!(c.channel, Channel::BodyForce { .. })),
+            forces: vec![[Lane::ZERO; 3]; task.model.bodies.len()],
+            terms: Runner::new(reward.program(), &columns),
+            fitness: Runner::new(&script.fitness, &columns),
+            success: Runner::new(&script.success, &columns),
+            terminated: optional(&script.terminated),
+            metrics: optional(&script.metrics),
+            observation: optional(&script.observation),
+            task: task.clone(),
+            reward: reward.clone(),
+            columns,
+            worlds,
+            error: None,
+        }
+    }
+
+    /// What the programs need besides the physics step.
+    pub fn needs(&self) -> Needs {
+        let any = |f: fn(Channel) -> bool| self.physical.iter().any(|(_, c)| f(*c));
+        Needs {
+            cfrc_ext: any(|c| matches!(c, Channel::CfrcExt(_))),
+            sensors: any(|c| matches!(c, Channel::Sensor { .. })),
+        }
+    }
+
+    pub fn num_terms(&self) -> usize {
+        self.reward.term_names().len()
+    }
+
+    pub fn term_name(&self, term: usize) -> &str {
+        &self.reward.term_names()[term]
+    }
+
+    pub fn num_metrics(&self) -> usize {
+        self.task.metric_names().len()
+    }
+
+    /// The present columns become the previous ones.
+    pub fn advance(&mut self) {
+        for &(to, from) in &self.previous {
+            self.values.copy_within(from * BLOCK_WORLDS..(from + 1) * BLOCK_WORLDS, to * BLOCK_WORLDS);
+        }
+    }
+
+    /// After a reset the state before the step is the state after the reset.
+    pub fn start(&mut self, group: usize, lanes: u8) {
+        for &(to, from) in &self.previous {
+            for lane in (0..pavlov_physics::LANES).filter(|l| lanes >> l & 1 == 1) {
+                let world = group * pavlov_physics::LANES + lane;
+                self.values[to * BLOCK_WORLDS + world] = self.values[from * BLOCK_WORLDS + world];
+            }
+        }
+    }
+
+    /// A new episode: what scripts remember starts anew.
+    pub fn reset_world(&mut self, world: usize) {
+        let script = &self.task.script;
+        let of = |r: &mut Runner, p: &Program| p.reset_memory(world, BLOCK_WORLDS, &mut r.memory);
+        of(&mut self.terms, self.reward.program());
+        of(&mut self.fitness, &script.fitness);
+        of(&mut self.success, &script.success);
+        let optional = [
+            (&mut self.terminated, &script.terminated),
+            (&mut self.metrics, &script.metrics),
+            (&mut self.observation, &script.observation),
+        ];
+        for (runner, program) in optional {
+            if let (Some(r), Some(p)) = (runner, program) {
+                of(r, p);
+            }
+        }
+    }
+
+    /// Copies what the block keeps.
+    fn keep(&mut self, w: &Worlds) {
+        let dt = self.task.control_dt;
+        for &(i, channel) in &self.kept {
+            let column = &mut self.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS];
+            match channel {
+                Channel::Time => {
+                    column.iter_mut().zip(&w.step).for_each(|(c, &s)| *c = (f64::from(s) * dt) as f32);
+                }
+                Channel::EpisodeStep => column.iter_mut().zip(&w.step).for_each(|(c, &s)| *c = s as f32),
+                Channel::Action(k) => column.copy_from_slice(w.action.column(usize::from(k))),
+                Channel::PrevAction(k) => column.copy_from_slice(w.prev_action.column(usize::from(k))),
+                Channel::Command(k) => column.copy_from_slice(w.command.column(usize::from(k))),
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs reward, termination, fitness, success and metrics.
+    pub fn evaluate(&mut self, w: &Worlds) {
+        self.keep(w);
+        let (script, n) = (&self.task.script, self.worlds);
+        let mut failed = self.terms.run(self.reward.program(), &self.values, self.reward.values(), n).err();
+        let mut run = |r: &mut Runner, p: &Program| {
+            if let Err(e) = r.run(p, &self.values, &[], n) {
+                failed.get_or_insert(e);
+            }
+        };
+        run(&mut self.fitness, &script.fitness);
+        run(&mut self.success, &script.success);
+        for (runner, program) in [(&mut self.terminated, &script.terminated), (&mut self.metrics, &script.metrics)] {
+            if let (Some(r), Some(p)) = (runner, program) {
+                run(r, p);
+            }
+        }
+        if self.error.is_none() {
+            self.error = failed;
+        }
+    }
+
+    /// Runs the observation of the task script.
+    pub fn observe(&mut self, w: &Worlds) {
+        if self.observation.is_none() {
+            return;
+        }
+        self.keep(w);
+        if let (Some(r), Some(p)) = (&mut self.observation, &self.task.script.observation)
+            && let Err(e) = r.run(p, &self.values, &[], self.worlds)
+        {
+            self.error.get_or_insert(e);
+        }
+    }
+
+    /// The first failure of an interpreted script.
+    pub fn error(&self) -> Option<&ScriptError> {
+        self.error.as_ref()
+    }
+
+    pub fn term(&self, term: usize, world: usize) -> f32 {
+        self.terms.get(term, world)
+    }
+
+    pub fn total(&self, world: usize) -> f32 {
+        self.reward.total((0..self.num_terms()).map(|t| self.terms.get(t, world)))
+    }
+
+    pub fn fitness(&self, world: usize) -> f32 {
+        self.fitness.get(0, world)
+    }
+
+    pub fn success(&self, world: usize) -> bool {
+        self.success.get(0, world) != 0.0
+    }
+
+    pub fn terminated(&self, world: usize) -> bool {
+        self.terminated.as_ref().is_some_and(|r| r.get(0, world) != 0.0)
+    }
+
+    pub fn metric(&self, metric: usize, world: usize) -> f32 {
+        self.metrics.as_ref().map_or(0.0, |r| r.get(metric, world))
+    }
+
+    pub fn observation(&self, k: usize, world: usize) -> f32 {
+        self.observation.as_ref().map_or(0.0, |r| r.get(k, world))
+    }
+
+    /// What lasts: the present columns (the next step's previous ones) and the memories.
+    pub fn visit(&mut self, tape: &mut Tape<'_>) -> Result<(), EnvError> {
+        tape.array("script columns", &mut self.values)?;
+        let own = [&mut self.terms, &mut self.fitness, &mut self.success];
+        let optional = [&mut self.terminated, &mut self.metrics, &mut self.observation];
+        for runner in own.into_iter().chain(optional.into_iter().flatten()) {
+            tape.array("script memory", &mut runner.memory)?;
+        }
+        Ok(())
+    }
+
+    /// Another reward, from the next step on. Its memory starts anew; previous values start as the present ones.
+    pub fn set_reward(&mut self, reward: &Arc<Reward>) {
+        let mut new = Self::new(&self.task, reward, self.worlds);
+        for (i, input) in new.columns.iter().enumerate() {
+            let old =
+                self.columns.binary_search(input).or_else(|_| self.columns.binary_search(&Input::now(input.channel)));
+            if let Ok(k) = old {
+                new.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS]
+                    .copy_from_slice(&self.values[k * BLOCK_WORLDS..(k + 1) * BLOCK_WORLDS]);
+            }
+        }
+        for (to, from) in [
+            (Some(&mut new.fitness), Some(&self.fitness)),
+            (Some(&mut new.success), Some(&self.success)),
+            (new.terminated.as_mut(), self.terminated.as_ref()),
+            (new.metrics.as_mut(), self.metrics.as_ref()),
+            (new.observation.as_mut(), self.observation.as_ref()),
+        ] {
+            if let (Some(to), Some(from)) = (to, from) {
+                to.memory.copy_from_slice(&from.memory);
+            }
+        }
+        *self = new;
+    }
+
+    /// Is the foot in contact? Of geoms, in the worlds of the group now in `data`.
+    pub fn foot_contact(shared: &Shared, data: &Data<Lane>, foot: usize) -> Lane {
+        foot_force(shared, data, foot).1
+    }
+
+    /// Writes the columns that come from physics, for the worlds of a lane group whose bit is set.
+    pub fn sense(&mut self, context: &SenseContext<'_>, group: usize, lanes: u8) {
+        let SenseContext { shared, data, .. } = context;
+        if self.body_forces {
+            shared.physics.contact_forces(data, &mut self.forces);
+        }
+        for &(i, channel) in &self.physical {
+            let value = read(context, &self.forces, channel);
+            store(&mut self.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS], group, lanes, value);
+        }
+    }
+}
+
+/// Force on a foot's geom in world axes, and 1 where it touches something.
+fn foot_force(shared: &Shared, data: &Data<Lane>, foot: usize) -> ([Lane; 3], Lane) {
+    let geom = shared.task.feet[foot];
+    let pairs = &shared.physics.model().pairs;
+    let mut force = [Lane::ZERO; 3];
+    let mut touch = Lane::ZERO;
+    for c in data.contacts.iter() {
+        let pair = &pairs[c.pair];
+        let sign = match (pair.geom1 == geom, pair.geom2 == geom) {
+            (true, _) => -Lane::ONE,
+            (_, true) => Lane::ONE,
+            _ => continue,
+        };
+        let wrench = contact_wrench(c).0;
+        for k in 0..3 {
+            force[k] = force[k] + sign * wrench[k].masked(c.active);
+        }
+        touch = touch.max(Lane::ONE.masked(c.active));
+    }
+    (force, touch)
+}
+
+/// One column in the eight worlds of the group now in the data.
+fn read(context: &SenseContext<'_>, forces: &[[Lane; 3]], channel: Channel) -> Lane {
+    let SenseContext { shared, params, data } = context;
+    let model = &**shared.physics.model();
+    let d = *data;
+    let at = usize::from;
+    let one = |mask: <Lane as Real>::Mask| Lane::ONE.masked(mask);
+    match channel {
+        Channel::Qpos(i) => d.state.qpos[at(i)],
+        Channel::Qvel(i) => d.state.qvel[at(i)],
+        Channel::BodyPos { body, axis } => d.xpos[at(body)][axis as usize],
+        Channel::BodyQuat { body, axis } => d.xquat[at(body)][axis as usize],
+        Channel::BodyLinVel { body, axis } => body_velocity(model, d, at(body)).0[axis as usize],
+        Channel::BodyAngVel { body, axis } => d.cvel[at(body)][axis as usize],
+        Channel::BodyForce { body, axis } => forces[at(body)][axis as usize],
+        Channel::BodyContact(body) => {
+            let pairs = &shared.physics.topology().pairs;
+            let touches = |c: &&pavlov_physics::Contact<Lane>| {
+                let p = &pairs[c.pair];
+                p.body1 == at(body) || p.body2 == at(body)
+            };
+            d.contacts.iter().filter(touches).fold(Lane::ZERO, |sum, c| sum.max(one(c.active)))
+        }
+        Channel::JointPos(j) => d.state.qpos[model.joints[at(j)].qposadr],
+        Channel::JointVel(j) => d.state.qvel[model.joints[at(j)].dofadr],
+        Channel::JointTorque(j) => d.qfrc_actuator[model.joints[at(j)].dofadr],
+        Channel::JointAcc(j) => d.qacc[model.joints[at(j)].dofadr],
+        Channel::ActuatorForce(a) => d.actuator_force[at(a)],
+        Channel::ActuatorCtrl(a) => d.ctrl[at(a)],
+        Channel::FootPos { foot, axis } => d.geom_xpos[shared.task.feet[at(foot)]][axis as usize],
+        Channel::FootVel { foot, axis } => {
+            let geom = shared.task.feet[at(foot)];
+            point_velocity(model, d, model.geoms[geom].body, d.geom_xpos[geom]).0[axis as usize]
+        }
+        Channel::FootForce { foot, axis } => foot_force(shared, d, at(foot)).0[axis as usize],
+        Channel::FootContact(foot) => foot_force(shared, d, at(foot)).1,
+        Channel::SitePos { site, axis } => shared.physics.site_pose(d, at(site)).0[axis as usize],
+        Channel::SiteVel { site, axis } => {
+            let point = shared.physics.site_pose(d, at(site)).0;
+            point_velocity(model, d, model.sites[at(site)].body, point).0[axis as usize]
+        }
+        Channel::Sensor { sensor, k } => {
+            let start: usize = model.sensors[..at(sensor)].iter().map(|s| s.dim).sum();
+            d.sensordata[start + at(k)]
+        }
+        Channel::CfrcExt(i) => d.cfrc_ext[at(i) / 6][at(i) % 6],
+        Channel::Com(axis) => d.subtree_com[first_moving(model)][axis as usize],
+        Channel::ComVel(axis) => shared.physics.subtree_velocity(params, d, first_moving(model))[axis as usize],
+        Channel::Time | Channel::EpisodeStep | Channel::Action(_) | Channel::PrevAction(_) | Channel::Command(_) => {
+            Lane::ZERO
+        }
+    }
+}
+
+/// Body of the first joint: the robot's root.
+fn first_moving(model: &pavlov_model::Model) -> usize {
+    model.joints.first().map_or(0, |j| model.bodies[j.body].root)
+}
