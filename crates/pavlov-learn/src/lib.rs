@@ -1,1 +1,38 @@
-//! pavlov-learn
+//! The learner: proximal policy optimisation (Schulman et al. 2017) on all cores, without a tensor library.
+//!
+//! ```text
+//! EnvBlock ─┐  rollout: a block runs the whole horizon on one thread
+//! EnvBlock ─┼─> Ppo::update ─> UpdateStats        Ppo::policy ─> Policy ─> act, policy.onnx
+//! EnvBlock ─┘  training: 256-row chunks over threads, gradients summed in chunk order
+//! ```
+//! Results are the same bits for any number of threads.
+
+mod adam;
+mod bench;
+mod checkpoint;
+mod config;
+mod env_block;
+mod error;
+mod gae;
+mod kernels;
+mod loss;
+mod model;
+mod net;
+mod normal;
+mod onnx;
+mod policy;
+mod ppo;
+mod rng;
+mod rollout;
+mod stats;
+#[cfg(test)]
+mod toy;
+mod train;
+
+pub use bench::{LearnBench, bench};
+pub use config::{Activation, AdvantageNorm, PpoConfig, Schedule};
+pub use env_block::{EnvBlock, StepOut};
+pub use error::LearnError;
+pub use policy::Policy;
+pub use ppo::Ppo;
+pub use stats::UpdateStats;

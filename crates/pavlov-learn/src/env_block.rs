@@ -1,0 +1,58 @@
+//! What the learner asks of an environment: blocks of worlds that step together on one thread.
+
+/// Where a block's step is written. All slices are row-major with a row per world of the block;
+/// `row = obs_dim + critic_obs_dim` columns, the policy's columns first.
+#[derive(Debug)]
+pub struct StepOut<'a> {
+    /// Next observation `[worlds, row]`; of the new episode where one ended.
+    pub obs: &'a mut [f32],
+    /// Reward `[worlds]`.
+    pub reward: &'a mut [f32],
+    /// Did the episode end by the task's own termination? `[worlds]` The value of what follows is then zero.
+    pub terminated: &'a mut [bool],
+    /// Was it cut by a time limit? `[worlds]` The value of `final_obs` then stands for what would have followed.
+    pub truncated: &'a mut [bool],
+    /// Last observation of an episode that ended in this step `[worlds, row]`; other rows may be left as they are.
+    pub final_obs: &'a mut [f32],
+}
+
+/// A block of worlds. The rollout runs a block for the whole horizon on one thread, so blocks never wait for each other.
+///
+/// A block's results must depend on its own state and the actions only: then training does not depend on the number of threads.
+pub trait EnvBlock: Send {
+    /// Worlds in this block.
+    fn num_worlds(&self) -> usize;
+    /// Columns of the observation that the policy sees (and the critic too).
+    fn obs_dim(&self) -> usize;
+    /// Columns after those that only the critic sees; 0 = none.
+    fn critic_obs_dim(&self) -> usize {
+        0
+    }
+    /// Columns of an action.
+    fn act_dim(&self) -> usize;
+    /// Starts a new episode in every world and writes its first observation `[worlds, row]`.
+    fn reset(&mut self, obs: &mut [f32]);
+    /// One control step. `actions` `[worlds, act_dim]` are unbounded samples of a Gaussian: clipping is the environment's work.
+    fn step(&mut self, actions: &[f32], out: StepOut<'_>);
+}
+
+impl<T: EnvBlock + ?Sized> EnvBlock for Box<T> {
+    fn num_worlds(&self) -> usize {
+        (**self).num_worlds()
+    }
+    fn obs_dim(&self) -> usize {
+        (**self).obs_dim()
+    }
+    fn critic_obs_dim(&self) -> usize {
+        (**self).critic_obs_dim()
+    }
+    fn act_dim(&self) -> usize {
+        (**self).act_dim()
+    }
+    fn reset(&mut self, obs: &mut [f32]) {
+        (**self).reset(obs);
+    }
+    fn step(&mut self, actions: &[f32], out: StepOut<'_>) {
+        (**self).step(actions, out);
+    }
+}

@@ -1,0 +1,356 @@
+//! The learner: one update is a rollout, the advantages and the training on them.
+//!
+//! Order within an update: rollout with frozen statistics; statistics of observations and discounted sums merged in the order of
+//! blocks; rewards scaled by the new deviation; advantages; statistics of returns; training. Values leave the rollout in the units
+//! of scaled rewards, and with `normalize_value` the critic learns them by the new mean and deviation, which the next rollout uses.
+
+use std::time::Instant;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::adam::Adam;
+use crate::config::{PpoConfig, Schedule};
+use crate::env_block::EnvBlock;
+use crate::error::LearnError;
+use crate::gae::{Track, gae};
+use crate::loss::ValueScale;
+use crate::model::Model;
+use crate::normal::{Frozen, Moments, moments_of};
+use crate::policy::Policy;
+use crate::rng::{Purpose, Rng};
+use crate::rollout::{self, Carried, Gathered, Rollout, Shared};
+use crate::stats::UpdateStats;
+use crate::train::{Learned, Scratch, train};
+
+/// Most columns of an observation or an action.
+const MAX_COLUMNS: usize = 1 << 16;
+
+/// Proximal policy optimisation over blocks of worlds.
+#[derive(Debug)]
+pub struct Ppo {
+    pub(crate) config: PpoConfig,
+    pub(crate) sizes: Sizes,
+    pub(crate) seed: u64,
+    pub(crate) model: Model,
+    pub(crate) adam: Adam,
+    pub(crate) obs_moments: Moments,
+    pub(crate) discounted_moments: Moments,
+    pub(crate) value_moments: Moments,
+    pub(crate) carried: Carried,
+    pub(crate) counters: Counters,
+    buffers: Buffers,
+}
+
+/// Columns of what comes from and goes to the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub obs: usize,
+    pub critic_obs: usize,
+    pub act: usize,
+}
+
+impl Sizes {
+    /// Columns of a row of observations.
+    pub fn row(&self) -> usize {
+        self.obs + self.critic_obs
+    }
+
+    pub fn validate(&self) -> Result<(), LearnError> {
+        for (key, value, low) in
+            [("obs_dim", self.obs, 1), ("critic_obs_dim", self.critic_obs, 0), ("act_dim", self.act, 1)]
+        {
+            if !(low..=MAX_COLUMNS).contains(&value) {
+                let expected = format!("{low} to {MAX_COLUMNS}");
+                return Err(LearnError::Config { key, value: value.to_string(), expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers that go from update to update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Counters {
+    pub updates: u64,
+    pub env_steps: u64,
+    /// Learning rate now.
+    pub learning_rate: f64,
+    /// Learning rate that schedules start from.
+    pub base_learning_rate: f64,
+    /// Does the next update start with a reset of all worlds?
+    pub restart: bool,
+}
+
+/// Memory kept between updates; nothing in it carries over.
+#[derive(Debug, Default)]
+struct Buffers {
+    rollout: Rollout,
+    scratch: Scratch,
+}
+
+impl Ppo {
+    /// A learner with new nets. `config.worlds` is the sum of the worlds of the blocks given to [`Ppo::update`].
+    ///
+    /// # Errors
+    /// [`LearnError::Config`] if a setting or a size is out of range.
+    pub fn new(
+        config: PpoConfig,
+        obs_dim: usize,
+        critic_obs_dim: usize,
+        act_dim: usize,
+        seed: u64,
+    ) -> Result<Self, LearnError> {
+        config.validate()?;
+        let sizes = Sizes { obs: obs_dim, critic_obs: critic_obs_dim, act: act_dim };
+        sizes.validate()?;
+        let mut model = Model::zeros(&config, sizes.obs, sizes.row(), sizes.act);
+        model.init(&config, seed);
+        let counters = Counters {
+            updates: 0,
+            env_steps: 0,
+            learning_rate: config.learning_rate,
+            base_learning_rate: config.learning_rate,
+            restart: true,
+        };
+        let adam = Adam::new(model.params.len());
+        let (row, worlds) = (sizes.row(), config.worlds);
+        let moments = [Moments::new(row), Moments::new(1), Moments::new(1)];
+        Ok(Self::from_parts(config, sizes, seed, model, adam, moments, Carried::new(worlds, row), counters))
+    }
+
+    /// A learner from parts that fit each other; `moments` are of observations, discounted sums and values.
+    pub(crate) fn from_parts(
+        config: PpoConfig,
+        sizes: Sizes,
+        seed: u64,
+        model: Model,
+        adam: Adam,
+        moments: [Moments; 3],
+        carried: Carried,
+        counters: Counters,
+    ) -> Self {
+        let [obs_moments, discounted_moments, value_moments] = moments;
+        Self {
+            config,
+            sizes,
+            seed,
+            model,
+            adam,
+            obs_moments,
+            discounted_moments,
+            value_moments,
+            carried,
+            counters,
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// A rollout and the training on it. Resets the blocks on the first call and after [`Ppo::restart`].
+    ///
+    /// # Errors
+    /// [`LearnError::Shape`] if the blocks do not fit. [`LearnError::NotFinite`] if the environment gave such a number (the next
+    /// update then starts with a reset) or training met one (parameters are as before the bad step; the rollout counts).
+    pub fn update<B: EnvBlock>(&mut self, blocks: &mut [B], pool: &ThreadPool) -> Result<UpdateStats, LearnError> {
+        self.check(blocks)?;
+        let start = Instant::now();
+        let frozen = self.frozen();
+        let gathered = pool.install(|| self.roll(blocks, &frozen));
+        let reward_mean = self.take_in(&gathered)?;
+        let rollout_s = start.elapsed().as_secs_f64();
+
+        let start = Instant::now();
+        let update = self.counters.updates;
+        let before = self.counters.env_steps;
+        // A checkpoint may hold any counts.
+        self.counters.updates = update.saturating_add(1);
+        self.counters.env_steps = before.saturating_add((self.config.worlds * self.config.horizon) as u64);
+        if self.config.schedule == Schedule::Linear {
+            let base = self.counters.base_learning_rate;
+            let share = (before as f64 / self.config.total_steps as f64).min(1.0);
+            self.counters.learning_rate = base + (self.config.learning_rate_min - base) * share;
+        }
+        let explained_variance = pool.install(|| self.advantages(update))?;
+        let scale = ValueScale { mean: self.value_mean(), inv_std: 1.0 / self.value_std() };
+        let learned = Learned { model: &mut self.model, adam: &mut self.adam, lr: &mut self.counters.learning_rate };
+        let Buffers { rollout, scratch } = &mut self.buffers;
+        let row = self.sizes.row();
+        let trained = pool.install(|| train(&self.config, learned, rollout, row, scale, self.seed, update, scratch))?;
+
+        let gaussian = self.model.gaussian();
+        let episodes: u64 = gathered.iter().map(|g| g.episodes).sum();
+        let some = |value: f64| (episodes > 0).then_some(value);
+        let n = episodes as f64;
+        Ok(UpdateStats {
+            update: self.counters.updates,
+            env_steps: self.counters.env_steps,
+            episodes,
+            episode_return: some(gathered.iter().map(|g| g.return_sum).sum::<f64>() / n),
+            episode_return_min: some(gathered.iter().map(|g| g.return_min).fold(f64::INFINITY, f64::min)),
+            episode_return_max: some(gathered.iter().map(|g| g.return_max).fold(f64::NEG_INFINITY, f64::max)),
+            episode_length: some(gathered.iter().map(|g| g.length_sum as f64).sum::<f64>() / n),
+            reward_mean,
+            policy_loss: trained.policy_loss,
+            value_loss: trained.value_loss,
+            entropy: gaussian.entropy(),
+            kl: trained.kl,
+            clip_fraction: trained.clip_fraction,
+            explained_variance,
+            learning_rate: self.counters.learning_rate,
+            grad_norm: trained.grad_norm,
+            log_std: gaussian.log_std.iter().map(|&s| f64::from(s)).sum::<f64>() / self.sizes.act as f64,
+            epochs: trained.epochs,
+            rollout_s,
+            train_s: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn check<B: EnvBlock>(&self, blocks: &[B]) -> Result<(), LearnError> {
+        let same = |what, found, expected| {
+            if found == expected { Ok(()) } else { Err(LearnError::Shape { what, found, expected }) }
+        };
+        let worlds = blocks.iter().map(EnvBlock::num_worlds).sum();
+        same("the number of worlds in all blocks", worlds, self.config.worlds)?;
+        for block in blocks {
+            same("the number of observation columns", block.obs_dim(), self.sizes.obs)?;
+            same("the number of critic-only observation columns", block.critic_obs_dim(), self.sizes.critic_obs)?;
+            same("the number of action columns", block.act_dim(), self.sizes.act)?;
+        }
+        Ok(())
+    }
+
+    fn roll<B: EnvBlock>(&mut self, blocks: &mut [B], frozen: &Frozen) -> Vec<Gathered> {
+        let row = self.sizes.row();
+        if self.counters.restart {
+            rollout::reset(blocks, row, &mut self.carried);
+            self.counters.restart = false;
+        }
+        self.buffers.rollout.fit(self.config.worlds, self.config.horizon, row, self.sizes.act);
+        let shared = Shared {
+            model: &self.model,
+            frozen,
+            value_mean: self.value_mean(),
+            value_std: self.value_std(),
+            rng: Rng::new(self.seed, Purpose::Action, self.counters.updates),
+            horizon: self.config.horizon,
+            row,
+            gamma: self.config.gamma,
+        };
+        rollout::run(blocks, &shared, &mut self.carried, &mut self.buffers.rollout)
+    }
+
+    /// Merges the statistics of a rollout and returns the mean reward.
+    fn take_in(&mut self, gathered: &[Gathered]) -> Result<f64, LearnError> {
+        let update = self.counters.updates;
+        let observations = gathered.iter().all(|g| g.obs.is_sound());
+        if !(observations && gathered.iter().all(|g| g.discounted.is_sound())) {
+            self.counters.restart = true;
+            let what = if observations { "a reward" } else { "an observation" };
+            let hint = "look at the task's formulas and at the size of actions; the next update resets all worlds";
+            return Err(LearnError::NotFinite { update, what, hint });
+        }
+        for part in gathered {
+            self.obs_moments.merge(&part.obs);
+            self.discounted_moments.merge(&part.discounted);
+        }
+        let samples = (self.config.worlds * self.config.horizon) as f64;
+        Ok(gathered.iter().map(|g| g.reward_sum).sum::<f64>() / samples)
+    }
+
+    /// Scales rewards, writes advantages and returns, merges the statistics of returns. Returns the explained variance.
+    fn advantages(&mut self, update: u64) -> Result<f64, LearnError> {
+        let config = &self.config;
+        let horizon = config.horizon;
+        let scale = if config.normalize_reward { (1.0 / self.discounted_moments.std(0)) as f32 } else { 1.0 };
+        let limit =
+            if config.normalize_reward && config.reward_clip > 0.0 { config.reward_clip as f32 } else { f32::INFINITY };
+        let Rollout { reward, value, done, after, last_value, advantage, returns, .. } = &mut self.buffers.rollout;
+        let (value, done, after, last_value) = (&*value, &*done, &*after, &*last_value);
+        reward
+            .par_chunks_mut(horizon)
+            .zip(advantage.par_chunks_mut(horizon))
+            .zip(returns.par_chunks_mut(horizon))
+            .enumerate()
+            .for_each(|(w, ((reward, advantage), returns))| {
+                reward.iter_mut().for_each(|r| *r = (*r * scale).clamp(-limit, limit));
+                let steps = w * horizon..(w + 1) * horizon;
+                let track = Track {
+                    reward,
+                    value: &value[steps.clone()],
+                    done: &done[steps.clone()],
+                    after: &after[steps],
+                    last_value: last_value[w],
+                };
+                gae(track, config.gamma, config.gae_lambda, advantage, returns);
+            });
+        let (of_errors, of_returns) = (moments_of(advantage), moments_of(returns));
+        if !of_errors.is_sound() || !of_returns.is_sound() {
+            self.counters.restart = true;
+            let hint = "look at final observations and at the size of rewards; the next update resets all worlds";
+            return Err(LearnError::NotFinite { update, what: "an advantage", hint });
+        }
+        self.value_moments.merge(&of_returns);
+        let spread = of_returns.variance(0);
+        // Advantages are the errors of the values: return - value.
+        Ok(if spread > 0.0 { 1.0 - of_errors.variance(0) / spread } else { 0.0 })
+    }
+
+    fn frozen(&self) -> Frozen {
+        Frozen::new(&self.obs_moments, self.config.normalize_obs, self.config.obs_clip)
+    }
+
+    fn normalizes_value(&self) -> bool {
+        self.config.normalize_value && self.value_moments.count > 0.0
+    }
+
+    fn value_mean(&self) -> f32 {
+        if self.normalizes_value() { self.value_moments.mean[0] as f32 } else { 0.0 }
+    }
+
+    fn value_std(&self) -> f32 {
+        if self.normalizes_value() { self.value_moments.std(0) as f32 } else { 1.0 }
+    }
+
+    /// Makes the next update start new episodes in all worlds: for a resume without saved environments.
+    pub fn restart(&mut self) {
+        self.counters.restart = true;
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> Policy {
+        Policy::new(&self.model, &self.frozen())
+    }
+
+    /// Hyperparameters.
+    pub fn config(&self) -> &PpoConfig {
+        &self.config
+    }
+
+    /// Updates done.
+    pub fn updates(&self) -> u64 {
+        self.counters.updates
+    }
+
+    /// Environment steps done, over all worlds.
+    pub fn env_steps(&self) -> u64 {
+        self.counters.env_steps
+    }
+
+    /// Seed of this run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Sets the learning rate from here on: the constant one, the start of the linear schedule, the adaptive one's present value.
+    /// Values that are negative or not finite are ignored.
+    pub fn set_learning_rate(&mut self, lr: f64) {
+        if lr.is_finite() && lr >= 0.0 {
+            self.counters.learning_rate = lr;
+            self.counters.base_learning_rate = lr;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ppo_tests.rs"]
+mod tests;

@@ -1,0 +1,420 @@
+//! Rollout: every block runs the whole horizon on one thread, the nets running between its steps.
+//!
+//! Samples are stored by world, then by step: sample `world * horizon + t`, a row of columns per sample. Observations are stored
+//! normalised (with the statistics frozen at the start), values in the units of scaled rewards, rewards as the task gave them.
+//! A block writes its own part only and draws random numbers by the world's place in the whole, so results depend neither on
+//! threads nor on the order of blocks. Statistics are gathered per block and merged by the caller in the order of blocks.
+
+use rayon::prelude::*;
+
+use crate::env_block::{EnvBlock, StepOut};
+use crate::model::{Gaussian, Model};
+use crate::net::Workspace;
+use crate::normal::{Frozen, Gather, Moments};
+use crate::rng::Rng;
+
+/// Samples of a rollout.
+#[derive(Debug, Default)]
+pub struct Rollout {
+    /// Normalised observations `[samples, row]`.
+    pub obs: Vec<f32>,
+    /// Actions `[samples, act]`.
+    pub action: Vec<f32>,
+    /// Means they were drawn about `[samples, act]`.
+    pub mean: Vec<f32>,
+    /// Log densities of the actions.
+    pub log_prob: Vec<f32>,
+    /// Values of the observations.
+    pub value: Vec<f32>,
+    /// Rewards; scaled by the caller.
+    pub reward: Vec<f32>,
+    /// Did the episode end with this step?
+    pub done: Vec<bool>,
+    /// Value of the final observation where a time limit cut the episode, else 0.
+    pub after: Vec<f32>,
+    /// Value of each world's observation after the last step.
+    pub last_value: Vec<f32>,
+    /// Advantages.
+    pub advantage: Vec<f32>,
+    /// Targets of the value.
+    pub returns: Vec<f32>,
+}
+
+impl Rollout {
+    /// Makes room for `worlds * horizon` samples.
+    pub fn fit(&mut self, worlds: usize, horizon: usize, row: usize, act: usize) {
+        let samples = worlds * horizon;
+        self.obs.resize(samples * row, 0.0);
+        self.action.resize(samples * act, 0.0);
+        self.mean.resize(samples * act, 0.0);
+        let numbers = [
+            &mut self.log_prob,
+            &mut self.value,
+            &mut self.reward,
+            &mut self.after,
+            &mut self.advantage,
+            &mut self.returns,
+        ];
+        numbers.into_iter().for_each(|v| v.resize(samples, 0.0));
+        self.done.resize(samples, false);
+        self.last_value.resize(worlds, 0.0);
+    }
+}
+
+/// What every world carries from one rollout to the next.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Carried {
+    /// Current observations as the environment gave them `[worlds, row]`.
+    pub obs: Vec<f32>,
+    /// Undiscounted return of the running episodes.
+    pub episode_return: Vec<f64>,
+    /// Their lengths so far, control steps.
+    pub episode_length: Vec<u64>,
+    /// Discounted sum of rewards so far, which scales rewards.
+    pub discounted: Vec<f64>,
+}
+
+impl Carried {
+    /// All zero.
+    pub fn new(worlds: usize, row: usize) -> Self {
+        Self {
+            obs: vec![0.0; worlds * row],
+            episode_return: vec![0.0; worlds],
+            episode_length: vec![0; worlds],
+            discounted: vec![0.0; worlds],
+        }
+    }
+}
+
+/// What blocks share during a rollout.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    /// Parameters.
+    pub model: &'a Model,
+    /// Frozen normaliser of observations.
+    pub frozen: &'a Frozen,
+    /// Value = `value_std * output + value_mean`.
+    pub value_mean: f32,
+    /// See `value_mean`.
+    pub value_std: f32,
+    /// Numbers for actions.
+    pub rng: Rng,
+    /// Steps of a rollout.
+    pub horizon: usize,
+    /// Columns of a row.
+    pub row: usize,
+    /// Discount of the sums that scale rewards.
+    pub gamma: f64,
+}
+
+/// What a block found out.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    /// Of observations acted on.
+    pub obs: Moments,
+    /// Of discounted sums of rewards.
+    pub discounted: Moments,
+    /// Sum of all rewards.
+    pub reward_sum: f64,
+    /// Episodes finished, sum of their returns, sum of their lengths.
+    pub episodes: u64,
+    /// Sum of their returns.
+    pub return_sum: f64,
+    /// Lowest return.
+    pub return_min: f64,
+    /// Highest return.
+    pub return_max: f64,
+    /// Sum of their lengths, control steps.
+    pub length_sum: u64,
+}
+
+/// A block with its part of everything.
+struct Part<'a, B> {
+    block: &'a mut B,
+    first_world: usize,
+    obs: &'a mut [f32],
+    action: &'a mut [f32],
+    mean: &'a mut [f32],
+    log_prob: &'a mut [f32],
+    value: &'a mut [f32],
+    reward: &'a mut [f32],
+    done: &'a mut [bool],
+    after: &'a mut [f32],
+    last_value: &'a mut [f32],
+    current: &'a mut [f32],
+    episode_return: &'a mut [f64],
+    episode_length: &'a mut [u64],
+    discounted: &'a mut [f64],
+}
+
+/// Cuts the first `n` off a slice.
+fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    let (head, tail) = std::mem::take(rest).split_at_mut(n);
+    *rest = tail;
+    head
+}
+
+/// Starts new episodes in all worlds.
+pub fn reset<B: EnvBlock>(blocks: &mut [B], row: usize, carried: &mut Carried) {
+    carried.episode_return.fill(0.0);
+    carried.episode_length.fill(0);
+    carried.discounted.fill(0.0);
+    let mut rest = carried.obs.as_mut_slice();
+    let parts: Vec<_> = blocks
+        .iter_mut()
+        .map(|block| {
+            let obs = take(&mut rest, block.num_worlds() * row);
+            (block, obs)
+        })
+        .collect();
+    parts.into_par_iter().for_each(|(block, obs)| block.reset(obs));
+}
+
+/// Runs all blocks for the horizon. Sizes have been checked: `rollout` and `carried` fit the blocks.
+pub fn run<B: EnvBlock>(
+    blocks: &mut [B],
+    shared: &Shared<'_>,
+    carried: &mut Carried,
+    rollout: &mut Rollout,
+) -> Vec<Gathered> {
+    let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
+    let (mut obs, mut action, mut mean) =
+        (rollout.obs.as_mut_slice(), rollout.action.as_mut_slice(), rollout.mean.as_mut_slice());
+    let (mut log_prob, mut value, mut reward) =
+        (rollout.log_prob.as_mut_slice(), rollout.value.as_mut_slice(), rollout.reward.as_mut_slice());
+    let (mut done, mut after, mut last_value) =
+        (rollout.done.as_mut_slice(), rollout.after.as_mut_slice(), rollout.last_value.as_mut_slice());
+    let (mut current, mut episode_return) = (carried.obs.as_mut_slice(), carried.episode_return.as_mut_slice());
+    let (mut episode_length, mut discounted) =
+        (carried.episode_length.as_mut_slice(), carried.discounted.as_mut_slice());
+    let mut first_world = 0;
+    let mut parts = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let worlds = block.num_worlds();
+        let samples = worlds * horizon;
+        parts.push(Part {
+            block,
+            first_world,
+            obs: take(&mut obs, samples * row),
+            action: take(&mut action, samples * act),
+            mean: take(&mut mean, samples * act),
+            log_prob: take(&mut log_prob, samples),
+            value: take(&mut value, samples),
+            reward: take(&mut reward, samples),
+            done: take(&mut done, samples),
+            after: take(&mut after, samples),
+            last_value: take(&mut last_value, worlds),
+            current: take(&mut current, worlds * row),
+            episode_return: take(&mut episode_return, worlds),
+            episode_length: take(&mut episode_length, worlds),
+            discounted: take(&mut discounted, worlds),
+        });
+        first_world += worlds;
+    }
+    parts.into_par_iter().with_max_len(1).map(|part| part.run(shared)).collect()
+}
+
+impl<B: EnvBlock> Part<'_, B> {
+    fn run(self, shared: &Shared<'_>) -> Gathered {
+        let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
+        let worlds = self.last_value.len();
+        let model = shared.model;
+        let (actor, critic) = (model.actor_params(), model.critic_params());
+        let gaussian: Gaussian = model.gaussian();
+        let mut work = Workspace::default();
+        let mut x = vec![0.0f32; worlds * row];
+        let mut next = vec![0.0f32; worlds * row];
+        let mut final_obs = vec![0.0f32; worlds * row];
+        let mut actions = vec![0.0f32; worlds * act];
+        let mut reward = vec![0.0f32; worlds];
+        let (mut terminated, mut truncated) = (vec![false; worlds], vec![false; worlds]);
+        let mut cut = Vec::with_capacity(worlds);
+        let mut z = vec![0.0f32; act];
+        let (mut seen_obs, mut seen_sum) = (Gather::new(row), Gather::new(1));
+        let mut out = Gathered {
+            obs: Moments::new(row),
+            discounted: Moments::new(1),
+            reward_sum: 0.0,
+            episodes: 0,
+            return_sum: 0.0,
+            return_min: f64::INFINITY,
+            return_max: f64::NEG_INFINITY,
+            length_sum: 0,
+        };
+        let value_of = |output: f32| shared.value_std * output + shared.value_mean;
+        for t in 0..horizon {
+            for w in 0..worlds {
+                let raw = &self.current[w * row..][..row];
+                seen_obs.add(raw);
+                shared.frozen.apply(raw, &mut x[w * row..][..row]);
+                self.obs[(w * horizon + t) * row..][..row].copy_from_slice(&x[w * row..][..row]);
+            }
+            let width = model.critic.out_width();
+            let values = model.critic.forward(critic, &x, row, worlds, &mut work);
+            for w in 0..worlds {
+                self.value[w * horizon + t] = value_of(values[w * width]);
+            }
+            let width = model.actor.out_width();
+            let means = model.actor.forward(actor, &x, row, worlds, &mut work);
+            for w in 0..worlds {
+                let (sample, mean) = (w * horizon + t, &means[w * width..][..act]);
+                let action = &mut actions[w * act..][..act];
+                shared.rng.normals(t as u32, (self.first_world + w) as u32, action);
+                action.iter_mut().zip(mean).zip(&gaussian.std).for_each(|((a, m), s)| *a = s.mul_add(*a, *m));
+                self.log_prob[sample] = gaussian.log_prob(mean, action, &mut z);
+                self.action[sample * act..][..act].copy_from_slice(action);
+                self.mean[sample * act..][..act].copy_from_slice(mean);
+            }
+            self.block.step(
+                &actions,
+                StepOut {
+                    obs: &mut next,
+                    reward: &mut reward,
+                    terminated: &mut terminated,
+                    truncated: &mut truncated,
+                    final_obs: &mut final_obs,
+                },
+            );
+            self.current.copy_from_slice(&next);
+            cut.clear();
+            for w in 0..worlds {
+                let sample = w * horizon + t;
+                let r = f64::from(reward[w]);
+                self.reward[sample] = reward[w];
+                self.done[sample] = terminated[w] || truncated[w];
+                self.after[sample] = 0.0;
+                out.reward_sum += r;
+                self.episode_return[w] += r;
+                self.episode_length[w] = self.episode_length[w].saturating_add(1);
+                self.discounted[w] = shared.gamma * self.discounted[w] + r;
+                seen_sum.add(&[self.discounted[w] as f32]);
+                if self.done[sample] {
+                    out.episodes += 1;
+                    out.return_sum += self.episode_return[w];
+                    out.return_min = out.return_min.min(self.episode_return[w]);
+                    out.return_max = out.return_max.max(self.episode_return[w]);
+                    out.length_sum = out.length_sum.saturating_add(self.episode_length[w]);
+                    self.episode_return[w] = 0.0;
+                    self.episode_length[w] = 0;
+                    self.discounted[w] = 0.0;
+                    if !terminated[w] {
+                        shared.frozen.apply(&final_obs[w * row..][..row], &mut x[cut.len() * row..][..row]);
+                        cut.push(w);
+                    }
+                }
+            }
+            if !cut.is_empty() {
+                let width = model.critic.out_width();
+                let values = model.critic.forward(critic, &x, row, cut.len(), &mut work);
+                for (i, &w) in cut.iter().enumerate() {
+                    self.after[w * horizon + t] = value_of(values[i * width]);
+                }
+            }
+        }
+        for w in 0..worlds {
+            shared.frozen.apply(&self.current[w * row..][..row], &mut x[w * row..][..row]);
+        }
+        let width = model.critic.out_width();
+        let values = model.critic.forward(critic, &x, row, worlds, &mut work);
+        for w in 0..worlds {
+            self.last_value[w] = value_of(values[w * width]);
+        }
+        out.obs = seen_obs.moments();
+        out.discounted = seen_sum.moments();
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PpoConfig;
+    use crate::rng::Purpose;
+
+    /// World 0 is cut by its time limit every third step, world 1 terminates every second one, world 2 both at once every fourth.
+    struct Ends {
+        step: u32,
+    }
+
+    impl EnvBlock for Ends {
+        fn num_worlds(&self) -> usize {
+            3
+        }
+        fn obs_dim(&self) -> usize {
+            1
+        }
+        fn act_dim(&self) -> usize {
+            2
+        }
+        fn reset(&mut self, obs: &mut [f32]) {
+            obs.fill(0.25);
+        }
+        fn step(&mut self, _actions: &[f32], out: StepOut<'_>) {
+            self.step += 1;
+            let s = self.step;
+            out.truncated.copy_from_slice(&[s.is_multiple_of(3), false, s.is_multiple_of(4)]);
+            out.terminated.copy_from_slice(&[false, s.is_multiple_of(2), s.is_multiple_of(4)]);
+            for w in 0..3 {
+                out.reward[w] = (w + 1) as f32;
+                out.obs[w] = s as f32 * 0.1;
+                out.final_obs[w] = -(s as f32) - w as f32;
+            }
+        }
+    }
+
+    #[test]
+    fn time_limits_bootstrap_and_terminations_do_not() {
+        let config = PpoConfig { worlds: 3, horizon: 8, ..PpoConfig::default() };
+        let mut model = Model::zeros(&config, 1, 1, 2);
+        model.init(&config, 1);
+        let frozen = Frozen { mean: vec![0.5], inv_std: vec![2.0], limit: 100.0 };
+        let shared = Shared {
+            model: &model,
+            frozen: &frozen,
+            value_mean: 0.5,
+            value_std: 3.0,
+            rng: Rng::new(1, Purpose::Action, 0),
+            horizon: 8,
+            row: 1,
+            gamma: 0.5,
+        };
+        let (mut carried, mut rollout) = (Carried::new(3, 1), Rollout::default());
+        rollout.fit(3, 8, 1, 2);
+        let mut blocks = [Ends { step: 0 }];
+        reset(&mut blocks, 1, &mut carried);
+        let gathered = run(&mut blocks, &shared, &mut carried, &mut rollout);
+
+        let value = |obs: f32| {
+            let x = [(obs - 0.5) * 2.0];
+            3.0 * model.critic.forward(model.critic_params(), &x, 1, 1, &mut Workspace::default())[0] + 0.5
+        };
+        for t in 0..8 {
+            let s = t as u32 + 1;
+            assert_eq!(rollout.done[t], s.is_multiple_of(3));
+            let after = if s.is_multiple_of(3) { value(-(s as f32)) } else { 0.0 };
+            assert_eq!(rollout.after[t], after, "time limit at step {t}");
+            assert_eq!((rollout.done[8 + t], rollout.after[8 + t]), (s.is_multiple_of(2), 0.0), "termination");
+            assert_eq!((rollout.done[16 + t], rollout.after[16 + t]), (s.is_multiple_of(4), 0.0), "both");
+            let obs = if t == 0 { 0.25 } else { t as f32 * 0.1 };
+            assert_eq!(rollout.obs[8 + t], (obs - 0.5) * 2.0);
+            assert_eq!(rollout.value[t], value(obs));
+        }
+        assert_eq!(rollout.last_value[0], value(0.8));
+
+        // Episodes: 2 of return 3, 4 of return 4, 2 of return 12; the third of world 0 is still running.
+        let g = &gathered[0];
+        assert_eq!((g.episodes, g.return_sum, g.length_sum), (8, 6.0 + 16.0 + 24.0, 6 + 8 + 8));
+        assert_eq!((g.return_min, g.return_max, g.reward_sum), (3.0, 12.0, 48.0));
+        assert_eq!((carried.episode_return[0], carried.episode_length[0], carried.discounted[0]), (2.0, 2, 1.5));
+        // Discounted sums of world 0: 1, 1.5, 1.75, 1, 1.5, 1.75, 1, 1.5.
+        assert_eq!(g.discounted.count, 24.0);
+
+        // Log densities are those of the stored actions about the stored means.
+        let gaussian = model.gaussian();
+        for i in 0..24 {
+            let at = i * 2..i * 2 + 2;
+            let again = gaussian.log_prob(&rollout.mean[at.clone()], &rollout.action[at], &mut [0.0; 2]);
+            assert_eq!(rollout.log_prob[i], again);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What an update reports.
+
+use serde::{Deserialize, Serialize};
+
+/// Numbers of one update (rollout + training). Everything but the `*_s` fields is the same for any number of threads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpdateStats {
+    /// Updates done, this one included.
+    pub update: u64,
+    /// Environment steps done, this update's included.
+    pub env_steps: u64,
+    /// Episodes that finished in this rollout.
+    pub episodes: u64,
+    /// Mean undiscounted return of those episodes; `None` if none finished.
+    pub episode_return: Option<f64>,
+    /// Lowest return of those episodes.
+    pub episode_return_min: Option<f64>,
+    /// Highest return of those episodes.
+    pub episode_return_max: Option<f64>,
+    /// Mean length of those episodes, control steps.
+    pub episode_length: Option<f64>,
+    /// Mean reward per step over the rollout.
+    pub reward_mean: f64,
+    /// Clipped policy loss, mean over all minibatches.
+    pub policy_loss: f64,
+    /// Value loss (half the mean squared error, in the value net's own units), mean over all minibatches.
+    pub value_loss: f64,
+    /// Entropy of the policy at the end of the update, nats.
+    pub entropy: f64,
+    /// KL divergence from the rollout's policy, mean over the last epoch's minibatches.
+    pub kl: f64,
+    /// Share of samples whose probability ratio was outside the clip range, mean over all minibatches.
+    pub clip_fraction: f64,
+    /// Share of the returns' variance that the rollout's values explain: 1 is perfect, below 0 is worse than a constant.
+    pub explained_variance: f64,
+    /// Learning rate at the end of the update.
+    pub learning_rate: f64,
+    /// Mean norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Mean over action columns of the log standard deviation at the end of the update.
+    pub log_std: f64,
+    /// Epochs done (fewer than asked for if `target_kl` stopped early).
+    pub epochs: u64,
+    /// Wall-clock seconds of the rollout.
+    pub rollout_s: f64,
+    /// Wall-clock seconds of training.
+    pub train_s: f64,
+}
