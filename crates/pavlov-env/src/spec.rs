@@ -7,9 +7,9 @@ pub const BLOCK_WORLDS: usize = 64;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// Tolerance-driven; matches MuJoCo.
-    Accurate,
-    /// Few fixed iterations, and what the task's `[physics.fast]` says.
     #[default]
+    Accurate,
+    /// Few iterations, Euler in place of RK4, and what the task's `[physics.fast]` says.
     Fast,
 }
 
@@ -52,7 +52,7 @@ pub struct EnvOptions {
 
 impl Default for EnvOptions {
     fn default() -> Self {
-        Self { worlds: BLOCK_WORLDS, seed: 0, profile: Profile::Fast, stagger: false, disturb: true }
+        Self { worlds: BLOCK_WORLDS, seed: 0, profile: Profile::Accurate, stagger: false, disturb: true }
     }
 }
 
