@@ -1,1 +1,48 @@
-//! pavlov-run
+//! A training run put together: environment, reward, learner; and what it leaves in its folder.
+//!
+//! ```text
+//! Overrides ─ RunConfig::resolve ─ Trainer::create ─> update, update, ... ─ finish ─> summary, policy, clip, report
+//!                                  Trainer::resume ──┘        └ logs, checkpoint
+//! evaluate, record, export, report and list read what is there.
+//! ```
+//! The README documents the format of every file.
+
+mod adapter;
+mod checkpoint;
+mod clips;
+mod clock;
+mod config;
+mod error;
+mod evaluate;
+mod export;
+mod finish;
+mod folder;
+mod git;
+mod inputs;
+mod list;
+mod logs;
+mod onnx;
+mod report;
+mod settings;
+mod strip;
+mod svg;
+mod tensorboard;
+#[cfg(test)]
+mod testing;
+mod train;
+
+pub use adapter::Block;
+pub use checkpoint::{Best, Loaded, LoopState, Which, find as find_checkpoint, read as read_checkpoint};
+pub use clips::{Clip, ClipFrame, ClipHeader, record};
+pub use config::{InputFile, Machine, Overrides, RunConfig};
+pub use error::RunError;
+pub use evaluate::{EpisodeResult, EvalOptions, Evaluation, SEED_OFFSET, Stat, evaluate};
+pub use export::{Exported, export};
+pub use finish::{Stop, Summary};
+pub use folder::RunFolder;
+pub use inputs::{load as load_inputs, sha256};
+pub use list::{RunEntry, RunState, list_runs};
+pub use logs::{MetricsLine, Named, TermStats, TermsLine, Timing, read_lines};
+pub use report::write_report;
+pub use settings::RunSettings;
+pub use train::{ResumeOptions, Trainer, Update, load_reward, thread_pool};

@@ -1,2 +1,111 @@
-//! The `pavlov` command.
-fn main() {}
+//! The `pavlov` command: a thin layer over the library crates. One file per group of commands; `args` is the whole grammar.
+
+mod args;
+mod bench;
+mod check;
+mod lists;
+mod out;
+mod probe;
+mod progress;
+mod runs;
+mod train;
+
+use anyhow::Error;
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use out::{Closed, Out, say};
+use pavlov_env::{Assets, EnvError};
+use pavlov_model::ModelError;
+use pavlov_reward::RewardError;
+use pavlov_run::RunError;
+use std::process::ExitCode;
+
+/// Wrong use or bad input that no library error stands for.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The command has said what is wrong; only the exit code is left.
+#[derive(Debug)]
+pub struct Told(pub u8);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ended with {}", self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(report(&error)),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let out = Out { json: cli.json };
+    let assets = Assets::find(cli.root.as_deref());
+    match cli.command {
+        Command::Tasks => lists::tasks(out, &assets),
+        Command::Rewards(args) => lists::rewards(out, &assets, &args),
+        Command::Robots => lists::robots(out, &assets),
+        Command::Runs => lists::runs(out, &cli.runs),
+        Command::Devices => lists::devices(out),
+        Command::Train(args) => train::train(out, &assets, &cli.runs, &args),
+        Command::Resume(args) => train::resume(out, &cli.runs, &args),
+        Command::Show(args) => runs::show(out, &cli.runs, &args),
+        Command::Export(args) => runs::export(out, &cli.runs, &args),
+        Command::Eval(args) => runs::eval(out, &cli.runs, &args),
+        Command::Check(args) => check::check(out, &assets, &args),
+        Command::Inspect(args) => check::inspect(out, &assets, &args),
+        Command::Probe(args) => probe::probe(out, &assets, &args),
+        Command::Bench(args) => bench::bench(out, &assets, &args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pavlov", &mut script);
+            out.text(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+/// Says what went wrong and gives the exit code: 1 failed while running, 2 wrong use or bad input.
+fn report(error: &Error) -> u8 {
+    if error.is::<Closed>() {
+        return 0;
+    }
+    if let Some(Told(code)) = error.downcast_ref() {
+        return *code;
+    }
+    say(&format!("error: {error:#}"));
+    let bad_input = error.is::<Usage>()
+        || error.is::<EnvError>()
+        || error.is::<RewardError>()
+        || error.is::<ModelError>()
+        || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input);
+    if bad_input { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_follow_the_cause() {
+        assert_eq!(report(&Closed.into()), 0);
+        assert_eq!(report(&Told(2).into()), 2);
+        assert_eq!(report(&Usage("x".into()).into()), 2);
+        assert_eq!(report(&RunError::Failed("x".into()).into()), 1);
+        assert_eq!(report(&RunError::Usage("x".into()).into()), 2);
+        assert_eq!(report(&anyhow::anyhow!("disk full")), 1);
+    }
+}

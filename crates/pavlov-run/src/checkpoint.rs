@@ -1,0 +1,341 @@
+//! Checkpoints: a folder each, written beside and renamed into place, so that one is there whole or not at all.
+//!
+//! ```text
+//! checkpoints/000000120/learner.safetensors   nets, optimiser, statistics (format: pavlov-learn)
+//!                       worlds.safetensors    `block.<n>`: state of each block of worlds as bytes (format: pavlov-env)
+//!                       state.json            what the training loop carries, and checksums of the two
+//! ```
+//! A kill of the program cannot hurt one. Against a power failure one checkpoint in about half a minute is forced to the disk,
+//! and stays until a newer one is.
+
+use crate::adapter::Block;
+use crate::error::RunError;
+use crate::folder::RunFolder;
+use pavlov_learn::Ppo;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const FORMAT: u32 = 1;
+/// Time between checkpoints that are forced to the disk.
+const SYNC_EVERY: Duration = Duration::from_secs(30);
+
+/// The best checkpoint so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// After this update.
+    pub update: u64,
+    /// Mean fitness of recent episodes then.
+    pub fitness: f64,
+}
+
+/// What the training loop carries from update to update.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoopState {
+    /// Updates done.
+    pub update: u64,
+    /// Environment steps done.
+    pub env_steps: u64,
+    /// Seconds trained so far.
+    pub elapsed_s: f64,
+    /// Sum of fitness and number of episodes of recent updates, oldest first.
+    pub recent: Vec<(f64, u64)>,
+    /// Best checkpoint so far.
+    pub best: Option<Best>,
+}
+
+/// `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateFile {
+    format: u32,
+    learner_crc32c: u32,
+    worlds_crc32c: u32,
+    state: LoopState,
+}
+
+/// The checkpoints of a run.
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+    /// Update of the newest one that is known to be on the disk.
+    synced: Option<(u64, Instant)>,
+}
+
+/// A checkpoint read into memory and checked, environments not yet restored.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where it was.
+    pub path: PathBuf,
+    /// The learner.
+    pub ppo: Ppo,
+    /// What the loop carries.
+    pub state: LoopState,
+    worlds: Vec<Vec<u8>>,
+}
+
+impl Loaded {
+    /// Puts the blocks to the saved states.
+    ///
+    /// # Errors
+    /// When they are not of this task, reward, seed and number of worlds.
+    pub fn restore(&self, blocks: &mut [Block]) -> Result<(), RunError> {
+        if blocks.len() != self.worlds.len() {
+            let message = format!("{} blocks of worlds, expected {}", self.worlds.len(), blocks.len());
+            return Err(RunError::damaged(&self.path, message));
+        }
+        for (block, bytes) in blocks.iter_mut().zip(&self.worlds) {
+            block.inner_mut().restore(bytes).map_err(|e| RunError::damaged(&self.path, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoints {
+    /// The checkpoints in a run's folder; leftovers of a killed write are removed.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(run: &RunFolder, keep: usize) -> Result<Self, RunError> {
+        let folder = run.checkpoints();
+        fs::create_dir_all(&folder).map_err(|e| RunError::io("create", &folder, e))?;
+        for entry in fs::read_dir(&folder).map_err(|e| RunError::io("read", &folder, e))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".part") {
+                // What cannot be removed does no harm.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(Self { folder, keep, synced: None })
+    }
+
+    fn path(&self, update: u64) -> PathBuf {
+        self.folder.join(format!("{update:09}"))
+    }
+
+    /// Writes a checkpoint and removes those that are no longer kept.
+    ///
+    /// # Errors
+    /// When it cannot be written; the older ones are then still there.
+    pub fn save(
+        &mut self,
+        ppo: &Ppo,
+        blocks: &mut [Block],
+        state: &LoopState,
+        force_sync: bool,
+    ) -> Result<(), RunError> {
+        let learner = ppo.to_bytes()?;
+        let states: Vec<(String, Vec<u8>)> =
+            blocks.iter_mut().enumerate().map(|(i, b)| (format!("block.{i}"), b.inner_mut().save())).collect();
+        let worlds = pack(&states)?;
+        let file = StateFile {
+            format: FORMAT,
+            learner_crc32c: crc32c::crc32c(&learner),
+            worlds_crc32c: crc32c::crc32c(&worlds),
+            state: state.clone(),
+        };
+        let json = serde_json::to_vec_pretty(&file).map_err(|e| RunError::Failed(format!("state.json: {e}")))?;
+        let sync = force_sync || self.synced.is_none_or(|(_, when)| when.elapsed() >= SYNC_EVERY);
+        let (part, path) = (self.folder.join(format!(".part-{:09}", state.update)), self.path(state.update));
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(&part)?;
+            for (name, bytes) in
+                [("learner.safetensors", &learner), ("worlds.safetensors", &worlds), ("state.json", &json)]
+            {
+                let to = part.join(name);
+                fs::write(&to, bytes)?;
+                if sync {
+                    fs::File::open(&to)?.sync_all()?;
+                }
+            }
+            if path.exists() {
+                fs::remove_dir_all(&path)?;
+            }
+            fs::rename(&part, &path)?;
+            if sync {
+                sync_folder(&self.folder);
+            }
+            Ok(())
+        };
+        write().map_err(|e| {
+            let _ = fs::remove_dir_all(&part);
+            RunError::io("write", &path, e)
+        })?;
+        if sync {
+            self.synced = Some((state.update, Instant::now()));
+        }
+        self.prune(state);
+        Ok(())
+    }
+
+    /// Updates of the checkpoints there are, oldest first.
+    pub fn list(&self) -> Vec<u64> {
+        list(&self.folder)
+    }
+
+    /// Removes what is neither among the newest, nor the best, nor the one that is safe on the disk.
+    fn prune(&self, state: &LoopState) {
+        let all = self.list();
+        let old = all.len().saturating_sub(self.keep);
+        let kept = [state.best.map(|b| b.update), self.synced.map(|(u, _)| u)];
+        for &update in all[..old].iter().filter(|&&u| !kept.contains(&Some(u))) {
+            // A folder that cannot be removed costs space, not correctness.
+            let _ = fs::remove_dir_all(self.path(update));
+        }
+    }
+
+    /// Removes checkpoints behind `update`: they are of a future that is computed again.
+    pub fn drop_after(&self, update: u64) {
+        for later in self.list().into_iter().filter(|&u| u > update) {
+            let _ = fs::remove_dir_all(self.path(later));
+        }
+    }
+}
+
+/// Makes a rename durable. Not every system can open a folder; then the rename is as durable as it is.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn list(folder: &Path) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let number = |e: fs::DirEntry| e.file_name().to_str().filter(|n| n.len() == 9).and_then(|n| n.parse().ok());
+    let mut updates: Vec<u64> = entries.flatten().filter_map(number).collect();
+    updates.sort_unstable();
+    updates
+}
+
+fn pack(states: &[(String, Vec<u8>)]) -> Result<Vec<u8>, RunError> {
+    let failed = |e: safetensors::SafeTensorError| RunError::Failed(format!("worlds.safetensors: {e}"));
+    let views = states
+        .iter()
+        .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    safetensors::serialize(views, None).map_err(failed)
+}
+
+fn unpack(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| format!("not a readable safetensors file: {e}"))?;
+    let block = |i: usize| {
+        let tensor = tensors.tensor(&format!("block.{i}")).map_err(|_| format!("`block.{i}` is missing"))?;
+        if tensor.dtype() == Dtype::U8 { Ok(tensor.data().to_vec()) } else { Err(format!("`block.{i}` is not bytes")) }
+    };
+    (0..tensors.len()).map(block).collect()
+}
+
+/// Which checkpoint of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The newest.
+    #[default]
+    Last,
+    /// The one with the best fitness of recent episodes.
+    Best,
+    /// That after so many updates.
+    Update(u64),
+}
+
+impl std::str::FromStr for Which {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Self::Last),
+            "best" => Ok(Self::Best),
+            _ => text
+                .parse()
+                .map(Self::Update)
+                .map_err(|_| format!("`{text}`: expected last, best or a number of updates")),
+        }
+    }
+}
+
+/// Reads one checkpoint folder and checks everything in it.
+///
+/// # Errors
+/// When something in it is missing, cut or changed.
+pub fn read(path: &Path) -> Result<Loaded, RunError> {
+    let bytes = |name: &str| {
+        let file = path.join(name);
+        fs::read(&file).map_err(|e| RunError::io("read", &file, e))
+    };
+    let damaged = |name: &str, message: String| RunError::damaged(&path.join(name), message);
+    let file: StateFile =
+        serde_json::from_slice(&bytes("state.json")?).map_err(|e| damaged("state.json", e.to_string()))?;
+    if file.format != FORMAT {
+        let message = format!("layout version {}, this program reads {FORMAT}", file.format);
+        return Err(damaged("state.json", message));
+    }
+    let (learner, worlds) = (bytes("learner.safetensors")?, bytes("worlds.safetensors")?);
+    for (name, data, sum) in
+        [("learner.safetensors", &learner, file.learner_crc32c), ("worlds.safetensors", &worlds, file.worlds_crc32c)]
+    {
+        if crc32c::crc32c(data) != sum {
+            return Err(damaged(name, "the checksum is not that of state.json: the file was cut or changed".into()));
+        }
+    }
+    let ppo = Ppo::from_bytes(&learner).map_err(|e| damaged("learner.safetensors", e.to_string()))?;
+    let worlds = unpack(&worlds).map_err(|e| damaged("worlds.safetensors", e))?;
+    let state = file.state;
+    if (ppo.updates(), ppo.env_steps()) != (state.update, state.env_steps) {
+        return Err(damaged("state.json", format!("update {}, the learner is at {}", state.update, ppo.updates())));
+    }
+    if !(state.elapsed_s.is_finite() && state.elapsed_s >= 0.0) {
+        return Err(damaged("state.json", format!("elapsed_s is {}", state.elapsed_s)));
+    }
+    Ok(Loaded { path: path.to_path_buf(), ppo, state, worlds })
+}
+
+/// Reads a checkpoint of a run. [`Which::Last`] falls back to older ones when the newest is damaged; what was passed over comes
+/// back as warnings.
+///
+/// # Errors
+/// When there is none that can be used.
+pub fn find(run: &RunFolder, which: Which) -> Result<(Loaded, Vec<String>), RunError> {
+    let folder = run.checkpoints();
+    let all = list(&folder);
+    let path = |update: u64| folder.join(format!("{update:09}"));
+    let Some(&last) = all.last() else {
+        let message = "no checkpoint: the run was ended before its first one; start it again with `pavlov train`";
+        return Err(RunError::damaged(&folder, message));
+    };
+    let mut warnings = Vec::new();
+    let newest = |warnings: &mut Vec<String>| {
+        let mut first_error = None;
+        for &update in all.iter().rev() {
+            match read(&path(update)) {
+                Ok(loaded) => return Ok(loaded),
+                Err(e) => {
+                    warnings.push(format!("checkpoint {update} is passed over: {e}"));
+                    first_error.get_or_insert(e);
+                }
+            }
+        }
+        Err(first_error.unwrap_or_else(|| RunError::damaged(&folder, "no checkpoint")))
+    };
+    let loaded = match which {
+        Which::Last => newest(&mut warnings)?,
+        Which::Update(update) if all.contains(&update) => read(&path(update))?,
+        Which::Update(update) => {
+            let known = all.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            return Err(RunError::Usage(format!(
+                "{}: no checkpoint {update}: there are {known}",
+                run.root().display()
+            )));
+        }
+        Which::Best => match newest(&mut warnings)?.state.best {
+            Some(best) if all.contains(&best.update) => read(&path(best.update))?,
+            _ => {
+                warnings.push(format!("no best checkpoint yet: too few episodes; taking the last one, {last}"));
+                newest(&mut warnings)?
+            }
+        },
+    };
+    Ok((loaded, warnings))
+}

@@ -1,0 +1,223 @@
+//! The run folder: names of everything in it, and how it comes to be. The README of this crate documents the formats.
+
+use crate::error::RunError;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A folder that holds one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+/// No text file of a run is larger than this; a larger one is not ours.
+const MAX_TEXT: u64 = 16 << 20;
+
+impl RunFolder {
+    /// A new folder: `out`, or `<runs>/<task>-<time>-<seed>`.
+    ///
+    /// # Errors
+    /// When `out` exists and is not empty, or a folder cannot be made.
+    pub fn create(runs: &Path, out: Option<&Path>, task: &str, seed: u64) -> Result<Self, RunError> {
+        let make = |root: &Path| fs::create_dir_all(root).map_err(|e| RunError::io("create", root, e));
+        if let Some(root) = out {
+            let taken = match fs::read_dir(root) {
+                Ok(mut entries) => entries.next().is_some(),
+                Err(e) if e.kind() == ErrorKind::NotFound => false,
+                Err(e) => return Err(RunError::io("read", root, e)),
+            };
+            if taken {
+                let path = root.display();
+                return Err(RunError::Usage(format!(
+                    "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
+                )));
+            }
+            make(root)?;
+            return Ok(Self { root: root.to_path_buf() });
+        }
+        make(runs)?;
+        let name = format!("{}-{}-{seed}", plain(task), crate::clock::stamp());
+        for attempt in 1..1000 {
+            let root = runs.join(if attempt == 1 { name.clone() } else { format!("{name}-{attempt}") });
+            match fs::create_dir(&root) {
+                Ok(()) => return Ok(Self { root }),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(RunError::io("create", &root, e)),
+            }
+        }
+        Err(RunError::Failed(format!("{}: a thousand runs of this name within a second", runs.join(name).display())))
+    }
+
+    /// A folder that already holds a run.
+    ///
+    /// # Errors
+    /// When there is no `config.toml` in it.
+    pub fn open(root: &Path) -> Result<Self, RunError> {
+        let folder = Self { root: root.to_path_buf() };
+        if folder.config().is_file() {
+            return Ok(folder);
+        }
+        let what = if root.is_dir() { "has no config.toml" } else { "does not exist" };
+        Err(RunError::Usage(format!("{}: no run there, the folder {what} (`pavlov runs` lists them)", root.display())))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Name for listings.
+    pub fn name(&self) -> String {
+        let absolute = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        absolute.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    }
+
+    /// Resolved configuration.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// Copies of task, robot, script and reward.
+    pub fn inputs(&self) -> PathBuf {
+        self.root.join("inputs")
+    }
+
+    /// A line per update.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// A line per update about each reward term.
+    pub fn terms(&self) -> PathBuf {
+        self.root.join("terms.jsonl")
+    }
+
+    /// Checkpoints, a folder each.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// How it ended, and the final evaluation.
+    pub fn summary(&self) -> PathBuf {
+        self.root.join("summary.json")
+    }
+
+    /// The policy for deployment.
+    pub fn policy_onnx(&self) -> PathBuf {
+        self.root.join("policy.onnx")
+    }
+
+    /// What the policy's inputs and outputs mean.
+    pub fn policy_json(&self) -> PathBuf {
+        self.root.join("policy.json")
+    }
+
+    /// Recorded episodes.
+    pub fn clips(&self) -> PathBuf {
+        self.root.join("clips")
+    }
+
+    /// The report.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// Takes the run for this process until the guard is dropped.
+    ///
+    /// # Errors
+    /// When another process trains it.
+    pub fn lock(&self) -> Result<Lock, RunError> {
+        let path = self.root.join(".lock");
+        let file = File::create(&path).map_err(|e| RunError::io("create", &path, e))?;
+        match file.try_lock() {
+            // Some network file systems cannot lock; that must not keep anyone from training.
+            Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(Lock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => {
+                let path = self.root.display();
+                Err(RunError::Usage(format!("{path}: another process is training this run")))
+            }
+        }
+    }
+
+    /// Is some process training this run now?
+    pub fn is_running(&self) -> bool {
+        let file = File::open(self.root.join(".lock"));
+        file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+}
+
+/// Keeps other processes from training the same run.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// A task's name as part of a file name.
+pub(crate) fn plain(name: &str) -> String {
+    let keep = |c: char| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' };
+    name.chars().map(keep).take(100).collect()
+}
+
+/// Reads a text file of sensible size.
+pub(crate) fn read_text(path: &Path) -> Result<String, RunError> {
+    let io = |e| RunError::io("read", path, e);
+    let size = fs::metadata(path).map_err(io)?.len();
+    if size > MAX_TEXT {
+        return Err(RunError::damaged(path, format!("{size} bytes, more than the limit of {MAX_TEXT}")));
+    }
+    fs::read_to_string(path).map_err(io)
+}
+
+/// Replaces a file whole or not at all.
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let write = || {
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        drop(file);
+        fs::rename(&part, path)
+    };
+    write().map_err(|e| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&part);
+        RunError::io("write", path, e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_never_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = RunFolder::create(dir.path(), None, "gym/ant", 3).unwrap();
+        let b = RunFolder::create(dir.path(), None, "gym/ant", 3).unwrap();
+        assert_ne!(a, b);
+        assert!(a.name().starts_with("gym_ant-20") && a.name().ends_with("-3"), "{}", a.name());
+        assert!(RunFolder::open(a.root()).unwrap_err().to_string().contains("config.toml"));
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(RunFolder::create(dir.path(), Some(dir.path()), "t", 0).is_ok());
+        std::fs::write(dir.path().join("x"), "").unwrap();
+        let error = RunFolder::create(dir.path(), Some(dir.path()), "t", 0).unwrap_err();
+        assert!(error.is_bad_input() && error.to_string().contains("resume"), "{error}");
+    }
+
+    #[test]
+    fn only_one_process_trains() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder { root: dir.path().into() };
+        assert!(!folder.is_running());
+        let lock = folder.lock().unwrap();
+        assert!(folder.is_running() && folder.lock().is_err());
+        drop(lock);
+        assert!(!folder.is_running() && folder.lock().is_ok());
+    }
+}

@@ -1,0 +1,401 @@
+//! The training loop: update, log, checkpoint; and how a run begins and goes on.
+//!
+//! The order within an update is rollout and training, log lines, checkpoint. So a checkpoint's logs are always there when it is,
+//! and a resume cuts the logs back to it: what then follows is what an uninterrupted run would have written, timings apart.
+
+use crate::adapter::Block;
+use crate::checkpoint::{self, Best, Checkpoints, LoopState, Which};
+use crate::config::{Overrides, RunConfig};
+use crate::error::RunError;
+use crate::evaluate::{Evaluation, script_failure};
+use crate::finish::Stop;
+use crate::folder::{Lock, RunFolder, write_atomic};
+use crate::inputs;
+use crate::logs::{Logs, MetricsLine, Named, TermsLine};
+use pavlov_env::{Assets, Env, EnvOptions, EpisodeLog, StepStats, Task};
+use pavlov_learn::{LearnError, Policy, Ppo};
+use pavlov_reward::Reward;
+use rayon::ThreadPool;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// `recent_fitness` is of at least this many episodes, once there are so many.
+const RECENT_EPISODES: u64 = 100;
+/// Fewer episodes than this say nothing about which checkpoint is best.
+const BEST_EPISODES: u64 = 20;
+/// Updates in a row that may meet a number that is not finite.
+const MAX_FAILURES: u32 = 3;
+
+/// What one update gave.
+#[derive(Debug, Clone, Default)]
+pub struct Update {
+    /// The line of `metrics.jsonl`.
+    pub metrics: MetricsLine,
+    /// The line of `terms.jsonl`.
+    pub terms: TermsLine,
+    /// What the user should know, each thing once.
+    pub warnings: Vec<String>,
+}
+
+/// What a resume may change.
+#[derive(Debug, Clone, Default)]
+pub struct ResumeOptions {
+    /// Steps in all, instead of the run's own limit. Schedules still end where they did.
+    pub steps: Option<u64>,
+    /// Minutes in all, instead of the run's own limit.
+    pub minutes: Option<f64>,
+    /// Threads.
+    pub threads: Option<usize>,
+}
+
+/// A run being trained.
+#[derive(Debug)]
+pub struct Trainer {
+    pub(crate) folder: RunFolder,
+    pub(crate) config: RunConfig,
+    pub(crate) task: Arc<Task>,
+    pub(crate) reward: Arc<Reward>,
+    ppo: Ppo,
+    blocks: Vec<Block>,
+    pub(crate) pool: ThreadPool,
+    logs: Logs,
+    checkpoints: Checkpoints,
+    pub(crate) state: LoopState,
+    /// Begin of this process's part, and the seconds trained before it.
+    began: Instant,
+    before_s: f64,
+    last: Instant,
+    checkpoint_s: f64,
+    failures: u32,
+    warned_bad: bool,
+    warnings: Vec<String>,
+    _lock: Lock,
+}
+
+/// Finds and loads a reward for a task: by name, by path, or the task's own.
+///
+/// # Errors
+/// When there is none, or it is refused.
+pub fn load_reward(assets: &Assets, task: &Task, asked: Option<&str>) -> Result<Reward, RunError> {
+    let asked = asked.unwrap_or(task.default_reward());
+    let path = assets.reward(&task.name, asked)?;
+    let known = assets.rewards().into_iter().find(|r| r.path == path).map(|r| r.name);
+    let own = || path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    Ok(Reward::load(&path, &known.unwrap_or_else(own), task.scene())?)
+}
+
+/// A pool of that many threads.
+///
+/// # Errors
+/// When the system does not give them.
+pub fn thread_pool(threads: usize) -> Result<ThreadPool, RunError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    pool.map_err(|e| RunError::Failed(format!("cannot start {threads} threads: {e}")))
+}
+
+fn make_blocks(config: &RunConfig, task: &Arc<Task>, reward: &Arc<Reward>) -> Result<Vec<Block>, RunError> {
+    let options = EnvOptions {
+        worlds: config.learner.worlds,
+        seed: config.seed,
+        profile: config.profile()?,
+        stagger: true,
+        disturb: true,
+    };
+    Ok(Block::all(Env::new(task.clone(), reward.clone(), &options)?))
+}
+
+impl Trainer {
+    /// Starts a run: resolves the configuration, makes the folder and writes what the run is made of into it.
+    /// A request that cannot be honoured leaves no folder.
+    ///
+    /// # Errors
+    /// On anything wrong with task, reward, settings or folder.
+    pub fn create(
+        assets: &Assets,
+        task: &str,
+        reward: Option<&str>,
+        asked: &Overrides,
+        runs: &Path,
+        out: Option<&Path>,
+    ) -> Result<Self, RunError> {
+        let task = Task::load(assets, task)?;
+        let mut reward = load_reward(assets, &task, reward)?;
+        let mut config = RunConfig::resolve(&task, &mut reward, asked)?;
+        config.revision = crate::git::revision(task.folder());
+        let (task, reward) = (Arc::new(task), Arc::new(reward));
+        let blocks = make_blocks(&config, &task, &reward)?;
+        let (obs, act) = (task.policy_obs_dim(), task.act_dim());
+        let ppo = Ppo::new(config.learner.clone(), obs, task.obs_dim() - obs, act, config.seed)?;
+        let pool = thread_pool(config.machine.threads)?;
+        let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
+        let lock = folder.lock()?;
+        config.inputs = inputs::copy(&folder, &task, &reward)?;
+        write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
+        Self::new(folder, config, (task, reward), ppo, blocks, pool, LoopState::default(), lock)
+    }
+
+    /// Goes on from the newest checkpoint that can be read. The run continues as if it had never stopped.
+    ///
+    /// # Errors
+    /// When the folder, its inputs or its checkpoints cannot be used.
+    pub fn resume(root: &Path, options: &ResumeOptions) -> Result<Self, RunError> {
+        let folder = RunFolder::open(root)?;
+        let lock = folder.lock()?;
+        let mut config = RunConfig::read(&folder.config())?;
+        let (task, reward) = inputs::load(&folder, &config)?;
+        let (task, reward) = (Arc::new(task), Arc::new(reward));
+        if options.minutes.is_some_and(|m| !(m.is_finite() && m > 0.0)) {
+            return Err(RunError::Usage("--minutes: expected a number above 0".into()));
+        }
+        if options.steps.is_some() || options.minutes.is_some() {
+            (config.steps, config.minutes) = (options.steps, options.minutes);
+            write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        config.machine.threads = options.threads.unwrap_or(cores).clamp(1, 1024);
+        let pool = thread_pool(config.machine.threads)?;
+        let (loaded, warnings) = checkpoint::find(&folder, Which::Last)?;
+        if *loaded.ppo.config() != config.learner || loaded.ppo.seed() != config.seed {
+            return Err(RunError::damaged(&loaded.path, "made with other settings than config.toml says"));
+        }
+        let mut blocks = make_blocks(&config, &task, &reward)?;
+        loaded.restore(&mut blocks)?;
+        let state = loaded.state;
+        let mut trainer = Self::new(folder, config, (task, reward), loaded.ppo, blocks, pool, state, lock)?;
+        trainer.checkpoints.drop_after(trainer.state.update);
+        trainer.warnings = warnings;
+        Ok(trainer)
+    }
+
+    fn new(
+        folder: RunFolder,
+        config: RunConfig,
+        (task, reward): (Arc<Task>, Arc<Reward>),
+        ppo: Ppo,
+        blocks: Vec<Block>,
+        pool: ThreadPool,
+        state: LoopState,
+        lock: Lock,
+    ) -> Result<Self, RunError> {
+        let now = Instant::now();
+        Ok(Self {
+            logs: Logs::open(&folder, state.update)?,
+            checkpoints: Checkpoints::open(&folder, config.run.keep_checkpoints)?,
+            before_s: state.elapsed_s,
+            folder,
+            config,
+            task,
+            reward,
+            ppo,
+            blocks,
+            pool,
+            state,
+            began: now,
+            last: now,
+            checkpoint_s: 0.0,
+            failures: 0,
+            warned_bad: false,
+            warnings: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Arc<Task> {
+        &self.task
+    }
+
+    /// The reward.
+    pub fn reward(&self) -> &Arc<Reward> {
+        &self.reward
+    }
+
+    /// What the loop carries: updates, steps, best.
+    pub fn state(&self) -> &LoopState {
+        &self.state
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> Policy {
+        self.ppo.policy()
+    }
+
+    /// Seconds trained, interruptions left out.
+    pub fn elapsed_s(&self) -> f64 {
+        self.before_s + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Share of the run that is done, by whichever limit is nearer.
+    pub fn progress(&self) -> f64 {
+        let steps = self.config.steps.map_or(0.0, |s| self.state.env_steps as f64 / s.max(1) as f64);
+        let minutes = self.config.minutes.map_or(0.0, |m| self.elapsed_s() / (60.0 * m));
+        steps.max(minutes).min(1.0)
+    }
+
+    /// Is a limit reached?
+    pub fn limit(&self) -> Option<Stop> {
+        let fitness = recent(&self.state).filter(|_| episodes(&self.state) >= BEST_EPISODES);
+        if self.config.steps.is_some_and(|s| self.state.env_steps >= s) {
+            Some(Stop::Steps)
+        } else if self.config.minutes.is_some_and(|m| self.elapsed_s() >= 60.0 * m) {
+            Some(Stop::Minutes)
+        } else if self.config.run.target_fitness.is_some_and(|target| fitness.is_some_and(|f| f >= target)) {
+            Some(Stop::Fitness)
+        } else {
+            None
+        }
+    }
+
+    /// Updates until a limit is reached or `stop` is set; calls `each` after every update.
+    ///
+    /// # Errors
+    /// As [`Trainer::update`].
+    pub fn run(&mut self, stop: &AtomicBool, mut each: impl FnMut(&Self, &Update)) -> Result<Stop, RunError> {
+        loop {
+            if let Some(reason) = self.limit() {
+                return Ok(reason);
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Stop::Interrupted);
+            }
+            let update = self.update()?;
+            each(self, &update);
+        }
+    }
+
+    /// One update, its log lines and, when due, its evaluation and checkpoint.
+    ///
+    /// # Errors
+    /// When a script fails, training meets numbers that are not finite again and again, or a file cannot be written.
+    pub fn update(&mut self) -> Result<Update, RunError> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        let stats = loop {
+            match self.ppo.update(&mut self.blocks, &self.pool) {
+                Ok(stats) => break stats,
+                Err(e @ LearnError::NotFinite { .. }) if self.failures + 1 < MAX_FAILURES => {
+                    self.failures += 1;
+                    warnings.push(e.to_string());
+                    self.clear_blocks();
+                }
+                Err(e) => return Err(e.into()),
+            }
+        };
+        self.failures = 0;
+        for block in &self.blocks {
+            script_failure(block.inner())?;
+        }
+        let (mut log, mut sums) = (EpisodeLog::default(), StepStats::default());
+        for block in &self.blocks {
+            log.extend(block.inner().log());
+            sums.add(block.inner().stats());
+        }
+        warnings.extend(self.bad_value());
+        self.clear_blocks();
+
+        let mut line = MetricsLine::from_stats(&stats);
+        self.describe(&mut line, &log, &sums);
+        let names = self.reward.term_names();
+        let terms =
+            TermsLine::new(line.update, line.env_steps, names, &sums.terms, &sums.terms_squared, sums.world_steps);
+        if self.config.run.eval_every > 0 && line.update % self.config.run.eval_every == 0 {
+            line.eval = Some(Evaluation { list: Vec::new(), ..self.evaluate()? });
+        }
+        let now = Instant::now();
+        let steps = (self.config.learner.worlds * self.config.learner.horizon) as f64;
+        line.timing.checkpoint_s = self.checkpoint_s;
+        line.timing.elapsed_s = self.elapsed_s();
+        line.timing.env_steps_per_s = steps / now.duration_since(self.last).as_secs_f64().max(1e-9);
+        self.last = now;
+        self.state.elapsed_s = line.timing.elapsed_s;
+        self.logs.push(&line, &terms)?;
+        self.checkpoint_s = 0.0;
+        if line.update % self.config.run.checkpoint_every == 0 {
+            self.checkpoint(false)?;
+        }
+        Ok(Update { metrics: line, terms, warnings })
+    }
+
+    /// The environment's part of the line, and the window of recent episodes.
+    fn describe(&mut self, line: &mut MetricsLine, log: &EpisodeLog, sums: &StepStats) {
+        let count = log.episodes.len();
+        let share = |n: usize| (count > 0).then(|| n as f64 / count as f64);
+        let fitness: f64 = log.episodes.iter().map(|e| e.fitness).sum();
+        line.fitness = (count > 0).then(|| fitness / count as f64);
+        line.success = share(log.episodes.iter().filter(|e| e.success).count());
+        line.terminated = share(log.episodes.iter().filter(|e| e.terminated).count());
+        (line.nonfinite, line.bad_terms) = (sums.nonfinite, sums.bad_terms);
+        let steps = sums.world_steps.max(1) as f64;
+        let mean = |sum: &f64| Some(sum / steps).filter(|m| m.is_finite());
+        line.terms = Named::new(self.reward.term_names(), sums.terms.iter().map(mean));
+        line.metrics = Named::new(self.task.metric_names(), sums.metrics.iter().map(mean));
+
+        let state = &mut self.state;
+        (state.update, state.env_steps) = (line.update, line.env_steps);
+        if count > 0 && fitness.is_finite() {
+            state.recent.push((fitness, count as u64));
+        }
+        while episodes(state) - state.recent.first().map_or(0, |r| r.1) >= RECENT_EPISODES {
+            state.recent.remove(0);
+        }
+        line.recent_fitness = recent(state);
+    }
+
+    /// A warning when a reward term was not finite for the first time.
+    fn bad_value(&mut self) -> Option<String> {
+        let bad = self.blocks.iter().find_map(|b| b.inner().bad_value()).filter(|_| !self.warned_bad)?;
+        self.warned_bad = true;
+        let pavlov_env::BadValue { term, world, step, value } = bad;
+        Some(format!(
+            "reward term `{term}` was {value} in world {world} at step {step} of its episode and counted as 0"
+        ))
+    }
+
+    fn clear_blocks(&mut self) {
+        for block in &mut self.blocks {
+            block.inner_mut().clear_log();
+            block.inner_mut().clear_stats();
+        }
+    }
+
+    /// Writes a checkpoint now; `sync` forces it to the disk.
+    pub(crate) fn checkpoint(&mut self, sync: bool) -> Result<(), RunError> {
+        let start = Instant::now();
+        let fitness = recent(&self.state);
+        let state = &mut self.state;
+        if let Some(fitness) = fitness
+            && episodes(state) >= BEST_EPISODES
+            && state.best.is_none_or(|b| fitness > b.fitness)
+        {
+            state.best = Some(Best { update: state.update, fitness });
+        }
+        self.checkpoints.save(&self.ppo, &mut self.blocks, &self.state, sync)?;
+        self.checkpoint_s = start.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+fn episodes(state: &LoopState) -> u64 {
+    state.recent.iter().map(|r| r.1).sum()
+}
+
+/// Mean fitness of recent episodes.
+pub(crate) fn recent(state: &LoopState) -> Option<f64> {
+    let count = episodes(state);
+    (count > 0).then(|| state.recent.iter().map(|r| r.0).sum::<f64>() / count as f64)
+}
+
+#[cfg(test)]
+#[path = "train_tests.rs"]
+mod tests;

@@ -1,0 +1,192 @@
+//! Tests of whole runs: the same bits for any number of threads and after a kill, limits, what is left behind, damage.
+
+use super::*;
+use crate::finish::Summary;
+use crate::testing;
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+const LEARNER: &str = "worlds = 80\nhorizon = 16\nminibatches = 2\nepochs = 2\nactor_hidden = [16]\ncritic_hidden = [16]\n\
+                       total_steps = 10240\neval_episodes = 4";
+
+fn asked(threads: usize, set: &[&str]) -> Overrides {
+    let set = set.iter().map(|s| s.to_string()).collect();
+    Overrides { threads: Some(threads), seed: Some(3), set, ..Overrides::default() }
+}
+
+fn create(assets: &Assets, dir: &Path, name: &str, asked: &Overrides) -> Trainer {
+    Trainer::create(assets, "cartpole_balance", None, asked, dir, Some(&dir.join(name))).unwrap()
+}
+
+fn train(mut trainer: Trainer) -> (RunFolder, Summary) {
+    let stop = trainer.run(&AtomicBool::new(false), |_, _| {}).unwrap();
+    let summary = trainer.finish(stop).unwrap();
+    (trainer.folder().clone(), summary)
+}
+
+/// The log with what depends on the clock taken out.
+fn repeatable(folder: &RunFolder) -> String {
+    let text = std::fs::read_to_string(folder.metrics()).unwrap();
+    let cut = |line: &str| line.split(",\"timing\":").next().unwrap().to_string() + "\n";
+    text.lines().map(cut).collect::<String>() + std::fs::read_to_string(folder.terms()).unwrap().as_str()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+fn newest(folder: &RunFolder) -> PathBuf {
+    std::fs::read_dir(folder.checkpoints()).unwrap().flatten().map(|e| e.path()).max().unwrap()
+}
+
+#[test]
+fn the_same_bits_for_any_threads_and_after_a_kill() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let dir = dir.path();
+    let mut first = create(&assets, dir, "one", &asked(1, &["eval_every=4"]));
+    for _ in 0..3 {
+        first.update().unwrap();
+    }
+    // What a kill leaves: lines of an update whose checkpoint was not written, one of them cut.
+    let killed = RunFolder::open(first.folder().root()).unwrap();
+    copy(killed.root(), &dir.join("killed"));
+    let killed = RunFolder::open(&dir.join("killed")).unwrap();
+    let append = |path: PathBuf, text: &str| {
+        let old = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, old + text).unwrap();
+    };
+    append(killed.metrics(), "{\"update\":4,\"env_steps\":5120}\n{\"update\":5,");
+    append(killed.terms(), "{\"update\":4,\"env_");
+    std::fs::create_dir(killed.checkpoints().join(".part-000000004")).unwrap();
+    let (one, summary) = train(first);
+    assert_eq!((summary.stop, summary.updates, summary.env_steps), (Some(Stop::Steps), 8, 10_240));
+
+    let (three, _) = train(create(&assets, dir, "three", &asked(3, &["eval_every=4"])));
+    assert!(repeatable(&one) == repeatable(&three), "threads change the run");
+    let (resumed, again) = train(Trainer::resume(killed.root(), &ResumeOptions::default()).unwrap());
+    assert!(repeatable(&one) == repeatable(&resumed), "a kill changes the run");
+    assert_eq!(summary.evaluation, again.evaluation);
+    assert!(std::fs::read(one.policy_onnx()).unwrap() == std::fs::read(resumed.policy_onnx()).unwrap());
+    let learner = |f: &RunFolder| std::fs::read(newest(f).join("learner.safetensors")).unwrap();
+    assert!(learner(&one) == learner(&resumed));
+}
+
+#[test]
+fn a_run_leaves_what_it_promises() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let (folder, summary) = train(create(&assets, dir.path(), "run", &asked(2, &["reward.upright=2"])));
+    for path in
+        [folder.config(), folder.summary(), folder.policy_json(), folder.report(), folder.clips().join("final.jsonl")]
+    {
+        assert!(path.is_file(), "{}", path.display());
+    }
+    assert_eq!(summary.evaluation.as_ref().unwrap().episodes, 4);
+    let lines: Vec<MetricsLine> = crate::read_lines(&folder.metrics()).unwrap();
+    assert_eq!(lines.len(), 8);
+    assert!(lines.iter().map(|l| l.episodes).sum::<u64>() > 0 && lines[7].recent_fitness.is_some());
+    let kept = std::fs::read_dir(folder.checkpoints()).unwrap().count();
+    assert!((3..=5).contains(&kept), "{kept} checkpoints");
+    let entry = &crate::list_runs(dir.path())[0];
+    assert_eq!((entry.state, entry.updates, entry.task.as_str()), (crate::RunState::Done, 8, "cartpole_balance"));
+    let (loaded, warnings) = checkpoint::find(&folder, Which::Best).unwrap();
+    assert!(warnings.is_empty() && loaded.state.best.is_some());
+    // Done already; more steps go on from there.
+    let mut more =
+        Trainer::resume(folder.root(), &ResumeOptions { steps: Some(11_520), ..Default::default() }).unwrap();
+    assert!(
+        Trainer::resume(folder.root(), &ResumeOptions::default()).unwrap_err().to_string().contains("another process")
+    );
+    assert_eq!(more.run(&AtomicBool::new(false), |_, _| {}).unwrap(), Stop::Steps);
+    assert_eq!(more.state().update, 9);
+}
+
+#[test]
+fn limits_end_a_run() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let mut run = create(&assets, dir.path(), "a", &Overrides { minutes: Some(1e-9), ..asked(1, &[]) });
+    assert_eq!(run.run(&AtomicBool::new(false), |_, _| {}).unwrap(), Stop::Minutes);
+    let mut run = create(&assets, dir.path(), "b", &asked(1, &["target_fitness=-1"]));
+    assert_eq!(run.run(&AtomicBool::new(false), |_, _| {}).unwrap(), Stop::Fitness);
+    let mut run = create(&assets, dir.path(), "c", &asked(1, &[]));
+    let stop = AtomicBool::new(false);
+    let reason = run.run(&stop, |_, _| stop.store(true, Ordering::Relaxed)).unwrap();
+    assert_eq!((reason, run.state().update), (Stop::Interrupted, 1));
+    run.finish(reason).unwrap();
+    drop(run);
+    assert_eq!(crate::list_runs(dir.path()).iter().find(|r| r.run == "c").unwrap().state, crate::RunState::Interrupted);
+}
+
+#[test]
+fn a_refused_request_leaves_no_folder() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let out = dir.path().join("x");
+    for asked in [asked(1, &["horizn=3"]), asked(1, &["worlds=0"]), asked(1, &["reward.none=1"])] {
+        let error = Trainer::create(&assets, "cartpole_balance", None, &asked, dir.path(), Some(&out)).unwrap_err();
+        assert!(error.is_bad_input() && !out.exists(), "{error}");
+    }
+}
+
+#[test]
+fn damage_is_passed_over_or_told() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let (folder, _) = train(create(&assets, dir.path(), "run", &asked(1, &[])));
+    let last = newest(&folder);
+    std::fs::write(last.join("worlds.safetensors"), b"cut").unwrap();
+    let (loaded, warnings) = checkpoint::find(&folder, Which::Last).unwrap();
+    assert_eq!((loaded.state.update, warnings.len()), (7, 1));
+    assert!(warnings[0].contains("checksum"), "{}", warnings[0]);
+    assert!(checkpoint::find(&folder, Which::Update(8)).unwrap_err().is_bad_input());
+    assert!(checkpoint::find(&folder, Which::Update(77)).unwrap_err().to_string().contains("there are"));
+    std::fs::remove_dir_all(folder.checkpoints()).unwrap();
+    assert!(Trainer::resume(folder.root(), &ResumeOptions::default()).unwrap_err().is_bad_input());
+}
+
+#[test]
+fn tampering_is_an_error_not_a_panic() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let (folder, _) = train(create(&assets, dir.path(), "run", &asked(1, &["total_steps=1280"])));
+    let config = RunConfig::read(&folder.config()).unwrap();
+    let (task, reward) = inputs::load(&folder, &config).unwrap();
+    let (task, reward) = (Arc::new(task), Arc::new(reward));
+    let source = newest(&folder);
+    let files = ["learner.safetensors", "worlds.safetensors", "state.json"];
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(120));
+    let cases = (0usize..3, any::<prop::sample::Index>(), any::<u8>(), any::<bool>(), any::<bool>());
+    runner
+        .run(&cases, |(file, at, byte, cut, mend)| {
+            let path = dir.path().join("tampered");
+            copy(&source, &path);
+            let mut bytes = std::fs::read(path.join(files[file])).unwrap();
+            let at = at.index(bytes.len());
+            if cut {
+                bytes.truncate(at)
+            } else {
+                bytes[at] = byte
+            }
+            std::fs::write(path.join(files[file]), &bytes).unwrap();
+            if mend && file < 2 {
+                // As if someone had changed the checksum as well.
+                let state: serde_json::Value =
+                    serde_json::from_slice(&std::fs::read(path.join("state.json")).unwrap()).unwrap();
+                let mut state = state;
+                state[["learner_crc32c", "worlds_crc32c"][file]] = crc32c::crc32c(&bytes).into();
+                std::fs::write(path.join("state.json"), state.to_string()).unwrap();
+            }
+            if let Ok(loaded) = checkpoint::read(&path)
+                && *loaded.ppo.config() == config.learner
+            {
+                let mut blocks = make_blocks(&config, &task, &reward).unwrap();
+                let _ = loaded.restore(&mut blocks);
+            }
+            Ok(())
+        })
+        .unwrap();
+}

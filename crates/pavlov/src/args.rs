@@ -1,0 +1,392 @@
+//! What may be typed: every command, option and example. `--help`, errors and completions all come from here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pavlov_env::Profile;
+use pavlov_run::Which;
+use std::path::PathBuf;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pavlov",
+    version,
+    about = "A workbench for robot reward design: train, evaluate, check and measure without a window",
+    after_help = "Examples:\n  pavlov train cartpole_balance\n  pavlov train ant_run --minutes 5 --set learning_rate=1e-3 --set reward.forward=2\n  \
+                  pavlov runs\n  pavlov eval last --episodes 50\n  pavlov check my_reward.rhai --task ant_run --parity 1000\n  \
+                  pavlov bench env --task gym/ant --profile accurate\n\nExit codes: 0 done, 1 failed while running, 2 wrong use or bad input.",
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Print JSON, one object a line.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Folder searched first for tasks, rewards and robots.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Folder of runs.
+    #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the tasks.
+    Tasks,
+    /// List the rewards, or print what scripts may use.
+    Rewards(Rewards),
+    /// List the robots.
+    Robots,
+    /// List the runs.
+    Runs,
+    /// List what can compute.
+    Devices,
+    /// Train a policy on a task.
+    #[command(
+        after_help = "Examples:\n  pavlov train cartpole_balance\n  pavlov train ant_run --reward my_reward.rhai --seed 3 --steps 5M\n  \
+                            pavlov train ant_run --minutes 10 --set worlds=512 --set reward.forward=2 --out runs/fast\n\n\
+                            Any setting of the learner can be set by name (`--set learning_rate=1e-3`), so can the run's own:\n\
+                            checkpoint_every, keep_checkpoints, eval_every, eval_episodes, target_fitness.\n\
+                            The same seed gives the same bits for any number of threads; a limit in minutes does not repeat."
+    )]
+    Train(Train),
+    /// Go on with a run from its newest checkpoint.
+    #[command(
+        after_help = "Examples:\n  pavlov resume last\n  pavlov resume runs/ant_run-20261103-142501-0 --steps 20M"
+    )]
+    Resume(Resume),
+    /// Show how a run stands.
+    Show(OneRun),
+    /// Write policy.onnx and policy.json of a run.
+    Export(Export),
+    /// Play the deterministic policy of a run and say how well it does.
+    #[command(
+        after_help = "Examples:\n  pavlov eval last --episodes 50\n  pavlov eval runs/x --checkpoint best --seed 7 --json"
+    )]
+    Eval(Eval),
+    /// Check a reward: findings, how it runs, and whether both ways of running it agree.
+    #[command(
+        after_help = "Examples:\n  pavlov check ant_run/default\n  pavlov check my_reward.rhai --task ant_run --parity 5000 --json"
+    )]
+    Check(Check),
+    /// Describe a robot file.
+    Inspect(Inspect),
+    /// Physical quantities of a robot in given states.
+    #[command(
+        after_help = "Each input line: {\"qpos\":[...],\"qvel\":[...],\"ctrl\":[...]}; qvel and ctrl may be left out (zero).\n\
+                            Each output line: qM, qfrc_bias, qacc_smooth, contacts, qacc, qpos_next, qvel_next.\n\nExample:\n  \
+                            echo '{\"qpos\":[0.1,0.2]}' | pavlov probe cartpole --states -"
+    )]
+    Probe(Probe),
+    /// Measure how fast this machine is.
+    #[command(
+        after_help = "Examples:\n  pavlov bench physics --robot humanoid --profile accurate\n  pavlov bench env --task gym/ant --json\n  \
+                            pavlov bench script --task ant_run\n  pavlov bench learn --task ant_run"
+    )]
+    Bench(Bench),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  pavlov completions bash > ~/.local/share/bash-completion/completions/pavlov")]
+    Completions {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `pavlov rewards`.
+#[derive(Debug, Args)]
+pub struct Rewards {
+    /// Only those of this task.
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Option<RewardsAction>,
+}
+
+/// What can be done with rewards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum RewardsAction {
+    /// List them.
+    List,
+    /// Print every name that scripts may use, as Markdown.
+    Doc,
+}
+
+/// What computes. Only the processor is built in so far.
+#[derive(Debug, Args)]
+pub struct Engine {
+    /// cpu, or gpu[:index].
+    #[arg(long, default_value = "cpu", value_name = "DEVICE", value_parser = device)]
+    pub device: String,
+    /// Physics: batch, or rapier.
+    #[arg(long, default_value = "batch", value_name = "BACKEND", value_parser = backend)]
+    pub backend: String,
+}
+
+/// `pavlov train`.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Task: a name (see `pavlov tasks`) or a TOML file.
+    pub task: String,
+    /// Reward: a name, a folder or a .rhai file; the task's own when omitted.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub reward: Option<String>,
+    /// Seed of worlds, nets and actions.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Worlds stepped at the same time.
+    #[arg(long, value_name = "N")]
+    pub worlds: Option<usize>,
+    /// Environment steps to train for (1M, 5e6, 20000).
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub steps: Option<u64>,
+    /// Minutes to train for; without --steps in place of the task's own number of steps.
+    #[arg(long, value_name = "M", value_parser = positive)]
+    pub minutes: Option<f64>,
+    /// Solver profile: accurate or fast.
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<Profile>,
+    /// Threads; all cores when omitted. Results do not depend on it.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// A setting by name; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder of this run, instead of one with a name of its own in the folder of runs.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// `pavlov resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+    /// Environment steps in all, instead of the run's own limit.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub steps: Option<u64>,
+    /// Minutes in all, instead of the run's own limit.
+    #[arg(long, value_name = "M", value_parser = positive)]
+    pub minutes: Option<f64>,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+/// A run.
+#[derive(Debug, Args)]
+pub struct OneRun {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+}
+
+/// `pavlov export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+    /// last, best, or a number of updates.
+    #[arg(long, default_value = "last", value_name = "WHICH")]
+    pub checkpoint: Which,
+}
+
+/// `pavlov eval`.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+    /// Episodes, each in a world of its own.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub episodes: u64,
+    /// Seed of the worlds; one that training does not use when omitted.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// last, best, or a number of updates.
+    #[arg(long, default_value = "last", value_name = "WHICH")]
+    pub checkpoint: Which,
+    /// Another solver profile than the run's.
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<Profile>,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Give every episode, not only means.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// `pavlov check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Reward: a name, a folder or a .rhai file.
+    pub reward: String,
+    /// Task to check it against; known for rewards in `rewards/<task>/`.
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// Random states in which both ways of running it are compared; 0 = not at all.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    pub parity: u64,
+}
+
+/// `pavlov inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Robot file, or a name in `assets/robots`.
+    pub robot: String,
+}
+
+/// `pavlov probe`.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// Robot file, or a name in `assets/robots`.
+    pub robot: String,
+    /// JSON lines of states; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub states: PathBuf,
+    /// In f32 lanes, eight states at a time, instead of f64.
+    #[arg(long, conflicts_with_all = ["gpu", "rapier"])]
+    pub lanes: bool,
+    /// On the GPU.
+    #[arg(long, conflicts_with = "rapier")]
+    pub gpu: bool,
+    /// By rapier.
+    #[arg(long)]
+    pub rapier: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchKind {
+    /// Physics steps alone.
+    Physics,
+    /// The whole environment: physics, sensing, reward, observation, resets.
+    Env,
+    /// The reward: lowered against interpreted.
+    Script,
+    /// The learner on made-up samples.
+    Learn,
+}
+
+/// `pavlov bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What is measured.
+    pub kind: BenchKind,
+    /// Robot: a task with this robot is taken.
+    #[arg(long, value_name = "ROBOT", conflicts_with = "task")]
+    pub robot: Option<String>,
+    /// Task; gym/ant when omitted.
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// Reward; the task's own when omitted.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub reward: Option<String>,
+    /// Solver profile: accurate or fast.
+    #[arg(long, value_name = "PROFILE", default_value = "fast")]
+    pub profile: Profile,
+    /// Worlds; a few blocks for each thread when omitted.
+    #[arg(long, value_name = "N")]
+    pub worlds: Option<usize>,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Seconds measured.
+    #[arg(long, default_value_t = 3.0, value_name = "S", value_parser = positive)]
+    pub seconds: f64,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let index =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|i| !i.is_empty() && i.bytes().all(|b| b.is_ascii_digit()));
+    match text.strip_prefix("gpu") {
+        _ if text == "cpu" => Ok(text.into()),
+        Some(rest) if rest.is_empty() || index(rest) => Err("the GPU backend is not built yet: use cpu".into()),
+        _ => Err("expected cpu or gpu[:index]".into()),
+    }
+}
+
+fn backend(text: &str) -> Result<String, String> {
+    match text {
+        "batch" => Ok(text.into()),
+        "rapier" => Err("the rapier backend is not built yet: use batch".into()),
+        _ => Err("expected batch or rapier".into()),
+    }
+}
+
+/// `20000`, `20_000`, `5e6`, `5M`, `200k`.
+fn count(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}`: expected a number above 0 such as 20000, 5e6, 5M");
+    let plain = text.replace('_', "");
+    let (digits, factor) = match plain.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&plain[..at], 1e3),
+        Some((at, 'M')) => (&plain[..at], 1e6),
+        Some((at, 'G')) => (&plain[..at], 1e9),
+        _ => (plain.as_str(), 1.0),
+    };
+    if factor == 1.0
+        && let Ok(whole) = digits.parse::<u64>()
+    {
+        return if (1..=i64::MAX as u64).contains(&whole) { Ok(whole) } else { Err(wrong()) };
+    }
+    let value = digits.parse::<f64>().map_err(|_| wrong())? * factor;
+    if (1.0..9e15).contains(&value) && value.fract() == 0.0 { Ok(value as u64) } else { Err(wrong()) }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
+        _ => Err(format!("`{text}`: expected a number above 0")),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| format!("`{text}`: expected 1 to 1024"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn counts_may_be_written_short() {
+        for (text, value) in
+            [("20000", 20_000), ("20_000", 20_000), ("5e6", 5_000_000), ("5M", 5_000_000), ("1.5k", 1500)]
+        {
+            assert_eq!(count(text), Ok(value));
+        }
+        for text in ["", "0", "-3", "1.5", "M", "1e99", "nan", "5MM", "é"] {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        for (arguments, word) in [
+            (["pavlov", "train", "x", "--device", "gpu:1"], "not built"),
+            (["pavlov", "train", "x", "--backend", "rapier"], "not built"),
+            (["pavlov", "train", "x", "--device", "gpu:x"], "expected"),
+            (["pavlov", "train", "x", "--profile", "fats"], "expected"),
+        ] {
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(word), "{error}");
+        }
+        assert!(Cli::try_parse_from(["pavlov", "eval", "last", "--checkpoint", "best", "--json"]).unwrap().json);
+    }
+}

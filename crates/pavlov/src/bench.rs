@@ -1,0 +1,139 @@
+//! `bench`: how fast physics, environment, reward script and learner are on this machine.
+
+use crate::Usage;
+use crate::args::{Bench, BenchKind};
+use crate::out::{Out, number};
+use anyhow::{Context, Result};
+use pavlov_env::{Assets, BenchOptions, BenchResult, EnvOptions, Task};
+use pavlov_reward::Reward;
+use pavlov_run::{Overrides, RunConfig, load_reward};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Worlds per thread unless asked for: two blocks, so that threads seldom wait.
+const WORLDS_PER_THREAD: usize = 128;
+/// States of one measurement of a script: the size of a few blocks.
+const SCRIPT_STATES: usize = 512;
+
+/// The task to measure: as asked for, the one of Gymnasium with the robot, or any with it.
+fn task_name(assets: &Assets, args: &Bench) -> Result<String> {
+    let Some(robot) = &args.robot else { return Ok(args.task.clone().unwrap_or_else(|| "gym/ant".into())) };
+    let stem = Path::new(robot).file_stem().map_or_else(|| robot.clone(), |s| s.to_string_lossy().into_owned());
+    let names: Vec<String> = assets.tasks().into_iter().map(|t| t.name).collect();
+    let own = format!("gym/{stem}");
+    if names.contains(&own) {
+        return Ok(own);
+    }
+    let has = |name: &&String| {
+        let text = assets.task(name).ok().and_then(|t| std::fs::read_to_string(t.path).ok()).unwrap_or_default();
+        let file: Option<toml::Table> = text.parse().ok();
+        let found =
+            file.as_ref().and_then(|t| t.get("robot")?.as_str()).map(|r| r.trim_end_matches(".xml").to_string());
+        found.as_deref() == Some(stem.as_str())
+    };
+    let found = names.iter().find(has).cloned();
+    found.ok_or_else(|| Usage(format!("no task has the robot `{robot}` (see `pavlov tasks`, `pavlov robots`)")).into())
+}
+
+/// `pavlov bench`.
+pub fn bench(out: Out, assets: &Assets, args: &Bench) -> Result<()> {
+    let task = Task::load(assets, &task_name(assets, args)?)?;
+    let reward = load_reward(assets, &task, args.reward.as_deref())?;
+    match args.kind {
+        BenchKind::Physics => steps(out, args, task, reward, pavlov_env::BenchKind::Physics),
+        BenchKind::Env => steps(out, args, task, reward, pavlov_env::BenchKind::Env),
+        BenchKind::Script => script(out, args, task, reward),
+        BenchKind::Learn => learn(out, args, task, reward),
+    }
+}
+
+fn threads(args: &Bench) -> usize {
+    args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn measure(
+    args: &Bench,
+    threads: usize,
+    worlds: usize,
+    seconds: f64,
+    task: &Arc<Task>,
+    reward: &Arc<Reward>,
+    kind: pavlov_env::BenchKind,
+) -> Result<BenchResult> {
+    let env = EnvOptions { worlds, profile: args.profile, ..EnvOptions::default() };
+    Ok(pavlov_env::bench(task, reward, &BenchOptions { kind, env, threads, seconds })?)
+}
+
+fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::BenchKind) -> Result<()> {
+    let threads = threads(args);
+    let worlds = args.worlds.unwrap_or(WORLDS_PER_THREAD * threads);
+    let (task, reward) = (Arc::new(task), Arc::new(reward));
+    let r = measure(args, threads, worlds, args.seconds, &task, &reward, kind)?;
+    let what = if kind == pavlov_env::BenchKind::Env { "env" } else { "physics" };
+    if out.json {
+        return out.object(&json!({
+            "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
+            "device": args.engine.device, "backend": args.engine.backend, "profile": args.profile.name(),
+            "env_steps_per_s": r.env_steps_per_s, "physics_steps_per_s": r.physics_steps_per_s, "worlds": r.worlds,
+            "threads": r.threads, "frame_skip": r.frame_skip, "timestep": r.timestep, "episodes": r.episodes,
+            "nonfinite": r.nonfinite, "seconds": r.seconds, "version": env!("CARGO_PKG_VERSION"),
+        }));
+    }
+    let parts = if what == "env" { "physics, sensing, reward, observation, resets" } else { "physics alone" };
+    out.text(&format!(
+        "{} ({parts}): {} environment steps/s, {} physics steps/s\n{} profile, {} worlds, {} threads, frame skip {}, step {} s, {:.1} s measured; {} episodes, {} non-finite\n",
+        task.name, number(r.env_steps_per_s), number(r.physics_steps_per_s), args.profile.name(), r.worlds, r.threads,
+        r.frame_skip, r.timestep, r.seconds, r.episodes, r.nonfinite
+    ))
+}
+
+fn script(out: Out, args: &Bench, task: Task, reward: Reward) -> Result<()> {
+    let program = reward.program();
+    let start = std::time::Instant::now();
+    let (mut lowered, mut interpreted) = (f64::INFINITY, f64::INFINITY);
+    // The fastest of many: what the script takes when nothing else is in the way.
+    while lowered.is_infinite() || start.elapsed().as_secs_f64() < args.seconds {
+        let parity = program.parity(SCRIPT_STATES, 1).context("the reward failed")?;
+        (lowered, interpreted) = (lowered.min(parity.lowered_s), interpreted.min(parity.interpreted_s));
+    }
+    let (is_lowered, operations) = (program.is_lowered(), program.operations());
+    let (task, reward) = (Arc::new(task), Arc::new(reward));
+    let physics = measure(args, 1, 64, 1.0, &task, &reward, pavlov_env::BenchKind::Physics)?;
+    let step_s = 1.0 / physics.env_steps_per_s;
+    let (ratio, share) = (interpreted / lowered, lowered / step_s);
+    if out.json {
+        return out.object(&json!({
+            "bench": "script", "task": task.name, "reward": reward.name(), "lowered": is_lowered, "operations": operations,
+            "lowered_ns": 1e9 * lowered, "interpreted_ns": 1e9 * interpreted, "ratio": ratio,
+            "physics_ns": 1e9 * step_s, "share_of_physics": share, "profile": args.profile.name(),
+            "frame_skip": physics.frame_skip, "version": env!("CARGO_PKG_VERSION"),
+        }));
+    }
+    let way = if is_lowered { format!("lowered, {operations} operations") } else { "not lowered".into() };
+    out.text(&format!(
+        "{} ({way}): {:.1} ns a world; interpreter {:.0} ns, {ratio:.0} times as long\n{:.2}% of a control step's physics on one core ({:.0} ns, {} profile)\n",
+        reward.name(), 1e9 * lowered, 1e9 * interpreted, 100.0 * share, 1e9 * step_s, args.profile.name()
+    ))
+}
+
+fn learn(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<()> {
+    let asked = Overrides { worlds: args.worlds, threads: args.threads, ..Overrides::default() };
+    let config = RunConfig::resolve(&task, &mut reward, &asked)?;
+    let (learner, threads) = (config.learner, config.machine.threads);
+    let (obs, act) = (task.policy_obs_dim(), task.act_dim());
+    let r = pavlov_learn::bench(&learner, obs, act, threads, args.seconds).map_err(pavlov_run::RunError::from)?;
+    if out.json {
+        return out.object(&json!({
+            "bench": "learn", "task": task.name, "samples_per_s_train": r.samples_per_s_train,
+            "forward_rows_per_s": r.forward_rows_per_s, "threads": threads, "obs_dim": obs, "act_dim": act,
+            "actor_hidden": learner.actor_hidden, "critic_hidden": learner.critic_hidden, "worlds": learner.worlds,
+            "horizon": learner.horizon, "epochs": learner.epochs, "minibatches": learner.minibatches,
+            "version": env!("CARGO_PKG_VERSION"),
+        }));
+    }
+    out.text(&format!(
+        "learner of {}: {} samples/s trained (forward, backward, Adam), {} rows/s forward; {:?} and {:?} units, {threads} threads\n",
+        task.name, number(r.samples_per_s_train), number(r.forward_rows_per_s), learner.actor_hidden, learner.critic_hidden
+    ))
+}

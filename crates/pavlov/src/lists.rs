@@ -1,0 +1,180 @@
+//! `tasks`, `rewards`, `robots`, `runs`, `devices`: what there is. What cannot be read is listed with what is wrong with it.
+
+use crate::args::{Rewards, RewardsAction};
+use crate::out::{Out, Table, duration, grouped, maybe};
+use anyhow::Result;
+use pavlov_env::{Assets, Task};
+use pavlov_reward::Manifest;
+use serde_json::json;
+use std::path::Path;
+
+/// First line of an error, for a cell.
+fn first_line(error: impl ToString) -> String {
+    error.to_string().lines().next().unwrap_or("").to_string()
+}
+
+/// `pavlov tasks`.
+pub fn tasks(out: Out, assets: &Assets) -> Result<()> {
+    let mut table = Table::new(&["task", "robot", "obs", "act", "dt", "steps", "about"]);
+    for entry in assets.tasks() {
+        match Task::load(assets, &entry.name) {
+            Ok(task) if out.json => out.object(&json!({
+                "task": task.name, "robot": task.model().name, "about": task.file.about, "path": entry.path,
+                "obs_dim": task.policy_obs_dim(), "critic_obs_dim": task.obs_dim() - task.policy_obs_dim(),
+                "act_dim": task.act_dim(), "control_dt": task.control_dt(), "episode_steps": task.episode_steps(),
+                "reward": task.default_reward(), "fitness": task.file.fitness.about, "success": task.file.success.about,
+            }))?,
+            Ok(task) => table.row([
+                task.name.clone(),
+                task.model().name.clone(),
+                task.policy_obs_dim().to_string(),
+                task.act_dim().to_string(),
+                format!("{:.4}", task.control_dt()),
+                task.episode_steps().to_string(),
+                task.file.about.clone(),
+            ]),
+            Err(e) if out.json => {
+                out.object(&json!({"task": entry.name, "path": entry.path, "error": e.to_string()}))?
+            }
+            Err(e) => {
+                let dash = || "-".to_string();
+                table.row([
+                    entry.name,
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    format!("cannot be used: {}", first_line(e)),
+                ]);
+            }
+        }
+    }
+    finish(out, &table, "no tasks found (pavlov looks for a folder `tasks`; see --root)")
+}
+
+/// `pavlov rewards`.
+pub fn rewards(out: Out, assets: &Assets, args: &Rewards) -> Result<()> {
+    if args.action == Some(RewardsAction::Doc) {
+        return if out.json {
+            out.object(&json!({"markdown": pavlov_script::documentation()}))
+        } else {
+            out.text(&pavlov_script::documentation())
+        };
+    }
+    let mut table = Table::new(&["reward", "parameters", "about"]);
+    for entry in assets.rewards().into_iter().filter(|r| args.task.as_ref().is_none_or(|t| *t == r.task)) {
+        match manifest(&entry.path) {
+            Ok(m) if out.json => out.object(&json!({
+                "reward": entry.name, "task": entry.task, "path": entry.path, "about": m.about, "author": m.author,
+                "params": m.params, "combine": m.combine,
+            }))?,
+            Ok(m) => {
+                let params: Vec<&str> = m.params.keys().map(String::as_str).collect();
+                table.row([entry.name, params.join(" "), m.about]);
+            }
+            Err(e) if out.json => {
+                out.object(&json!({"reward": entry.name, "task": entry.task, "path": entry.path, "error": e}))?
+            }
+            Err(e) => table.row([entry.name, "-".into(), format!("cannot be used: {}", first_line(e))]),
+        }
+    }
+    finish(out, &table, "no rewards found")
+}
+
+fn manifest(folder: &Path) -> Result<Manifest, String> {
+    let text = std::fs::read_to_string(folder.join("reward.toml")).map_err(|e| e.to_string())?;
+    toml::from_str(&text).map_err(|e| e.message().to_string())
+}
+
+/// `pavlov robots`.
+pub fn robots(out: Out, assets: &Assets) -> Result<()> {
+    let mut table = Table::new(&["robot", "nq", "nv", "nu", "bodies", "kg", "file"]);
+    for (name, path) in assets.robots() {
+        match pavlov_model::load_mjcf(&path) {
+            Ok(model) => {
+                let d = pavlov_model::describe(&model);
+                if out.json {
+                    out.object(&json!({
+                        "robot": name, "model": d.name, "nq": d.nq, "nv": d.nv, "nu": d.nu, "bodies": d.bodies.len() - 1,
+                        "total_mass": d.total_mass, "timestep": d.timestep, "path": path,
+                    }))?;
+                } else {
+                    let [nq, nv, nu, bodies] = [d.nq, d.nv, d.nu, d.bodies.len() - 1].map(|n| n.to_string());
+                    table.row([name, nq, nv, nu, bodies, format!("{:.3}", d.total_mass), path.display().to_string()]);
+                }
+            }
+            Err(e) if out.json => out.object(&json!({"robot": name, "path": path, "error": e.to_string()}))?,
+            Err(e) => {
+                let dash = || "-".to_string();
+                table.row([name, dash(), dash(), dash(), dash(), dash(), format!("cannot be used: {}", first_line(e))]);
+            }
+        }
+    }
+    finish(out, &table, "no robots found")
+}
+
+/// `pavlov runs`.
+pub fn runs(out: Out, folder: &Path) -> Result<()> {
+    let mut table = Table::new(&["run", "state", "steps", "time", "return", "fitness", "success", "reward"]);
+    for run in pavlov_run::list_runs(folder) {
+        if out.json {
+            out.object(&run)?;
+            continue;
+        }
+        let state = match &run.problem {
+            Some(problem) => format!("{}: {}", run.state.name(), first_line(problem)),
+            None => run.state.name().to_string(),
+        };
+        table.row([
+            run.run,
+            state,
+            grouped(run.env_steps),
+            duration(run.elapsed_s),
+            maybe(run.episode_return),
+            maybe(run.fitness),
+            maybe(run.success),
+            run.reward,
+        ]);
+    }
+    finish(out, &table, &format!("no runs in {} (see --runs)", folder.display()))
+}
+
+/// `pavlov devices`.
+pub fn devices(out: Out) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|l| l.strip_prefix("model name")).map(|l| l.trim_start_matches([' ', '\t', ':']));
+    let name = name.unwrap_or(std::env::consts::ARCH);
+    let simd = simd();
+    if out.json {
+        return out
+            .object(&json!({"device": "cpu", "name": name, "threads": threads, "simd": simd, "backends": ["batch"]}));
+    }
+    let mut table = Table::new(&["device", "name", "threads", "vectors", "backends"]);
+    table.row(["cpu".into(), name.to_string(), threads.to_string(), simd.to_string(), "batch".into()]);
+    out.text(&table.to_string())
+}
+
+/// The widest vector instructions of this processor that this program was built for.
+fn simd() -> &'static str {
+    if cfg!(target_feature = "avx512f") {
+        "AVX-512"
+    } else if cfg!(target_feature = "avx2") {
+        "AVX2"
+    } else if cfg!(target_arch = "x86_64") {
+        "SSE2"
+    } else if cfg!(target_arch = "aarch64") {
+        "NEON"
+    } else {
+        "none"
+    }
+}
+
+fn finish(out: Out, table: &Table, none: &str) -> Result<()> {
+    match (out.json, table.is_empty()) {
+        (true, _) => Ok(()),
+        (false, true) => out.line(none),
+        (false, false) => out.text(&table.to_string()),
+    }
+}

@@ -1,0 +1,172 @@
+//! `show`, `export`, `eval`: what can be done with a run that is there.
+
+use crate::Usage;
+use crate::args::{Eval, Export, OneRun};
+use crate::out::{Out, Table, duration, grouped, maybe, number, warn};
+use anyhow::Result;
+use pavlov_run::{
+    EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, list_runs,
+    load_inputs, read_lines, thread_pool,
+};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Folder of a run given by path, by name within the folder of runs, or as `last`.
+pub fn find(runs: &Path, asked: &Path) -> Result<PathBuf> {
+    if asked.join("config.toml").is_file() {
+        return Ok(asked.to_path_buf());
+    }
+    let entries = list_runs(runs);
+    if asked == Path::new("last") {
+        let last = entries.into_iter().next_back();
+        return last.map(|e| e.path).ok_or_else(|| Usage(format!("no runs in {} (see --runs)", runs.display())).into());
+    }
+    let name = asked.to_string_lossy();
+    if let Some(entry) = entries.iter().find(|e| e.run == *name) {
+        return Ok(entry.path.clone());
+    }
+    let hint = pavlov_model::did_you_mean(&name, entries.iter().map(|e| e.run.as_str()));
+    Err(Usage(format!("no run `{name}`, neither there nor in {}: {hint}", runs.display())).into())
+}
+
+/// `pavlov show`.
+pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
+    let path = find(runs, &args.run)?;
+    let folder = RunFolder::open(&path)?;
+    let config = RunConfig::read(&folder.config())?;
+    let metrics: Vec<MetricsLine> = read_lines(&folder.metrics())?;
+    let parent = path.canonicalize().ok().and_then(|p| p.parent().map(Path::to_path_buf));
+    let entry = list_runs(&parent.unwrap_or_default()).into_iter().find(|e| e.run == folder.name());
+    if out.json {
+        return out.object(&json!({"run": entry, "config": config, "last": metrics.last()}));
+    }
+    let mut text = format!("{}\n", path.display());
+    let mut table = Table::new(&["", ""]);
+    let mut row = |name: &str, value: String| table.row([name.to_string(), value]);
+    row("task", config.task.clone());
+    row("reward", config.reward.clone());
+    row("seed", format!("seed {}, {} profile, {} worlds", config.seed, config.profile, config.learner.worlds));
+    if let Some(e) = &entry {
+        let problem = e.problem.as_ref().map_or_else(String::new, |p| format!(": {p}"));
+        row("state", format!("{}{problem}", e.state.name()));
+        let of = e.steps.map_or_else(String::new, |s| format!(" of {}", grouped(s)));
+        row(
+            "progress",
+            format!("{}{of} steps, {} updates, {}", grouped(e.env_steps), e.updates, duration(e.elapsed_s)),
+        );
+        row(
+            "scores",
+            format!("return {}, fitness {}, success {}", maybe(e.episode_return), maybe(e.fitness), maybe(e.success)),
+        );
+    }
+    let curve = |f: fn(&MetricsLine) -> Option<f64>| spark(&metrics.iter().filter_map(f).collect::<Vec<_>>());
+    row("returns", curve(|m| m.episode_return));
+    row("fitness", curve(|m| m.recent_fitness));
+    let shown = table.to_string();
+    text += shown.split_once('\n').map_or("", |(_, rest)| rest);
+    if let Some(last) = metrics.last() {
+        let mut table = Table::new(&["term", "mean per step"]);
+        for (name, value) in &last.terms.0 {
+            table.row([name.clone(), maybe(*value)]);
+        }
+        text += &format!("\n{table}");
+    }
+    out.text(&text)
+}
+
+/// A line of small bars from the lowest to the highest value, with both.
+fn spark(values: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const WIDTH: usize = 40;
+    let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let (Some(low), Some(high)) = (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max))
+    else {
+        return "-".into();
+    };
+    let size = values.len().div_ceil(WIDTH).max(1);
+    let bars = values.chunks(size).map(|c| {
+        let mean = c.iter().sum::<f64>() / c.len() as f64;
+        let share = if high > low { (mean - low) / (high - low) } else { 0.0 };
+        BARS[((share * 7.0).round() as usize).min(7)]
+    });
+    format!("{}  {} to {}", bars.collect::<String>(), number(low), number(high))
+}
+
+/// `pavlov export`.
+pub fn export(out: Out, runs: &Path, args: &Export) -> Result<()> {
+    let folder = RunFolder::open(&find(runs, &args.run)?)?;
+    let (exported, warnings) = pavlov_run::export(&folder, args.checkpoint)?;
+    warnings.iter().for_each(|w| warn(w));
+    if out.json {
+        return out.object(&exported);
+    }
+    out.line(&format!(
+        "{}\n{}\n{} observations to {} actions; runs like the trained policy to {:.1e}",
+        exported.onnx.display(),
+        exported.json.display(),
+        exported.obs_dim,
+        exported.act_dim,
+        exported.max_error
+    ))
+}
+
+/// `pavlov eval`.
+pub fn eval(out: Out, runs: &Path, args: &Eval) -> Result<()> {
+    let folder = RunFolder::open(&find(runs, &args.run)?)?;
+    let config = RunConfig::read(&folder.config())?;
+    let (task, reward) = load_inputs(&folder, &config)?;
+    let (loaded, warnings) = find_checkpoint(&folder, args.checkpoint)?;
+    warnings.iter().for_each(|w| warn(w));
+    let options = EvalOptions {
+        episodes: usize::try_from(args.episodes)?,
+        seed: args.seed.unwrap_or(config.seed.wrapping_add(SEED_OFFSET)),
+        profile: args.profile.map_or_else(|| config.profile(), Ok)?,
+    };
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let pool = thread_pool(threads)?;
+    let mut result = evaluate(&Arc::new(task), &Arc::new(reward), &loaded.ppo.policy(), options, &pool)?;
+    if !args.list {
+        result = Evaluation { list: Vec::new(), ..result };
+    }
+    if out.json {
+        return out.object(&result);
+    }
+    let mut text = crate::train::evaluation(&result);
+    for (i, e) in result.list.iter().enumerate() {
+        let success = if e.success { "success" } else { "" };
+        let line = format!(
+            "{i:>6}  return {}  fitness {}  length {}  {success}",
+            number(e.episode_return),
+            number(e.fitness),
+            e.length
+        );
+        text += &format!("{}\n", line.trim_end());
+    }
+    out.text(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparks_span_their_range() {
+        assert_eq!(spark(&[0.0, 1.0]), "▁█  0 to 1.000");
+        assert_eq!(spark(&[]), "-");
+        assert!(spark(&vec![f64::NAN; 3]) == "-" && spark(&[2.0; 500]).starts_with("▁▁▁"));
+    }
+
+    #[test]
+    fn runs_are_found_by_path_only_when_they_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(find(dir.path(), Path::new("last")).unwrap_err().is::<Usage>());
+        let run = dir.path().join("abc");
+        std::fs::create_dir(&run).unwrap();
+        std::fs::write(run.join("config.toml"), "").unwrap();
+        for asked in [run.as_path(), Path::new("abc"), Path::new("last")] {
+            assert_eq!(find(dir.path(), asked).unwrap(), run);
+        }
+        assert!(find(dir.path(), Path::new("abd")).unwrap_err().to_string().contains("`abc`"));
+    }
+}

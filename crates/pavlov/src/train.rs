@@ -1,0 +1,174 @@
+//! `train` and `resume`: the loop with its progress, Ctrl-C, and what is said at the end.
+
+use crate::args::{Resume, Train};
+use crate::out::{Closed, Out, duration, grouped, number, say};
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use pavlov_env::Assets;
+use pavlov_run::{Evaluation, Overrides, ResumeOptions, RunError, Stop, Summary, Trainer};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// `pavlov train`.
+pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
+    let asked = Overrides {
+        seed: args.seed,
+        worlds: args.worlds,
+        steps: args.steps,
+        minutes: args.minutes,
+        threads: args.threads,
+        profile: args.profile,
+        set: args.set.clone(),
+    };
+    let trainer = Trainer::create(assets, &args.task, args.reward.as_deref(), &asked, runs, args.out.as_deref())?;
+    for finding in trainer.task().findings().iter().chain(trainer.reward().findings()) {
+        say(&finding.to_string());
+    }
+    let config = trainer.config();
+    let limit = match (config.steps, config.minutes) {
+        (Some(steps), Some(minutes)) => format!("{} steps or {minutes} min", grouped(steps)),
+        (Some(steps), None) => format!("{} steps", grouped(steps)),
+        (None, Some(minutes)) => format!("{minutes} min"),
+        (None, None) => "no limit".into(),
+    };
+    if !out.json {
+        out.line(&format!(
+            "{}: {}, reward {}, seed {}",
+            trainer.folder().root().display(),
+            config.task,
+            config.reward,
+            config.seed
+        ))?;
+        let (learner, threads) = (&config.learner, config.machine.threads);
+        let (worlds, horizon) = (learner.worlds, learner.horizon);
+        out.line(&format!(
+            "{worlds} worlds, {horizon} steps an update, {} profile, {threads} threads, {limit}",
+            config.profile
+        ))?;
+        if config.minutes.is_some() {
+            out.line("a limit in minutes: the same command will not give the same result again")?;
+        }
+    }
+    go(out, trainer)
+}
+
+/// `pavlov resume`.
+pub fn resume(out: Out, runs: &Path, args: &Resume) -> Result<()> {
+    let run = crate::runs::find(runs, &args.run)?;
+    let options = ResumeOptions { steps: args.steps, minutes: args.minutes, threads: args.threads };
+    let trainer = Trainer::resume(&run, &options)?;
+    if !out.json {
+        let (state, path) = (trainer.state(), trainer.folder().root().display());
+        out.line(&format!("{path}: going on after update {}, {} steps", state.update, grouped(state.env_steps)))?;
+        if trainer.limit().is_some() {
+            out.line("the run is done already; --steps or --minutes (in all) make it longer")?;
+        }
+    }
+    go(out, trainer)
+}
+
+/// Trains to the end, shows it and says what came out.
+fn go(out: Out, mut trainer: Trainer) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    catch_interrupts(&stop)?;
+    let run = trainer.folder().root().display().to_string();
+    if out.json {
+        let c = trainer.config();
+        out.object(&serde_json::json!({
+            "event": "start", "run": run, "task": c.task, "reward": c.reward, "seed": c.seed, "profile": c.profile,
+            "worlds": c.learner.worlds, "threads": c.machine.threads, "steps": c.steps, "minutes": c.minutes,
+        }))?;
+    }
+    let mut progress = Progress::new(out);
+    // What was written is read no more: the run is ended as if by Ctrl-C, and keeps what it has.
+    let mut closed = None;
+    let result = trainer.run(&stop, |trainer, update| {
+        if let Err(e) = progress.update(trainer, update) {
+            stop.store(true, Ordering::Relaxed);
+            closed.get_or_insert(e);
+        }
+    });
+    let shown = progress.finish();
+    let ended = result.and_then(|reason| trainer.finish(reason));
+    let summary = match ended {
+        Ok(summary) => summary,
+        Err(e) => {
+            trainer.fail(&e);
+            let hint =
+                if trainer.state().update > 0 { format!("\n  what there is so far: {run}") } else { String::new() };
+            return Err(anyhow::Error::from(e).context(format!("training failed{hint}"))).map_err(keep_cause);
+        }
+    };
+    if let Some(e) = closed {
+        return Err(e);
+    }
+    shown?;
+    if out.json {
+        let mut line = serde_json::to_value(&summary)?;
+        if let Some(object) = line.as_object_mut() {
+            object.shift_insert(0, "event".into(), "end".into());
+            object.shift_insert(1, "run".into(), run.into());
+        }
+        return out.object(&line);
+    }
+    out.text(&closing(&run, &summary))
+}
+
+/// An error with context is still judged by its cause.
+fn keep_cause(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<RunError>() || error.is::<Closed>() { error } else { error.context("unexpected") }
+}
+
+fn closing(run: &str, summary: &Summary) -> String {
+    let why = match summary.stop {
+        Some(Stop::Steps) => "done",
+        Some(Stop::Minutes) => "time over",
+        Some(Stop::Fitness) => "target fitness reached",
+        Some(Stop::Interrupted) => "interrupted",
+        None => "failed",
+    };
+    let mut text = format!(
+        "{why}: {} steps in {}, {} steps/s\n",
+        grouped(summary.env_steps),
+        duration(summary.elapsed_s),
+        number(summary.env_steps_per_s)
+    );
+    if let Some(e) = &summary.evaluation {
+        text += &evaluation(e);
+    }
+    text += &format!("report: {run}/report.html\n");
+    if summary.stop == Some(Stop::Interrupted) {
+        text += &format!("to go on: pavlov resume {run}\n");
+    }
+    text
+}
+
+/// An evaluation in a line or two.
+pub fn evaluation(e: &Evaluation) -> String {
+    let pm = |s: &pavlov_run::Stat| format!("{} ± {}", number(s.mean), number(s.std));
+    let mut text = format!(
+        "evaluation of {} episodes: return {}, fitness {}, success {:.0}%, length {}\n",
+        e.episodes,
+        pm(&e.episode_return),
+        pm(&e.fitness),
+        100.0 * e.success.mean,
+        number(e.length.mean)
+    );
+    if e.nonfinite > 0 {
+        text += &format!("{} of them ended because the state became non-finite\n", e.nonfinite);
+    }
+    text
+}
+
+/// The first Ctrl-C ends the run after the current update, the second one ends the program.
+fn catch_interrupts(stop: &Arc<AtomicBool>) -> Result<()> {
+    let stop = stop.clone();
+    let handler = move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        say("\nfinishing this update; once more to end at once (the last checkpoint stays)");
+    };
+    ctrlc::set_handler(handler).context("cannot catch Ctrl-C")
+}
