@@ -10,7 +10,7 @@ use crate::schema::{Observation, Term};
 use crate::spec::ObsTerm;
 use crate::task::at;
 use pavlov_model::{JointKind, Model};
-use pavlov_physics::{Data, Lane, Params, Real};
+use pavlov_physics::{Data, Lane, Params, Real, body_velocity};
 
 /// Where a column comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -214,21 +214,6 @@ fn sources(table: &Observation, model: &Model, sizes: Sizes<'_>, text: &TaskText
     Ok(slice.to_vec())
 }
 
-/// Velocity of a body's origin in world axes.
-#[inline]
-pub(crate) fn origin_velocity(model: &Model, d: &Data<Lane>, body: usize) -> [Lane; 3] {
-    point_velocity(model, d, body, d.xpos[body])
-}
-
-/// Velocity, in world axes, of the point of a body that is at `point` (world).
-#[inline]
-pub(crate) fn point_velocity(model: &Model, d: &Data<Lane>, body: usize, point: [Lane; 3]) -> [Lane; 3] {
-    let com = d.subtree_com[model.bodies[body].root];
-    let [wx, wy, wz, vx, vy, vz] = d.cvel[body];
-    let r = [point[0] - com[0], point[1] - com[1], point[2] - com[2]];
-    [vx + wy * r[2] - wz * r[1], vy + wz * r[0] - wx * r[2], vz + wx * r[1] - wy * r[0]]
-}
-
 /// A world vector in body axes.
 #[inline]
 pub(crate) fn local(d: &Data<Lane>, body: usize, v: [Lane; 3], k: usize) -> Lane {
@@ -245,7 +230,7 @@ pub(crate) fn physical(source: Source, model: &Model, params: &Params<Lane>, d: 
         Source::Sin(i) => Real::sin_cos(d.state.qpos[i]).0,
         Source::Cos(i) => Real::sin_cos(d.state.qpos[i]).1,
         Source::Xpos(b, k) => d.xpos[b][k],
-        Source::LocalLin(b, k) => local(d, b, origin_velocity(model, d, b), k),
+        Source::LocalLin(b, k) => local(d, b, body_velocity(model, d, b).0, k),
         Source::LocalAng(b, k) => local(d, b, [d.cvel[b][0], d.cvel[b][1], d.cvel[b][2]], k),
         Source::Gravity(b, k) => -d.xmat[b][2][k],
         Source::Sensor(i) => d.sensordata[i],

@@ -411,7 +411,7 @@ fn foot_force(shared: &Shared, data: &Data<Lane>, foot: usize) -> ([Lane; 3], La
         };
         let wrench = contact_wrench(c).0;
         for k in 0..3 {
-            force[k] = force[k] + sign * wrench[k].masked(c.active);
+            force[k] += sign * wrench[k].masked(c.active);
         }
         touch = touch.max(Lane::ONE.masked(c.active));
     }
