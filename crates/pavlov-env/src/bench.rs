@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BenchKind {
-    /// Physics steps alone, with random controls; worlds that end are reset by the task's rule all the same.
+    /// Physics steps alone, with random controls. Worlds are reset by the time limit only: no script runs, so a robot that fell stays
+    /// on the ground, with its contacts.
     Physics,
     /// The whole environment: actions, physics, sensing, reward, termination, observation, reset.
     Env,

@@ -1,16 +1,19 @@
-//! Checkpoints: a folder each, written beside and renamed into place, so that one is there whole or not at all.
+//! Checkpoints. After every update one goes to a slot, two files written over in turn, which takes microseconds; now and then one
+//! gets a folder of its own, written beside and renamed into place. A kill spoils at most the slot being written; the other one
+//! has the update before.
 //!
 //! ```text
 //! checkpoints/000000120/learner.safetensors   nets, optimiser, statistics (format: pavlov-learn)
 //!                       worlds.safetensors    `block.<n>`: state of each block of worlds as bytes (format: pavlov-env)
 //!                       state.json            what the training loop carries, and checksums of the two
+//!             recent/0, recent/1              the same three in one file (see `slots`)
 //! ```
-//! A kill of the program cannot hurt one. Against a power failure one checkpoint in about half a minute is forced to the disk,
-//! and stays until a newer one is.
+//! Against a power failure one folder in about half a minute is forced to the disk, and stays until a newer one is.
 
 use crate::adapter::Block;
 use crate::error::RunError;
 use crate::folder::RunFolder;
+use crate::slots::{Parts, Slots};
 use pavlov_learn::Ppo;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -63,6 +66,7 @@ struct StateFile {
 pub struct Checkpoints {
     folder: PathBuf,
     keep: usize,
+    slots: Slots,
     /// Update of the newest one that is known to be on the disk.
     synced: Option<(u64, Instant)>,
 }
@@ -110,14 +114,15 @@ impl Checkpoints {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        Ok(Self { folder, keep, synced: None })
+        Ok(Self { slots: Slots::open(&folder)?, folder, keep, synced: None })
     }
 
     fn path(&self, update: u64) -> PathBuf {
         self.folder.join(format!("{update:09}"))
     }
 
-    /// Writes a checkpoint and removes those that are no longer kept.
+    /// Writes a checkpoint to a slot; with `full` also to a folder of its own, then removing those that are no longer kept;
+    /// with `force_sync` that folder is on the disk afterwards.
     ///
     /// # Errors
     /// When it cannot be written; the older ones are then still there.
@@ -126,6 +131,7 @@ impl Checkpoints {
         ppo: &Ppo,
         blocks: &mut [Block],
         state: &LoopState,
+        full: bool,
         force_sync: bool,
     ) -> Result<(), RunError> {
         let learner = ppo.to_bytes()?;
@@ -139,12 +145,18 @@ impl Checkpoints {
             state: state.clone(),
         };
         let json = serde_json::to_vec_pretty(&file).map_err(|e| RunError::Failed(format!("state.json: {e}")))?;
+        let parts = Parts { state: json, learner, worlds };
+        self.slots.write(state.update, &parts)?;
+        if !full {
+            return Ok(());
+        }
         let sync = force_sync || self.synced.is_none_or(|(_, when)| when.elapsed() >= SYNC_EVERY);
         let (part, path) = (self.folder.join(format!(".part-{:09}", state.update)), self.path(state.update));
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&part)?;
+            let Parts { state, learner, worlds } = &parts;
             for (name, bytes) in
-                [("learner.safetensors", &learner), ("worlds.safetensors", &worlds), ("state.json", &json)]
+                [("learner.safetensors", learner), ("worlds.safetensors", worlds), ("state.json", state)]
             {
                 let to = part.join(name);
                 fs::write(&to, bytes)?;
@@ -256,32 +268,39 @@ impl std::str::FromStr for Which {
     }
 }
 
-/// Reads one checkpoint folder and checks everything in it.
+/// Reads one checkpoint, a folder or a slot, and checks everything in it.
 ///
 /// # Errors
 /// When something in it is missing, cut or changed.
 pub fn read(path: &Path) -> Result<Loaded, RunError> {
+    if path.is_file() {
+        return decode(path, &crate::slots::read(path)?);
+    }
     let bytes = |name: &str| {
         let file = path.join(name);
         fs::read(&file).map_err(|e| RunError::io("read", &file, e))
     };
-    let damaged = |name: &str, message: String| RunError::damaged(&path.join(name), message);
-    let file: StateFile =
-        serde_json::from_slice(&bytes("state.json")?).map_err(|e| damaged("state.json", e.to_string()))?;
+    let (state, learner) = (bytes("state.json")?, bytes("learner.safetensors")?);
+    decode(path, &Parts { state, learner, worlds: bytes("worlds.safetensors")? })
+}
+
+fn decode(path: &Path, parts: &Parts) -> Result<Loaded, RunError> {
+    let damaged = |name: &str, message: String| RunError::damaged(path, format!("{name}: {message}"));
+    let file: StateFile = serde_json::from_slice(&parts.state).map_err(|e| damaged("state.json", e.to_string()))?;
     if file.format != FORMAT {
         let message = format!("layout version {}, this program reads {FORMAT}", file.format);
         return Err(damaged("state.json", message));
     }
-    let (learner, worlds) = (bytes("learner.safetensors")?, bytes("worlds.safetensors")?);
-    for (name, data, sum) in
-        [("learner.safetensors", &learner, file.learner_crc32c), ("worlds.safetensors", &worlds, file.worlds_crc32c)]
-    {
+    for (name, data, sum) in [
+        ("learner.safetensors", &parts.learner, file.learner_crc32c),
+        ("worlds.safetensors", &parts.worlds, file.worlds_crc32c),
+    ] {
         if crc32c::crc32c(data) != sum {
-            return Err(damaged(name, "the checksum is not that of state.json: the file was cut or changed".into()));
+            return Err(damaged(name, "the checksum is not that of state.json: it was cut or changed".into()));
         }
     }
-    let ppo = Ppo::from_bytes(&learner).map_err(|e| damaged("learner.safetensors", e.to_string()))?;
-    let worlds = unpack(&worlds).map_err(|e| damaged("worlds.safetensors", e))?;
+    let ppo = Ppo::from_bytes(&parts.learner).map_err(|e| damaged("learner.safetensors", e.to_string()))?;
+    let worlds = unpack(&parts.worlds).map_err(|e| damaged("worlds.safetensors", e))?;
     let state = file.state;
     if (ppo.updates(), ppo.env_steps()) != (state.update, state.env_steps) {
         return Err(damaged("state.json", format!("update {}, the learner is at {}", state.update, ppo.updates())));
@@ -299,17 +318,25 @@ pub fn read(path: &Path) -> Result<Loaded, RunError> {
 /// When there is none that can be used.
 pub fn find(run: &RunFolder, which: Which) -> Result<(Loaded, Vec<String>), RunError> {
     let folder = run.checkpoints();
-    let all = list(&folder);
-    let path = |update: u64| folder.join(format!("{update:09}"));
-    let Some(&last) = all.last() else {
-        let message = "no checkpoint: the run was ended before its first one; start it again with `pavlov train`";
-        return Err(RunError::damaged(&folder, message));
-    };
+    let full = list(&folder);
+    let mut all: Vec<(u64, PathBuf)> = full.iter().map(|u| (*u, folder.join(format!("{u:09}")))).collect();
     let mut warnings = Vec::new();
+    for path in crate::slots::paths(&folder).into_iter().filter(|p| p.is_file()) {
+        match crate::slots::update(&path) {
+            Ok(update) => all.push((update, path)),
+            Err(e) => warnings.push(format!("passed over: {e}")),
+        }
+    }
+    // A folder before a slot of the same update.
+    all.sort_by_key(|(update, path)| (std::cmp::Reverse(*update), !path.is_dir()));
+    let none = || {
+        let message = "no checkpoint: the run was ended before its first update; start it again with `pavlov train`";
+        RunError::damaged(&folder, message)
+    };
     let newest = |warnings: &mut Vec<String>| {
         let mut first_error = None;
-        for &update in all.iter().rev() {
-            match read(&path(update)) {
+        for (update, path) in &all {
+            match read(path) {
                 Ok(loaded) => return Ok(loaded),
                 Err(e) => {
                     warnings.push(format!("checkpoint {update} is passed over: {e}"));
@@ -317,25 +344,29 @@ pub fn find(run: &RunFolder, which: Which) -> Result<(Loaded, Vec<String>), RunE
                 }
             }
         }
-        Err(first_error.unwrap_or_else(|| RunError::damaged(&folder, "no checkpoint")))
+        Err(first_error.unwrap_or_else(none))
     };
     let loaded = match which {
         Which::Last => newest(&mut warnings)?,
-        Which::Update(update) if all.contains(&update) => read(&path(update))?,
-        Which::Update(update) => {
-            let known = all.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            return Err(RunError::Usage(format!(
-                "{}: no checkpoint {update}: there are {known}",
-                run.root().display()
-            )));
-        }
-        Which::Best => match newest(&mut warnings)?.state.best {
-            Some(best) if all.contains(&best.update) => read(&path(best.update))?,
-            _ => {
-                warnings.push(format!("no best checkpoint yet: too few episodes; taking the last one, {last}"));
-                newest(&mut warnings)?
+        Which::Update(wanted) => match all.iter().find(|(update, _)| *update == wanted) {
+            Some((_, path)) => read(path)?,
+            None => {
+                let known = full.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+                let path = run.root().display();
+                return Err(RunError::Usage(format!("{path}: no checkpoint {wanted}: there are {known}")));
             }
         },
+        Which::Best => {
+            let last = newest(&mut warnings)?;
+            match last.state.best {
+                Some(best) if full.contains(&best.update) => read(&folder.join(format!("{:09}", best.update)))?,
+                _ => {
+                    let update = last.state.update;
+                    warnings.push(format!("no best checkpoint yet: too few episodes; taking the last one, {update}"));
+                    last
+                }
+            }
+        }
     };
     Ok((loaded, warnings))
 }

@@ -126,7 +126,8 @@ impl Clip {
         let stride = (BETWEEN_S / self.header.dt).round().max(1.0) as usize;
         let full: Vec<&ClipFrame> = self.frames.iter().filter(|f| !f.qpos.is_empty()).collect();
         let start = (full.len() / 3).min(full.len().saturating_sub(POSES * stride));
-        let pose = |f: &&ClipFrame| (f64::from(f.step) * self.header.dt, f.qpos.iter().map(|&x| f64::from(x)).collect());
+        let pose =
+            |f: &&ClipFrame| (f64::from(f.step) * self.header.dt, f.qpos.iter().map(|&x| f64::from(x)).collect());
         full[start..].iter().step_by(stride).take(POSES).map(pose).collect()
     }
 

@@ -73,7 +73,7 @@ impl Trainer {
     /// When a file cannot be written or the evaluation fails.
     pub fn finish(&mut self, stop: Stop) -> Result<Summary, RunError> {
         if self.state.update > 0 {
-            self.checkpoint(true)?;
+            self.checkpoint(true, true)?;
         }
         let evaluation = self.evaluate()?;
         let seed = evaluation.seed;

@@ -24,6 +24,7 @@ mod logs;
 mod onnx;
 mod report;
 mod settings;
+mod slots;
 mod strip;
 mod svg;
 mod tensorboard;

@@ -9,9 +9,10 @@ use toml::{Table, Value};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunSettings {
-    /// Updates between checkpoints. 1: `kill -9` loses at most the current update.
+    /// Updates between checkpoints that are kept in folders of their own; 0 = after every 131,072 environment steps or so.
+    /// Independently of it every update goes to a slot, so that `kill -9` loses at most the current one.
     pub checkpoint_every: u64,
-    /// Checkpoints kept besides the best one.
+    /// Folders of checkpoints kept besides the best one.
     pub keep_checkpoints: usize,
     /// Updates between evaluations while training; 0 = none but the final one.
     pub eval_every: u64,
@@ -24,9 +25,12 @@ pub struct RunSettings {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { checkpoint_every: 1, keep_checkpoints: 3, eval_every: 0, eval_episodes: 20, target_fitness: None }
+        Self { checkpoint_every: 0, keep_checkpoints: 3, eval_every: 0, eval_episodes: 20, target_fitness: None }
     }
 }
+
+/// Environment steps between checkpoints in folders, unless said otherwise: their files then take well below 2% of the time.
+const CHECKPOINT_STEPS: u64 = 1 << 17;
 
 /// Names of run settings (`target_fitness` has no default, so it would not show in a serialised one).
 const RUN_KEYS: [&str; 5] = ["checkpoint_every", "keep_checkpoints", "eval_every", "eval_episodes", "target_fitness"];
@@ -36,9 +40,6 @@ impl RunSettings {
         let bad = |key: &str, message: &str| {
             Err(RunError::Setting { key: key.into(), place: String::new(), message: message.into() })
         };
-        if self.checkpoint_every == 0 {
-            return bad("checkpoint_every", "is 0: expected at least 1 update");
-        }
         if self.keep_checkpoints == 0 {
             return bad("keep_checkpoints", "is 0: expected at least 1");
         }
@@ -117,8 +118,11 @@ impl Layers {
         let bad = |message| setting("learner", "", message);
         let learner: PpoConfig = read(&self.learner).map_err(bad)?;
         learner.validate()?;
-        let run: RunSettings = read(&self.run).map_err(bad)?;
+        let mut run: RunSettings = read(&self.run).map_err(bad)?;
         run.validate()?;
+        if run.checkpoint_every == 0 {
+            run.checkpoint_every = CHECKPOINT_STEPS.div_ceil((learner.worlds * learner.horizon) as u64).max(1);
+        }
         Ok((learner, run))
     }
 }
@@ -165,6 +169,7 @@ mod tests {
         assert_eq!((learner.learning_rate, learner.horizon, learner.total_steps), (1e-3, 32, 2_000_000));
         assert_eq!((learner.gamma, learner.schedule), (1.0, pavlov_learn::Schedule::Linear));
         assert_eq!((learner.actor_hidden, run.eval_every), (vec![8, 8], 5));
+        assert_eq!(run.checkpoint_every, 131_072 / (64 * 32));
         assert_eq!(layers.reward, [("w".to_string(), -2.0)]);
     }
 
@@ -183,7 +188,7 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_errors() {
-        for argument in ["checkpoint_every=0", "eval_episodes=0", "gamma=2", "target_fitness=nan", "worlds=0"] {
+        for argument in ["keep_checkpoints=0", "eval_episodes=0", "gamma=2", "target_fitness=nan", "worlds=0"] {
             let mut layers = Layers::new().unwrap();
             layers.argument(argument).unwrap();
             let text = layers.finish().unwrap_err().to_string();

@@ -21,15 +21,22 @@ pub(crate) fn strip(model: &Arc<Model>, poses: &[(f64, Vec<f64>)]) -> Option<Str
     let params = physics.params::<f64>();
     let mut data = physics.data::<f64>();
     let root = model.joints.first().map_or(1, |j| j.body);
-    let mut frames = Vec::new();
-    let mut reach = 0.0f64;
-    for (time, qpos) in poses {
+    let mut height = 0.0;
+    for (_, qpos) in poses {
         if qpos.len() != model.nq() {
             return None;
         }
         data.state.qpos.copy_from_slice(qpos);
         physics.refresh(&params, &mut data);
-        let centre = data.xpos[root];
+        height += data.xpos[root][2] / poses.len() as f64;
+    }
+    let mut frames = Vec::new();
+    let mut reach = 0.0f64;
+    for (time, qpos) in poses {
+        data.state.qpos.copy_from_slice(qpos);
+        physics.refresh(&params, &mut data);
+        // Sideways the camera follows the robot; its height stays, so that the ground does too.
+        let centre = [data.xpos[root][0], data.xpos[root][1], height];
         let mut shapes = shapes(model, &data, centre);
         shapes.sort_by(|a, b| b.depth.total_cmp(&a.depth));
         for s in &shapes {
@@ -130,16 +137,16 @@ fn draw(out: &mut String, s: &Shape, scale: f64, (x0, y0): (f64, f64)) {
     match (s.hull, s.points.as_slice()) {
         (true, points) => {
             let text: Vec<String> = points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            let _ = write!(
-                out,
-                "<polygon points=\"{}\" fill=\"{}\" stroke=\"#0006\" {edge}/>",
-                text.join(" "),
-                s.colour
-            );
+            let _ =
+                write!(out, "<polygon points=\"{}\" fill=\"{}\" stroke=\"#0006\" {edge}/>", text.join(" "), s.colour);
         }
         (false, [p]) => {
             let ((x, y), r) = (at(p), scale * s.radius);
-            let _ = write!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\" fill=\"{}\" stroke=\"#0006\"/>", s.colour);
+            let _ = write!(
+                out,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\" fill=\"{}\" stroke=\"#0006\"/>",
+                s.colour
+            );
         }
         (false, [a, b]) => {
             let ((xa, ya), (xb, yb), w) = (at(a), at(b), 2.0 * scale * s.radius);

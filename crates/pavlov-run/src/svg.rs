@@ -71,11 +71,14 @@ fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     (first..=last.min(first + 50)).map(|k| k as f64 * step).collect()
 }
 
+/// A point and its band.
+type Banded = ((f64, f64), (f64, f64));
+
 /// Means over neighbouring points, so that a long line keeps its shape.
 fn thin(series: &Series) -> Series {
     let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
     let banded = series.band.len() == series.points.len();
-    let all: Vec<((f64, f64), (f64, f64))> = series
+    let all: Vec<Banded> = series
         .points
         .iter()
         .enumerate()
@@ -86,7 +89,7 @@ fn thin(series: &Series) -> Series {
     let mut out = Series { name: series.name.clone(), ..Series::default() };
     for chunk in all.chunks(size) {
         let n = chunk.len() as f64;
-        let mean = |f: fn(&((f64, f64), (f64, f64))) -> f64| chunk.iter().map(f).sum::<f64>() / n;
+        let mean = |f: fn(&Banded) -> f64| chunk.iter().map(f).sum::<f64>() / n;
         out.points.push((mean(|c| c.0.0), mean(|c| c.0.1)));
         if banded {
             out.band.push((mean(|c| c.1.0), mean(|c| c.1.1)));

@@ -309,7 +309,7 @@ impl Trainer {
         let names = self.reward.term_names();
         let terms =
             TermsLine::new(line.update, line.env_steps, names, &sums.terms, &sums.terms_squared, sums.world_steps);
-        if self.config.run.eval_every > 0 && line.update % self.config.run.eval_every == 0 {
+        if self.config.run.eval_every > 0 && line.update.is_multiple_of(self.config.run.eval_every) {
             line.eval = Some(Evaluation { list: Vec::new(), ..self.evaluate()? });
         }
         let now = Instant::now();
@@ -321,9 +321,7 @@ impl Trainer {
         self.state.elapsed_s = line.timing.elapsed_s;
         self.logs.push(&line, &terms)?;
         self.checkpoint_s = 0.0;
-        if line.update % self.config.run.checkpoint_every == 0 {
-            self.checkpoint(false)?;
-        }
+        self.checkpoint(line.update.is_multiple_of(self.config.run.checkpoint_every.max(1)), false)?;
         Ok(Update { metrics: line, terms, warnings })
     }
 
@@ -369,18 +367,19 @@ impl Trainer {
         }
     }
 
-    /// Writes a checkpoint now; `sync` forces it to the disk.
-    pub(crate) fn checkpoint(&mut self, sync: bool) -> Result<(), RunError> {
+    /// Writes a checkpoint now: to a slot, with `full` to a folder that is kept, with `sync` safely to the disk.
+    pub(crate) fn checkpoint(&mut self, full: bool, sync: bool) -> Result<(), RunError> {
         let start = Instant::now();
         let fitness = recent(&self.state);
         let state = &mut self.state;
-        if let Some(fitness) = fitness
+        if full
+            && let Some(fitness) = fitness
             && episodes(state) >= BEST_EPISODES
             && state.best.is_none_or(|b| fitness > b.fitness)
         {
             state.best = Some(Best { update: state.update, fitness });
         }
-        self.checkpoints.save(&self.ppo, &mut self.blocks, &self.state, sync)?;
+        self.checkpoints.save(&self.ppo, &mut self.blocks, &self.state, full, sync)?;
         self.checkpoint_s = start.elapsed().as_secs_f64();
         Ok(())
     }

@@ -44,7 +44,9 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn newest(folder: &RunFolder) -> PathBuf {
-    std::fs::read_dir(folder.checkpoints()).unwrap().flatten().map(|e| e.path()).max().unwrap()
+    let folders =
+        std::fs::read_dir(folder.checkpoints()).unwrap().flatten().map(|e| e.path()).filter(|p| !p.ends_with("recent"));
+    folders.max().unwrap()
 }
 
 #[test]
@@ -82,7 +84,8 @@ fn the_same_bits_for_any_threads_and_after_a_kill() {
 #[test]
 fn a_run_leaves_what_it_promises() {
     let (dir, assets) = testing::assets(LEARNER);
-    let (folder, summary) = train(create(&assets, dir.path(), "run", &asked(2, &["reward.upright=2"])));
+    let (folder, summary) =
+        train(create(&assets, dir.path(), "run", &asked(2, &["reward.upright=2", "checkpoint_every=1"])));
     for path in
         [folder.config(), folder.summary(), folder.policy_json(), folder.report(), folder.clips().join("final.jsonl")]
     {
@@ -92,7 +95,7 @@ fn a_run_leaves_what_it_promises() {
     let lines: Vec<MetricsLine> = crate::read_lines(&folder.metrics()).unwrap();
     assert_eq!(lines.len(), 8);
     assert!(lines.iter().map(|l| l.episodes).sum::<u64>() > 0 && lines[7].recent_fitness.is_some());
-    let kept = std::fs::read_dir(folder.checkpoints()).unwrap().count();
+    let kept = std::fs::read_dir(folder.checkpoints()).unwrap().flatten().filter(|e| e.file_name() != "recent").count();
     assert!((3..=5).contains(&kept), "{kept} checkpoints");
     let entry = &crate::list_runs(dir.path())[0];
     assert_eq!((entry.state, entry.updates, entry.task.as_str()), (crate::RunState::Done, 8, "cartpole_balance"));
@@ -138,11 +141,13 @@ fn a_refused_request_leaves_no_folder() {
 fn damage_is_passed_over_or_told() {
     let (dir, assets) = testing::assets(LEARNER);
     let (folder, _) = train(create(&assets, dir.path(), "run", &asked(1, &[])));
-    let last = newest(&folder);
-    std::fs::write(last.join("worlds.safetensors"), b"cut").unwrap();
+    std::fs::write(newest(&folder).join("worlds.safetensors"), b"cut").unwrap();
     let (loaded, warnings) = checkpoint::find(&folder, Which::Last).unwrap();
-    assert_eq!((loaded.state.update, warnings.len()), (7, 1));
+    assert_eq!((loaded.state.update, warnings.len()), (8, 1), "the slot has the same update");
     assert!(warnings[0].contains("checksum"), "{}", warnings[0]);
+    std::fs::write(folder.checkpoints().join("recent/0"), b"PVLSLOT1 cut").unwrap();
+    let (loaded, warnings) = checkpoint::find(&folder, Which::Last).unwrap();
+    assert_eq!((loaded.state.update, warnings.len()), (7, 2), "the other slot has the one before");
     assert!(checkpoint::find(&folder, Which::Update(8)).unwrap_err().is_bad_input());
     assert!(checkpoint::find(&folder, Which::Update(77)).unwrap_err().to_string().contains("there are"));
     std::fs::remove_dir_all(folder.checkpoints()).unwrap();

@@ -120,7 +120,7 @@ pub enum RewardsAction {
 /// What computes. Only the processor is built in so far.
 #[derive(Debug, Args)]
 pub struct Engine {
-    /// cpu, or gpu[:index].
+    /// cpu, gpu or gpu:INDEX.
     #[arg(long, default_value = "cpu", value_name = "DEVICE", value_parser = device)]
     pub device: String,
     /// Physics: batch, or rapier.
@@ -148,7 +148,7 @@ pub struct Train {
     /// Minutes to train for; without --steps in place of the task's own number of steps.
     #[arg(long, value_name = "M", value_parser = positive)]
     pub minutes: Option<f64>,
-    /// Solver profile: accurate or fast.
+    /// Solver profile: accurate (the default) or fast.
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<Profile>,
     /// Threads; all cores when omitted. Results do not depend on it.
@@ -289,8 +289,8 @@ pub struct Bench {
     /// Reward; the task's own when omitted.
     #[arg(long, value_name = "NAME|PATH")]
     pub reward: Option<String>,
-    /// Solver profile: accurate or fast.
-    #[arg(long, value_name = "PROFILE", default_value = "fast")]
+    /// Solver profile: accurate (as in training) or fast.
+    #[arg(long, value_name = "PROFILE", default_value = "accurate")]
     pub profile: Profile,
     /// Worlds; a few blocks for each thread when omitted.
     #[arg(long, value_name = "N")]

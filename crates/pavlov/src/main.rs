@@ -78,21 +78,26 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Says what went wrong and gives the exit code: 1 failed while running, 2 wrong use or bad input.
+/// Says what went wrong, unless the command did or nobody reads, and gives the exit code.
 fn report(error: &Error) -> u8 {
-    if error.is::<Closed>() {
-        return 0;
+    if !error.is::<Closed>() && !error.is::<Told>() {
+        say(&format!("error: {error:#}"));
     }
-    if let Some(Told(code)) = error.downcast_ref() {
-        return *code;
-    }
-    say(&format!("error: {error:#}"));
+    exit_code(error)
+}
+
+/// 0 done, 1 failed while running, 2 wrong use or bad input.
+fn exit_code(error: &Error) -> u8 {
     let bad_input = error.is::<Usage>()
         || error.is::<EnvError>()
         || error.is::<RewardError>()
         || error.is::<ModelError>()
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input);
-    if bad_input { 2 } else { 1 }
+    match error.downcast_ref::<Told>() {
+        Some(Told(code)) => *code,
+        None if error.is::<Closed>() => 0,
+        None => 1 + u8::from(bad_input),
+    }
 }
 
 #[cfg(test)]
@@ -101,11 +106,12 @@ mod tests {
 
     #[test]
     fn exit_codes_follow_the_cause() {
-        assert_eq!(report(&Closed.into()), 0);
-        assert_eq!(report(&Told(2).into()), 2);
-        assert_eq!(report(&Usage("x".into()).into()), 2);
-        assert_eq!(report(&RunError::Failed("x".into()).into()), 1);
-        assert_eq!(report(&RunError::Usage("x".into()).into()), 2);
-        assert_eq!(report(&anyhow::anyhow!("disk full")), 1);
+        assert_eq!(exit_code(&Closed.into()), 0);
+        assert_eq!(exit_code(&Told(2).into()), 2);
+        assert_eq!(exit_code(&Usage("x".into()).into()), 2);
+        assert_eq!(exit_code(&RunError::Failed("x".into()).into()), 1);
+        assert_eq!(exit_code(&RunError::Usage("x".into()).into()), 2);
+        assert_eq!(exit_code(&anyhow::anyhow!("disk full")), 1);
+        assert_eq!(exit_code(&Error::from(RunError::Usage("x".into())).context("while training")), 2);
     }
 }

@@ -141,11 +141,14 @@ pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "-".into();
     }
-    let s = seconds.max(0.0).round() as u64;
-    match s {
-        3600.. => format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60),
-        60.. => format!("{}:{:02}", s / 60, s % 60),
-        _ => format!("{seconds:.1} s"),
+    if seconds < 59.95 {
+        return format!("{:.1} s", seconds.max(0.0));
+    }
+    let s = seconds.round() as u64;
+    if s >= 3600 {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    } else {
+        format!("{}:{:02}", s / 60, s % 60)
     }
 }
 

@@ -188,7 +188,7 @@ mod tests {
     fn lanes_agree_with_scalars() {
         let physics = physics();
         let mut qpos = physics.model().qpos0.clone();
-        qpos[2] = 0.4;
+        qpos[2] = 0.2;
         let line = serde_json::json!({"qpos": qpos, "ctrl": vec![0.3; physics.model().nu()]}).to_string();
         let state = parse(&physics, line.as_bytes()).unwrap();
         let scalar = &answer::<f64>(&physics, std::slice::from_ref(&state))[0];

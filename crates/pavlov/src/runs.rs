@@ -154,7 +154,7 @@ mod tests {
     fn sparks_span_their_range() {
         assert_eq!(spark(&[0.0, 1.0]), "▁█  0 to 1.000");
         assert_eq!(spark(&[]), "-");
-        assert!(spark(&vec![f64::NAN; 3]) == "-" && spark(&[2.0; 500]).starts_with("▁▁▁"));
+        assert!(spark(&[f64::NAN; 3]) == "-" && spark(&[2.0; 500]).starts_with("▁▁▁"));
     }
 
     #[test]

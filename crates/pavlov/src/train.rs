@@ -1,11 +1,11 @@
 //! `train` and `resume`: the loop with its progress, Ctrl-C, and what is said at the end.
 
 use crate::args::{Resume, Train};
-use crate::out::{Closed, Out, duration, grouped, number, say};
+use crate::out::{Out, duration, grouped, number, say};
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use pavlov_env::Assets;
-use pavlov_run::{Evaluation, Overrides, ResumeOptions, RunError, Stop, Summary, Trainer};
+use pavlov_run::{Evaluation, Overrides, ResumeOptions, Stop, Summary, Trainer};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,7 +97,7 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
             trainer.fail(&e);
             let hint =
                 if trainer.state().update > 0 { format!("\n  what there is so far: {run}") } else { String::new() };
-            return Err(anyhow::Error::from(e).context(format!("training failed{hint}"))).map_err(keep_cause);
+            return Err(anyhow::Error::from(e).context(format!("training failed{hint}")));
         }
     };
     if let Some(e) = closed {
@@ -113,11 +113,6 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
         return out.object(&line);
     }
     out.text(&closing(&run, &summary))
-}
-
-/// An error with context is still judged by its cause.
-fn keep_cause(error: anyhow::Error) -> anyhow::Error {
-    if error.is::<RunError>() || error.is::<Closed>() { error } else { error.context("unexpected") }
 }
 
 fn closing(run: &str, summary: &Summary) -> String {
