@@ -81,7 +81,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 /// Says what went wrong, unless the command did or nobody reads, and gives the exit code.
 fn report(error: &Error) -> u8 {
     if !error.is::<Closed>() && !error.is::<Told>() {
-        say(&format!("error: {error:#}"));
+        // The script checker's findings bring their own `error[rule]:`.
+        let text = format!("{error:#}");
+        if text.starts_with("error[") { say(&text) } else { say(&format!("error: {text}")) }
     }
     exit_code(error)
 }
