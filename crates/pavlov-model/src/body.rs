@@ -11,6 +11,9 @@ use crate::xml::Element;
 const DEFAULT_SOLREF: [f64; 2] = [0.02, 1.0];
 pub(crate) const DEFAULT_SOLIMP: [f64; 5] = [0.9, 0.95, 0.001, 0.5, 2.0];
 
+/// Most degrees of freedom.
+const MAX_DOFS: usize = 500;
+
 /// Elements without physics that may stand among bodies.
 const IGNORED: [&str; 3] = ["camera", "light", "plugin"];
 
@@ -45,7 +48,7 @@ impl Reader {
             (_, false, 0) => (0, index),
             (_, false, p) => (self.model.bodies[p].weld, self.model.bodies[p].root),
         };
-        self.unique("body", element, &self.model.bodies.iter().map(|b| b.name.as_str()).collect::<Vec<_>>())?;
+        self.count("body", element, self.model.bodies.len())?;
         self.model.bodies.push(Body {
             name: if world { "world".into() } else { a.name() },
             parent,
@@ -106,6 +109,11 @@ impl Reader {
         let body = &mut self.model.bodies[index];
         body.mass = body.mass.max(self.bound_mass);
         body.inertia = body.inertia.map(|v| v.max(self.bound_inertia));
+        if !body.ipos.iter().chain(&body.iquat).chain(&body.inertia).chain([&body.mass]).all(|v| v.is_finite()) {
+            return Err(
+                element.error("mass or inertia is not a finite number: are sizes, positions and density sound?")
+            );
+        }
         let [a, b, c] = body.inertia;
         let bad = a + b < c * (1.0 - 1e-9) || a + c < b * (1.0 - 1e-9) || b + c < a * (1.0 - 1e-9);
         if bad && self.balance_inertia {
@@ -161,7 +169,7 @@ impl Reader {
             ("hinge", JointKind::Hinge),
         ];
         let kind = if free_element { JointKind::Free } else { a.choice("type", JointKind::Hinge, &kinds)? };
-        self.unique("joint", element, &self.model.joints.iter().map(|j| j.name.as_str()).collect::<Vec<_>>())?;
+        self.count("joint", element, self.model.joints.len())?;
         if kind == JointKind::Free && parent != 0 {
             return Err(element.error("a free joint belongs to a child of the world"));
         }
@@ -243,6 +251,9 @@ impl Reader {
             JointKind::Ball => 3,
             _ => 1,
         };
+        if self.model.dofs.len() + count > MAX_DOFS {
+            return Err(element.error(format!("more than {MAX_DOFS} degrees of freedom: the mass matrix is dense")));
+        }
         for _ in 0..count {
             let own = self.model.dofs.len();
             let parent_dof = if own > dof0 { Some(own - 1) } else { self.last_dof(parent) };
@@ -281,7 +292,7 @@ impl Reader {
             ("box", GeomKind::Box),
         ];
         let kind = a.choice("type", GeomKind::Sphere, &kinds)?;
-        self.unique("geom", element, &self.model.geoms.iter().map(|g| g.name.as_str()).collect::<Vec<_>>())?;
+        self.count("geom", element, self.model.geoms.len())?;
         a.refuse("mesh", &[], "meshes are not read yet; use capsules, spheres and boxes")?;
         a.refuse("hfield", &[], "height fields are not read yet")?;
         a.refuse("shellinertia", &["false"], "inertia is that of the solid")?;
@@ -365,12 +376,13 @@ impl Reader {
         }
         let piece = piece(&geom, if kind == GeomKind::Plane { Some(0.0) } else { mass }, density);
         self.model.geoms.push(geom);
+        self.geom_places.push((element.file.clone(), element.line));
         Ok(piece)
     }
 
     fn site(&mut self, element: &Element, body: usize, childclass: Option<&str>) -> Result<(), ModelError> {
         let a = Attrs::classed(element, &self.defaults, childclass)?;
-        self.unique("site", element, &self.model.sites.iter().map(|s| s.name.as_str()).collect::<Vec<_>>())?;
+        self.count("site", element, self.model.sites.len())?;
         let (mut pos, mut quat) = (a.array("pos")?.unwrap_or([0.0; 3]), orientation(&a, self.angles)?);
         if let Some([x0, y0, z0, x1, y1, z1]) = a.array::<6>("fromto")? {
             let (from, to) = ([x0, y0, z0], [x1, y1, z1]);

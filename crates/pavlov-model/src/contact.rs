@@ -1,15 +1,18 @@
 //! Candidate contact pairs: MuJoCo's static filters, mixing rules, explicit pairs and exclusions.
 //!
-//! Since MuJoCo 3.5 margin and gap of two geoms add up.
+//! Since MuJoCo 3.5 margin and gap of two geoms add up. Pairs are tested one by one in every step, and buffers are sized
+//! for all of them to touch at once, so their number is bounded.
 
 use crate::attrs::Attrs;
 use crate::error::ModelError;
 use crate::model::*;
 use crate::reader::Reader;
 use crate::xml::Element;
+use std::collections::HashSet;
 
 const MIN_FRICTION: f64 = 1e-5;
 const MINVAL: f64 = 1e-15;
+const MAX_PAIRS: usize = 10_000;
 
 /// Contact points two shapes can have; `None` when the pair is not supported.
 fn max_contacts(a: GeomKind, b: GeomKind) -> Option<usize> {
@@ -26,41 +29,45 @@ fn max_contacts(a: GeomKind, b: GeomKind) -> Option<usize> {
 impl Reader {
     /// Fills `model.pairs` from the `<contact>` sections and the geoms' bit masks.
     pub(crate) fn pairs<'a>(&mut self, sections: impl Iterator<Item = &'a Element>) -> Result<(), ModelError> {
-        let mut excluded = Vec::new();
-        let mut explicit = Vec::new();
-        let bodies: Vec<String> = self.model.bodies.iter().map(|b| b.name.clone()).collect();
-        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let mut excluded = HashSet::new();
+        let mut pairs = Vec::new();
         for e in sections.flat_map(|s| &s.children) {
             match e.tag.as_str() {
                 "exclude" => {
-                    let a = Self::find(e, "body1", "body", &bodies)?;
-                    let b = Self::find(e, "body2", "body", &bodies)?;
-                    excluded.push((a.min(b), a.max(b)));
+                    let bodies = self.model.bodies.iter().map(|b| b.name.as_str());
+                    let a = Self::find(e, "body1", "body", bodies.clone())?;
+                    let b = Self::find(e, "body2", "body", bodies)?;
+                    excluded.insert((a.min(b), a.max(b)));
                 }
-                "pair" => explicit.push(self.explicit_pair(e)?),
+                "pair" => pairs.push(self.explicit_pair(e)?),
                 _ => return Err(e.error("only <pair> and <exclude> may stand in <contact>")),
             }
+            self.bound_pairs(&pairs)?;
         }
-        let mut pairs = explicit;
+        let explicit: HashSet<(usize, usize)> = pairs.iter().map(|p: &Pair| (p.geom1, p.geom2)).collect();
         let m = &self.model;
-        for b1 in 0..m.bodies.len() {
-            for b2 in b1 + 1..m.bodies.len() {
+        let touching =
+            |b: usize| m.bodies[b].geoms.clone().filter(|&g| m.geoms[g].contype | m.geoms[g].conaffinity != 0);
+        let bodies: Vec<usize> = (0..m.bodies.len()).filter(|&b| touching(b).next().is_some()).collect();
+        for (n, &b1) in bodies.iter().enumerate() {
+            for &b2 in &bodies[n + 1..] {
                 if !self.may_touch(b1, b2) || excluded.contains(&(b1, b2)) {
                     continue;
                 }
-                for g1 in m.bodies[b1].geoms.clone() {
-                    for g2 in m.bodies[b2].geoms.clone() {
+                for g1 in touching(b1) {
+                    for g2 in touching(b2) {
                         let (x, y) = (&m.geoms[g1], &m.geoms[g2]);
                         if x.contype & y.conaffinity == 0 && y.contype & x.conaffinity == 0 {
                             continue;
                         }
                         let (a, b) = if x.kind <= y.kind { (g1, g2) } else { (g2, g1) };
-                        if pairs.iter().any(|p| (p.geom1, p.geom2) == (a, b)) {
+                        if explicit.contains(&(a, b)) {
                             continue;
                         }
-                        let pair = self.mixed(a, b)?;
+                        let pair = self.mixed(a, b, None)?;
                         if pair.max_contacts > 0 {
                             pairs.push(pair);
+                            self.bound_pairs(&pairs)?;
                         }
                     }
                 }
@@ -68,6 +75,19 @@ impl Reader {
         }
         self.model.pairs = pairs;
         Ok(())
+    }
+
+    /// Refuses more than [`MAX_PAIRS`].
+    fn bound_pairs(&self, pairs: &[Pair]) -> Result<(), ModelError> {
+        match pairs.last() {
+            Some(last) if pairs.len() > MAX_PAIRS => {
+                let (file, line) = &self.geom_places[last.geom2];
+                let message = format!("more than {MAX_PAIRS} pairs of geoms may touch");
+                Err(ModelError::at(file, *line, "geom", message)
+                    .with_hint("mask those that never meet with contype/conaffinity or <exclude>"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Static body filters.
@@ -81,8 +101,8 @@ impl Reader {
         !(self.filter_parent && w1 != 0 && w2 != 0 && (parent(w1) == w2 || parent(w2) == w1))
     }
 
-    /// A pair with the parameters two geoms give it.
-    fn mixed(&self, a: usize, b: usize) -> Result<Pair, ModelError> {
+    /// A pair with the parameters two geoms give it. Errors are placed at `element`, else at the geom that is not supported.
+    fn mixed(&self, a: usize, b: usize, element: Option<&Element>) -> Result<Pair, ModelError> {
         let m = &self.model;
         let (x, y) = (&m.geoms[a], &m.geoms[b]);
         let Some(max_contacts) = max_contacts(x.kind, y.kind) else {
@@ -95,7 +115,12 @@ impl Reader {
                 name(y, b),
                 y.kind
             );
-            return Err(ModelError::file(&m.name, message).with_hint(
+            let culprit = if x.kind == GeomKind::Cylinder { a } else { b };
+            let error = match element {
+                Some(e) => e.error(message),
+                None => ModelError::at(&self.geom_places[culprit].0, self.geom_places[culprit].1, "geom", message),
+            };
+            return Err(error.with_hint(
                 "make one of them a sphere or capsule, or mask the pair with contype/conaffinity or <exclude>",
             ));
         };
@@ -133,12 +158,12 @@ impl Reader {
     fn explicit_pair(&self, e: &Element) -> Result<Pair, ModelError> {
         let a = Attrs::classed(e, &self.defaults, None)?;
         a.refuse("solreffriction", &["0 0"], "friction rows use solref")?;
-        let names: Vec<&str> = self.model.geoms.iter().map(|g| g.name.as_str()).collect();
-        let g1 = Self::find(e, "geom1", "geom", &names)?;
-        let g2 = Self::find(e, "geom2", "geom", &names)?;
+        let names = self.model.geoms.iter().map(|g| g.name.as_str());
+        let g1 = Self::find(e, "geom1", "geom", names.clone())?;
+        let g2 = Self::find(e, "geom2", "geom", names)?;
         let swap = self.model.geoms[g1].kind > self.model.geoms[g2].kind;
         let (g1, g2) = if swap { (g2, g1) } else { (g1, g2) };
-        let mut pair = self.mixed(g1, g2)?;
+        let mut pair = self.mixed(g1, g2, Some(e))?;
         if a.has("condim") {
             let condim = a.integer("condim", 3, 1..=6)?;
             if ![1, 3, 4, 6].contains(&condim) {

@@ -13,12 +13,13 @@ mod describe;
 mod error;
 mod inertia;
 mod model;
+mod options;
 mod reader;
 mod rotation;
 mod sensor;
 mod xml;
 
 pub use describe::describe;
-pub use error::{ModelError, did_you_mean, nearest};
+pub use error::{ErrorParts, ModelError, did_you_mean, nearest};
 pub use model::*;
 pub use reader::{load_mjcf, parse_mjcf};

@@ -1,4 +1,4 @@
-//! `<mujoco>`: compiler, options, defaults, and the order in which sections are read.
+//! `<mujoco>`: the order in which sections are read, and what they share.
 //!
 //! Anything that carries physics and is not honoured is an error; what is accepted without effect (lights, cameras,
 //! textures, display settings) is listed here.
@@ -8,8 +8,12 @@ use crate::error::{ModelError, did_you_mean};
 use crate::model::*;
 use crate::rotation::Angles;
 use crate::xml::{Element, parse_text, read_file};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
+
+/// Most bodies, geoms, sites, joints, actuators, tendons, sensors or keyframes.
+const MAX_OF_A_KIND: usize = 10_000;
 
 /// Where a body's inertia comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +35,12 @@ pub(crate) struct Reader {
     pub(crate) balance_inertia: bool,
     pub(crate) materials: HashMap<String, [f32; 4]>,
     pub(crate) filter_parent: bool,
-    clamp_ctrl: bool,
-    total_mass: f64,
+    pub(crate) clamp_ctrl: bool,
+    pub(crate) total_mass: f64,
+    /// Names in use, by kind.
+    names: HashSet<(&'static str, String)>,
+    /// Where each geom stands: file and line.
+    pub(crate) geom_places: Vec<(Arc<str>, usize)>,
 }
 
 /// Reads and compiles an MJCF file.
@@ -170,208 +178,22 @@ impl Reader {
             filter_parent: true,
             clamp_ctrl: true,
             total_mass: -1.0,
+            names: HashSet::new(),
+            geom_places: vec![],
         }
     }
 
-    /// Refuses a name that is taken.
-    pub(crate) fn unique(&self, kind: &str, e: &Element, taken: &[&str]) -> Result<(), ModelError> {
+    /// Takes note of one more element of a kind: refuses a name that is taken, and more than [`MAX_OF_A_KIND`].
+    pub(crate) fn count(&mut self, kind: &'static str, e: &Element, so_far: usize) -> Result<(), ModelError> {
+        if so_far >= MAX_OF_A_KIND {
+            return Err(e.error(format!("more than {MAX_OF_A_KIND} elements of kind {kind}")));
+        }
         match e.raw("name") {
-            Some(n) if !n.is_empty() && taken.contains(&n) => {
+            Some(n) if !n.is_empty() && !self.names.insert((kind, n.to_string())) => {
                 Err(e.attribute_error("name", format!("there is already a {kind} called `{n}`")))
             }
             _ => Ok(()),
         }
-    }
-
-    /// Refuses attributes outside a list.
-    fn only(e: &Element, known: &[&str]) -> Result<(), ModelError> {
-        for (name, _) in &e.attributes {
-            if !known.contains(&name.as_str()) {
-                let error = e.attribute_error(name, "unknown attribute");
-                return Err(error.with_hint(did_you_mean(name, known.iter().copied())));
-            }
-        }
-        Ok(())
-    }
-
-    fn compiler(&mut self, e: &Element) -> Result<(), ModelError> {
-        Self::only(
-            e,
-            &[
-                "angle",
-                "coordinate",
-                "inertiafromgeom",
-                "settotalmass",
-                "autolimits",
-                "eulerseq",
-                "balanceinertia",
-                "boundmass",
-                "boundinertia",
-                "meshdir",
-                "texturedir",
-                "assetdir",
-                "strippath",
-                "discardvisual",
-                "convexhull",
-                "usethread",
-                "fusestatic",
-                "alignfree",
-                "inertiagrouprange",
-                "saveinertial",
-                "fitaabb",
-            ],
-        )?;
-        let a = Attrs::plain(e)?;
-        a.refuse("coordinate", &["local"], "poses are relative to the parent")?;
-        a.refuse("fusestatic", &["false"], "bodies stay as the file has them")?;
-        a.refuse("alignfree", &["false"], "the free frame stays where the body frame is")?;
-        a.refuse("inertiagrouprange", &["0 5"], "all geoms have mass")?;
-        let unit = a.choice("angle", self.angles.unit, &[("degree", 1f64.to_radians()), ("radian", 1.0)])?;
-        self.angles.unit = unit;
-        if let Some(text) = a.text("eulerseq") {
-            let letters: Vec<char> = text.chars().collect();
-            if letters.len() != 3 || letters.iter().any(|c| !"xyzXYZ".contains(*c)) {
-                return Err(a.error("eulerseq", format!("`{text}` is not three of x, y, z, X, Y, Z")));
-            }
-            self.angles.sequence = [letters[0], letters[1], letters[2]];
-        }
-        let ways =
-            [("false", InertiaFromGeom::Never), ("true", InertiaFromGeom::Always), ("auto", InertiaFromGeom::Auto)];
-        self.inertia_from_geom = a.choice("inertiafromgeom", self.inertia_from_geom, &ways)?;
-        self.total_mass = a.number("settotalmass", self.total_mass)?;
-        self.autolimits = a.flag("autolimits", self.autolimits)?;
-        self.balance_inertia = a.flag("balanceinertia", self.balance_inertia)?;
-        self.bound_mass = a.number("boundmass", self.bound_mass)?;
-        self.bound_inertia = a.number("boundinertia", self.bound_inertia)?;
-        Ok(())
-    }
-
-    fn option(&mut self, e: &Element) -> Result<(), ModelError> {
-        const WITHOUT_EFFECT: [&str; 12] = [
-            "apirate",
-            "magnetic",
-            "noslip_tolerance",
-            "ccd_tolerance",
-            "ccd_iterations",
-            "sdf_iterations",
-            "sdf_initpoints",
-            "jacobian",
-            "o_margin",
-            "o_solref",
-            "o_solimp",
-            "o_friction",
-        ];
-        let mut names = vec![
-            "timestep",
-            "gravity",
-            "integrator",
-            "cone",
-            "solver",
-            "iterations",
-            "ls_iterations",
-            "tolerance",
-            "ls_tolerance",
-            "impratio",
-            "wind",
-            "density",
-            "viscosity",
-            "noslip_iterations",
-            "actuatorgroupdisable",
-            "sleep_tolerance",
-        ];
-        names.extend(WITHOUT_EFFECT);
-        Self::only(e, &names)?;
-        let a = Attrs::plain(e)?;
-        for name in ["density", "viscosity"] {
-            if a.number(name, 0.0)? != 0.0 {
-                return Err(a.error(name, "there are no fluid forces; set it to 0"));
-            }
-        }
-        a.refuse("noslip_iterations", &["0"], "there is no noslip pass")?;
-        a.refuse("actuatorgroupdisable", &[""], "remove the actuators instead")?;
-        let o = &mut self.model.opt;
-        o.timestep = a.number("timestep", o.timestep)?;
-        if o.timestep <= 0.0 || o.timestep > 1.0 {
-            return Err(a.error("timestep", format!("{} s is not in (0, 1]", o.timestep)));
-        }
-        o.gravity = a.array("gravity")?.unwrap_or(o.gravity);
-        let integrators =
-            [("Euler", Integrator::Euler), ("RK4", Integrator::Rk4), ("implicitfast", Integrator::ImplicitFast)];
-        o.integrator = a.choice("integrator", o.integrator, &integrators)?;
-        o.cone = a.choice("cone", o.cone, &[("pyramidal", Cone::Pyramidal), ("elliptic", Cone::Elliptic)])?;
-        o.solver =
-            a.choice("solver", o.solver, &[("PGS", Solver::Pgs), ("CG", Solver::Cg), ("Newton", Solver::Newton)])?;
-        o.iterations = a.integer("iterations", o.iterations as i64, 1..=100_000)? as usize;
-        o.ls_iterations = a.integer("ls_iterations", o.ls_iterations as i64, 1..=100_000)? as usize;
-        o.tolerance = a.number("tolerance", o.tolerance)?.max(0.0);
-        o.ls_tolerance = a.number("ls_tolerance", o.ls_tolerance)?.max(0.0);
-        o.impratio = a.number("impratio", o.impratio)?;
-        if o.impratio <= 0.0 {
-            return Err(a.error("impratio", "must be positive"));
-        }
-        if o.solver != Solver::Newton {
-            let text = format!(
-                "{}:{}: the file asks for the {:?} solver; Newton is used, which reaches the same optimum",
-                e.file, e.line, o.solver
-            );
-            self.model.warnings.push(text);
-        }
-        for child in &e.children {
-            if child.tag != "flag" {
-                return Err(child.error("only <flag> may stand in <option>"));
-            }
-            self.flags(child)?;
-        }
-        Ok(())
-    }
-
-    fn flags(&mut self, e: &Element) -> Result<(), ModelError> {
-        // flags whose either setting changes nothing here
-        const WITHOUT_EFFECT: [&str; 10] = [
-            "sensor",
-            "midphase",
-            "nativeccd",
-            "island",
-            "energy",
-            "fwdinv",
-            "invdiscrete",
-            "multiccd",
-            "equality",
-            "autoreset",
-        ];
-        // flags that must keep their default
-        const FIXED: [(&str, &str); 6] = [
-            ("constraint", "enable"),
-            ("passive", "enable"),
-            ("spring", "enable"),
-            ("damper", "enable"),
-            ("actuation", "enable"),
-            ("override", "disable"),
-        ];
-        const SWITCHES: [&str; 8] =
-            ["frictionloss", "limit", "contact", "gravity", "clampctrl", "warmstart", "filterparent", "refsafe"];
-        let mut names: Vec<&str> = WITHOUT_EFFECT.into_iter().chain(FIXED.map(|f| f.0)).chain(SWITCHES).collect();
-        names.extend(["eulerdamp", "sleep"]);
-        Self::only(e, &names)?;
-        let a = Attrs::plain(e)?;
-        for (name, default) in FIXED {
-            a.refuse(name, &[default], "this stage cannot be switched off")?;
-        }
-        a.refuse("sleep", &["disable"], "bodies do not sleep here")?;
-        let switch = |name: &str, now: bool| a.choice(name, now, &[("enable", true), ("disable", false)]);
-        let o = &mut self.model.opt;
-        o.frictionloss = switch("frictionloss", o.frictionloss)?;
-        o.limit = switch("limit", o.limit)?;
-        o.contact = switch("contact", o.contact)?;
-        o.warmstart = switch("warmstart", o.warmstart)?;
-        o.refsafe = switch("refsafe", o.refsafe)?;
-        o.eulerdamp = switch("eulerdamp", o.eulerdamp)?;
-        if !switch("gravity", true)? {
-            o.gravity = [0.0; 3];
-        }
-        self.clamp_ctrl = switch("clampctrl", self.clamp_ctrl)?;
-        self.filter_parent = switch("filterparent", self.filter_parent)?;
-        Ok(())
     }
 
     /// `settotalmass`: all masses and inertias by one factor.
@@ -390,6 +212,7 @@ impl Reader {
         if e.tag != "key" {
             return Err(e.error("only <key> may stand in <keyframe>"));
         }
+        self.count("keyframe", e, self.model.keyframes.len())?;
         let a = Attrs::plain(e)?;
         for name in ["act", "mpos", "mquat"] {
             a.refuse(name, &[], "the model has no such state")?;
@@ -415,11 +238,17 @@ impl Reader {
     }
 
     /// Index of a named thing, or an error that names the nearest.
-    pub(crate) fn find(e: &Element, attribute: &str, kind: &str, names: &[&str]) -> Result<usize, ModelError> {
+    pub(crate) fn find<'n>(
+        e: &Element,
+        attribute: &str,
+        kind: &str,
+        names: impl Iterator<Item = &'n str> + Clone,
+    ) -> Result<usize, ModelError> {
         let wanted = e.raw(attribute).ok_or_else(|| e.error(format!("needs a `{attribute}`")))?;
-        names.iter().position(|n| *n == wanted).ok_or_else(|| {
+        let mut named = names.clone().enumerate().filter(|(_, n)| !n.is_empty());
+        named.find(|(_, n)| *n == wanted).map(|(i, _)| i).ok_or_else(|| {
             let error = e.attribute_error(attribute, format!("there is no {kind} called `{wanted}`"));
-            error.with_hint(did_you_mean(wanted, names.iter().copied().filter(|n| !n.is_empty())))
+            error.with_hint(did_you_mean(wanted, names))
         })
     }
 }
@@ -481,6 +310,77 @@ mod tests {
         }
     }
 
+    /// A world of `bodies`, each with `inside`.
+    fn crowd(bodies: usize, inside: &str) -> Result<Model, ModelError> {
+        let body = format!("<body>{inside}</body>\n");
+        parse_mjcf(&format!("<mujoco><worldbody>\n{}</worldbody></mujoco>", body.repeat(bodies)), "crowd.xml")
+    }
+
+    #[test]
+    fn crowds_are_errors_that_name_the_bound() {
+        for (bodies, inside, words, line) in [
+            (100_000, "<geom size='1'/>", "more than 10000 elements of kind body", 10_001),
+            (2, &"<geom size='1'/>".repeat(40_000), "more than 10000 elements of kind geom", 2),
+            (200, "<freejoint/><geom size='1'/>", "more than 500 degrees of freedom", 85),
+            (150, "<joint/><geom size='1'/>", "more than 10000 pairs of geoms may touch", 105),
+        ] {
+            let e = crowd(bodies, inside).unwrap_err();
+            assert!(e.message.contains(words) && e.hint.as_ref().is_none_or(|h| !h.is_empty()), "{e}");
+            assert_eq!((e.file.as_str(), e.line), ("crowd.xml", line), "{e}");
+        }
+        // what cannot touch costs nothing
+        let m = crowd(9000, "<geom size='1' contype='0' conaffinity='0'/>").unwrap();
+        assert_eq!((m.bodies.len(), m.pairs.len()), (9001, 0));
+    }
+
+    #[test]
+    fn sizes_asked_for_reserve_nothing() {
+        for size in ["nconmax", "njmax", "nstack", "memory", "nuserdata"] {
+            let head = format!("<mujoco><size {size}='99999999999999999999'/>");
+            let m = parse_mjcf(&ARM.replacen("<mujoco model=\"arm\">", &head, 1), "arm.xml").unwrap();
+            assert_eq!(m.pairs.len(), 2);
+        }
+        for (from, to) in [
+            ("size=\".1\"", "size='.1' group='99999999999999999999'"),
+            ("<worldbody>", "<option iterations='1e9'/><worldbody>"),
+        ] {
+            assert!(parse_mjcf(&ARM.replacen(from, to, 1), "arm.xml").is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn default_classes_share_what_they_inherit() {
+        let value = "1 ".repeat(30_000);
+        let nested = format!("<default class='a'><geom user='{value}'/>{}</default>", "<default class='X'/>".repeat(3));
+        let text = format!(
+            "<mujoco><default>{nested}</default><worldbody><body><geom class='X' size='1'/></body></worldbody></mujoco>"
+        );
+        assert!(parse_mjcf(&text, "classes.xml").is_ok());
+        let many: String = (0..2000).map(|i| format!("<default class='c{i}'/>")).collect();
+        let text = format!("<mujoco><default>{many}</default><worldbody/></mujoco>");
+        assert!(parse_mjcf(&text, "classes.xml").unwrap_err().message.contains("more than 1000 default classes"));
+        let text = "<mujoco><default><muscle/></default><worldbody/></mujoco>";
+        assert!(parse_mjcf(text, "classes.xml").unwrap_err().message.contains("not supported"));
+    }
+
+    #[test]
+    fn shapes_that_cannot_touch_are_reported_where_they_stand() {
+        let text = ARM.replacen("<geom size=\".1\"/>", "<geom name='can' type='cylinder' size='.1 .1'/>", 1);
+        let e = parse_mjcf(&text, "arm.xml").unwrap_err();
+        assert_eq!((e.file.as_str(), e.line, e.element.as_str()), ("arm.xml", 9, "geom"));
+        assert!(e.message.contains("`floor` (Plane) and `can` (Cylinder)") && e.hint.is_some(), "{e}");
+        let pair = "<contact>\n<pair geom1='can' geom2='floor'/></contact></mujoco>";
+        let text = text.replacen("'.1 .1'", "'.1 .1' contype='0' conaffinity='0'", 1).replacen("</mujoco>", pair, 1);
+        let e = parse_mjcf(&text, "arm.xml").unwrap_err();
+        assert_eq!((e.line, e.element.as_str()), (14, "pair"), "{e}");
+    }
+
+    #[test]
+    fn an_empty_name_is_no_name() {
+        let e = parse_mjcf(&ARM.replacen("joint=\"hinge\"", "joint=\"\"", 1), "arm.xml").unwrap_err();
+        assert_eq!((e.line, e.attribute.as_deref()), (12, Some("joint")), "{e}");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
         #[test]
@@ -501,6 +401,29 @@ mod tests {
             let (key, _) = name.split_once('"').unwrap();
             let text = ARM.replacen(name, &format!("{key}\"{v:e}"), 1);
             let _ = parse_mjcf(&text, "arm.xml");
+        }
+
+        /// Numbers far out of scale give an error or a model whose masses are numbers.
+        #[test]
+        fn huge_numbers_never_make_a_mass_that_is_none(exponent in -320i32..=308, which in 0usize..8) {
+            let (from, to) = [
+                ("size=\".1\"", "size=\"#\""),
+                ("size=\"0.05\"", "size=\"#\""),
+                ("0 0 0.5\" size", "0 0 #\" size"),
+                ("pos=\"0 0 1\"", "pos=\"0 # 1\""),
+                ("density=\"5000\"", "density=\"#\""),
+                ("size=\".1\"", "size=\".1\" mass=\"#\""),
+                ("size=\".1\"", "size=\".1\" pos=\"# 1 0\""),
+                ("size=\".1\"", "type=\"box\" size=\"# # 1\""),
+            ][which];
+            let text = ARM.replacen(from, &to.replace('#', &format!("1e{exponent}")), 1);
+            prop_assert!(text != ARM);
+            if let Ok(model) = parse_mjcf(&text, "arm.xml") {
+                for b in &model.bodies {
+                    let numbers = b.inertia.into_iter().chain(b.ipos).chain(b.iquat).chain([b.mass]);
+                    prop_assert!(numbers.into_iter().all(f64::is_finite), "{:?}", b);
+                }
+            }
         }
     }
 }

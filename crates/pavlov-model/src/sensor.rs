@@ -21,7 +21,7 @@ impl Reader {
                 );
             }
             let (kind, object, dim) = self.sensor_kind(e)?;
-            self.unique("sensor", e, &self.model.sensors.iter().map(|s| s.name.as_str()).collect::<Vec<_>>())?;
+            self.count("sensor", e, self.model.sensors.len())?;
             self.model.sensors.push(Sensor { name: e.raw("name").unwrap_or("").into(), kind, object, dim });
         }
         Ok(())
@@ -29,28 +29,28 @@ impl Reader {
 
     fn sensor_kind(&self, e: &Element) -> Result<(SensorKind, usize, usize), ModelError> {
         let m = &self.model;
-        let sites: Vec<&str> = m.sites.iter().map(|s| s.name.as_str()).collect();
-        let bodies: Vec<&str> = m.bodies.iter().map(|s| s.name.as_str()).collect();
-        let joints: Vec<&str> = m.joints.iter().map(|s| s.name.as_str()).collect();
-        let geoms: Vec<&str> = m.geoms.iter().map(|s| s.name.as_str()).collect();
-        let actuators: Vec<&str> = m.actuators.iter().map(|s| s.name.as_str()).collect();
-        let site = |kind, dim| Self::find(e, "site", "site", &sites).map(|i| (kind, i, dim));
+        let sites = || m.sites.iter().map(|x| x.name.as_str());
+        let bodies = || m.bodies.iter().map(|x| x.name.as_str());
+        let joints = || m.joints.iter().map(|x| x.name.as_str());
+        let geoms = || m.geoms.iter().map(|x| x.name.as_str());
+        let actuators = || m.actuators.iter().map(|x| x.name.as_str());
+        let site = |kind, dim| Self::find(e, "site", "site", sites()).map(|i| (kind, i, dim));
         let scalar_joint = |kind| {
-            let j = Self::find(e, "joint", "joint", &joints)?;
+            let j = Self::find(e, "joint", "joint", joints())?;
             match m.joints[j].kind {
                 JointKind::Hinge | JointKind::Slide => Ok((kind, j, 1)),
                 _ => Err(e.attribute_error("joint", "must be a hinge or a slide")),
             }
         };
         let frame = |kind: fn(FrameObject) -> SensorKind, dim| {
-            let (object, names) = match e.raw("objtype") {
-                Some("body") => (FrameObject::Body, &bodies),
-                Some("xbody") => (FrameObject::XBody, &bodies),
-                Some("geom") => (FrameObject::Geom, &geoms),
-                Some("site") => (FrameObject::Site, &sites),
-                _ => return Err(e.attribute_error("objtype", "expected body, xbody, geom or site")),
-            };
-            Self::find(e, "objname", "object", names).map(|i| (kind(object), i, dim))
+            let at = |object, index: Result<usize, ModelError>| index.map(|i| (kind(object), i, dim));
+            match e.raw("objtype") {
+                Some("body") => at(FrameObject::Body, Self::find(e, "objname", "body", bodies())),
+                Some("xbody") => at(FrameObject::XBody, Self::find(e, "objname", "body", bodies())),
+                Some("geom") => at(FrameObject::Geom, Self::find(e, "objname", "geom", geoms())),
+                Some("site") => at(FrameObject::Site, Self::find(e, "objname", "site", sites())),
+                _ => Err(e.attribute_error("objtype", "expected body, xbody, geom or site")),
+            }
         };
         match e.tag.as_str() {
             "accelerometer" => site(SensorKind::Accelerometer, 3),
@@ -59,14 +59,16 @@ impl Reader {
             "touch" => site(SensorKind::Touch, 1),
             "jointpos" => scalar_joint(SensorKind::JointPos),
             "jointvel" => scalar_joint(SensorKind::JointVel),
-            "actuatorfrc" => Self::find(e, "actuator", "actuator", &actuators).map(|i| (SensorKind::ActuatorFrc, i, 1)),
+            "actuatorfrc" => {
+                Self::find(e, "actuator", "actuator", actuators()).map(|i| (SensorKind::ActuatorFrc, i, 1))
+            }
             "framepos" => frame(SensorKind::FramePos, 3),
             "framequat" => frame(SensorKind::FrameQuat, 4),
             "framelinvel" => frame(SensorKind::FrameLinVel, 3),
             "frameangvel" => frame(SensorKind::FrameAngVel, 3),
             "framezaxis" => frame(SensorKind::FrameZAxis, 3),
-            "subtreecom" => Self::find(e, "body", "body", &bodies).map(|i| (SensorKind::SubtreeCom, i, 3)),
-            "subtreelinvel" => Self::find(e, "body", "body", &bodies).map(|i| (SensorKind::SubtreeLinVel, i, 3)),
+            "subtreecom" => Self::find(e, "body", "body", bodies()).map(|i| (SensorKind::SubtreeCom, i, 3)),
+            "subtreelinvel" => Self::find(e, "body", "body", bodies()).map(|i| (SensorKind::SubtreeLinVel, i, 3)),
             _ => Err(e.error("this kind of sensor is not supported").with_hint(
                 "supported: accelerometer, gyro, velocimeter, touch, jointpos, jointvel, actuatorfrc, framepos, \
                  framequat, framelinvel, frameangvel, framezaxis, subtreecom, subtreelinvel",

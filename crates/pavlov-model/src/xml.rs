@@ -1,15 +1,18 @@
 //! The file as an owned tree: includes spliced in, size and depth bounded.
 //!
-//! Bounds keep a hostile file from taking the program down: 32 MiB, 200 levels, 64 included files, no DTD.
+//! Bounds keep a hostile file from taking the program down. They count over all included files: 32 MiB of text, 64 files,
+//! 300 000 elements, 200 levels; 64 KiB for an attribute; no DTD. Everything here takes time linear in the text.
 
 use crate::error::ModelError;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAX_BYTES: usize = 32 << 20;
 const MAX_DEPTH: usize = 200;
-const MAX_NODES: u32 = 2_000_000;
+const MAX_ELEMENTS: usize = 300_000;
 const MAX_FILES: usize = 64;
+const MAX_ATTRIBUTE: usize = 64 << 10;
 
 /// One element.
 #[derive(Debug, Clone)]
@@ -24,18 +27,13 @@ pub(crate) struct Element {
 impl Element {
     /// An error about this element.
     pub(crate) fn error(&self, message: impl Into<String>) -> ModelError {
-        ModelError {
-            file: self.file.to_string(),
-            line: self.line,
-            element: self.tag.clone(),
-            attribute: None,
-            message: message.into(),
-            hint: None,
-        }
+        ModelError::at(&self.file, self.line, &self.tag, message)
     }
     /// An error about one of its attributes.
     pub(crate) fn attribute_error(&self, attribute: &str, message: impl Into<String>) -> ModelError {
-        ModelError { attribute: Some(attribute.into()), ..self.error(message) }
+        let mut error = self.error(message);
+        error.attribute = Some(attribute.into());
+        error
     }
     /// Raw attribute.
     pub(crate) fn raw(&self, name: &str) -> Option<&str> {
@@ -46,100 +44,154 @@ impl Element {
 /// Deepest nesting of tags, read without building anything.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest, mut rest) = (0usize, 0usize, text);
+    let past = |rest: &str, from: usize, text: &str| rest[from..].find(text).map(|at| from + at + text.len());
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
-        } else if rest.starts_with('/') {
-            depth = depth.saturating_sub(1);
-        } else if !rest.starts_with(['?', '!']) {
-            depth += 1;
-            deepest = deepest.max(depth);
-            if depth > MAX_DEPTH {
-                return depth;
+        let end = if rest.starts_with("!--") {
+            past(rest, 3, "-->")
+        } else if rest.starts_with("![CDATA[") {
+            past(rest, 8, "]]>")
+        } else if rest.starts_with('?') {
+            past(rest, 1, "?>")
+        } else {
+            let (end, open) = tag_end(rest);
+            if rest.starts_with('/') {
+                depth = depth.saturating_sub(1);
+            } else if !rest.starts_with('!') {
+                deepest = deepest.max(depth + 1);
+                depth += usize::from(open);
             }
-            if rest.find('>').is_some_and(|end| rest[..end].ends_with('/')) {
-                depth -= 1;
-            }
+            Some(end)
+        };
+        if deepest > MAX_DEPTH {
+            break;
         }
+        rest = end.map_or("", |end| &rest[end..]);
     }
     deepest
 }
 
-/// Reads `file` with everything it includes.
-pub(crate) fn read_file(path: &Path) -> Result<Element, ModelError> {
-    let mut stack = Vec::new();
-    let mut files = 0;
-    read(path, &mut stack, &mut files)
+/// Where a tag ends, and whether it stays open. A `>` between quotes does not end it.
+fn tag_end(rest: &str) -> (usize, bool) {
+    let mut quote = None;
+    let mut last = b' ';
+    for (i, c) in rest.bytes().enumerate() {
+        match (quote, c) {
+            (None, b'"' | b'\'') => quote = Some(c),
+            (None, b'>') => return (i + 1, last != b'/'),
+            (Some(q), c) if q == c => quote = None,
+            _ => {}
+        }
+        last = c;
+    }
+    (rest.len(), true)
 }
 
-fn read(path: &Path, stack: &mut Vec<PathBuf>, files: &mut usize) -> Result<Element, ModelError> {
+/// What has been read so far, over all files.
+#[derive(Default)]
+struct Budget {
+    /// Files being read, outermost first.
+    open: Vec<PathBuf>,
+    files: usize,
+    bytes: usize,
+    elements: usize,
+}
+
+/// Reads `file` with everything it includes.
+pub(crate) fn read_file(path: &Path) -> Result<Element, ModelError> {
+    read(path, 0, &mut Budget::default())
+}
+
+fn read(path: &Path, depth: usize, budget: &mut Budget) -> Result<Element, ModelError> {
     let name = path.display().to_string();
     let problem = |e: std::io::Error| ModelError::file(&name, format!("cannot read the robot file: {e}"));
-    let size = std::fs::metadata(path).map_err(problem)?.len();
-    if size > MAX_BYTES as u64 {
-        return Err(ModelError::file(&name, format!("the file has {size} bytes, more than the limit of {MAX_BYTES}")));
-    }
-    *files += 1;
-    if *files > MAX_FILES {
+    budget.files += 1;
+    if budget.files > MAX_FILES {
         return Err(ModelError::file(&name, format!("more than {MAX_FILES} files are included")));
     }
     let key = path.canonicalize().map_err(problem)?;
-    if stack.contains(&key) {
+    if budget.open.contains(&key) {
         return Err(ModelError::file(&name, "the file includes itself"));
     }
-    stack.push(key);
-    let bytes = std::fs::read(path).map_err(problem)?;
+    // opening a pipe would wait for a writer
+    if !std::fs::metadata(&key).map_err(problem)?.is_file() {
+        return Err(ModelError::file(&name, "cannot read the robot file: it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&key).map_err(problem)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(problem)?;
     let text = String::from_utf8(bytes).map_err(|_| ModelError::file(&name, "the file is not UTF-8 text"))?;
-    let tree = parse(&text, &name, path.parent(), stack, files)?;
-    stack.pop();
+    budget.open.push(key);
+    let tree = parse(&text, &name, path.parent(), depth, budget)?;
+    budget.open.pop();
     Ok(tree)
 }
 
 /// Parses text; `<include>` is refused when there is no folder to look in.
 pub(crate) fn parse_text(text: &str, file: &str) -> Result<Element, ModelError> {
-    parse(text, file, None, &mut Vec::new(), &mut 0)
+    parse(text, file, None, 0, &mut Budget::default())
 }
 
 fn parse(
     text: &str,
     file: &str,
     folder: Option<&Path>,
-    stack: &mut Vec<PathBuf>,
-    files: &mut usize,
+    depth: usize,
+    budget: &mut Budget,
 ) -> Result<Element, ModelError> {
-    if text.len() > MAX_BYTES {
-        let message = format!("the text has {} bytes, more than the limit of {MAX_BYTES}", text.len());
-        return Err(ModelError::file(file, message));
+    budget.bytes = budget.bytes.saturating_add(text.len());
+    if budget.bytes > MAX_BYTES {
+        return Err(ModelError::file(file, format!("the robot has more than {MAX_BYTES} bytes of text")));
     }
     if nesting(text) > MAX_DEPTH {
         return Err(ModelError::file(file, format!("elements are nested deeper than {MAX_DEPTH} levels")));
     }
-    let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..Default::default() };
-    let document = roxmltree::Document::parse_with_options(text, options).map_err(|e| ModelError {
-        line: e.pos().row as usize,
-        hint: Some("is the file complete and well-formed XML?".into()),
-        ..ModelError::file(file, format!("not well-formed XML: {e}"))
+    // text between elements makes nodes too
+    let nodes_limit = 3 * MAX_ELEMENTS as u32;
+    let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(text, options).map_err(|e| {
+        ModelError::at(file, e.pos().row as usize, "", format!("not well-formed XML: {e}"))
+            .with_hint("is the file complete and well-formed XML?")
     })?;
-    let file: Arc<str> = file.into();
-    convert(document.root_element(), &file, folder, stack, files)
+    let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let place = Place { file: file.into(), folder, starts };
+    convert(document.root_element(), &place, depth, budget)
+}
+
+/// Where elements come from.
+struct Place<'a> {
+    file: Arc<str>,
+    folder: Option<&'a Path>,
+    /// Offsets at which lines start.
+    starts: Vec<usize>,
 }
 
 fn convert(
     node: roxmltree::Node<'_, '_>,
-    file: &Arc<str>,
-    folder: Option<&Path>,
-    stack: &mut Vec<PathBuf>,
-    files: &mut usize,
+    place: &Place<'_>,
+    depth: usize,
+    budget: &mut Budget,
 ) -> Result<Element, ModelError> {
-    let line = node.document().text_pos_at(node.range().start).row as usize;
     let mut element = Element {
         tag: node.tag_name().name().to_string(),
-        attributes: node.attributes().map(|a| (a.name().to_string(), a.value().to_string())).collect(),
+        attributes: Vec::new(),
         children: Vec::new(),
-        line,
-        file: file.clone(),
+        line: place.starts.partition_point(|&start| start <= node.range().start),
+        file: place.file.clone(),
     };
+    budget.elements += 1;
+    if budget.elements > MAX_ELEMENTS {
+        return Err(element.error(format!("more than {MAX_ELEMENTS} elements")));
+    }
+    if depth > MAX_DEPTH {
+        return Err(element.error(format!("elements are nested deeper than {MAX_DEPTH} levels")));
+    }
+    for a in node.attributes() {
+        if a.value().len() > MAX_ATTRIBUTE {
+            return Err(element.attribute_error(a.name(), format!("is longer than {MAX_ATTRIBUTE} bytes")));
+        }
+        element.attributes.push((a.name().to_string(), a.value().to_string()));
+    }
     for child in node.children() {
         if child.is_text() && !child.text().unwrap_or("").trim().is_empty() {
             let text: String = child.text().unwrap_or("").trim().chars().take(30).collect();
@@ -148,7 +200,7 @@ fn convert(
         if !child.is_element() {
             continue;
         }
-        let child = convert(child, file, folder, stack, files)?;
+        let child = convert(child, place, depth + 1, budget)?;
         if child.tag != "include" {
             element.children.push(child);
             continue;
@@ -156,12 +208,12 @@ fn convert(
         let Some(target) = child.raw("file").map(str::to_string) else {
             return Err(child.error("needs a `file`"));
         };
-        let Some(folder) = folder else {
+        let Some(folder) = place.folder else {
             return Err(
                 child.attribute_error("file", format!("`{target}` cannot be included from text without a folder"))
             );
         };
-        let included = read(&folder.join(&target), stack, files).map_err(|mut e| {
+        let included = read(&folder.join(&target), depth, budget).map_err(|mut e| {
             if e.line == 0 {
                 e.hint = Some(format!("included by {}:{}", child.file, child.line));
             }
@@ -179,6 +231,45 @@ mod tests {
     #[test]
     fn nesting_ignores_comments_and_closed_tags() {
         assert_eq!(nesting("<a><b/><!-- <c><d><e> --><b><c/></b></a>"), 3);
+        assert_eq!(nesting("<?xml version='1.0'?><a><![CDATA[<b><c>]]><b x='>'/><b x='/>'></b></a>"), 2);
+    }
+
+    #[test]
+    fn lines_are_those_of_the_file() {
+        let tree = parse_text("<a>\n<b/>\n\n  <c\n x='1'/><d/></a>", "lines.xml").unwrap();
+        let lines: Vec<usize> = tree.children.iter().map(|e| e.line).collect();
+        assert_eq!((tree.line, &lines[..]), (1, &[2, 4, 5][..]));
+    }
+
+    /// Each of these took time quadratic in its length once, or memory without bound.
+    #[test]
+    fn long_texts_are_read_in_linear_time() {
+        assert!(parse_text(&"<a</".repeat(1 << 20), "open.xml").unwrap_err().message.contains("not well-formed"));
+        let lines = format!("<a>{}</a>", "<b/>\n".repeat(MAX_ELEMENTS));
+        assert!(parse_text(&lines, "many.xml").unwrap_err().message.contains("more than 300000 elements"));
+        let long = format!("<a b='{}'/>", "1 ".repeat(MAX_ATTRIBUTE));
+        assert!(parse_text(&long, "long.xml").unwrap_err().message.contains("is longer than"));
+        let huge = format!("<a b='{}'/>", " ".repeat(MAX_BYTES));
+        assert!(parse_text(&huge, "huge.xml").unwrap_err().message.contains("bytes of text"));
+    }
+
+    #[test]
+    fn includes_share_one_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |i: usize| dir.path().join(format!("{i}.xml"));
+        // each file lies 150 levels deep in the one before
+        for i in 0..3 {
+            let text = format!("{}<include file='{}.xml'/>{}", "<a>".repeat(150), i + 1, "</a>".repeat(150));
+            std::fs::write(path(i), text).unwrap();
+        }
+        std::fs::write(path(3), "<a><b/></a>").unwrap();
+        let e = read_file(&path(0)).unwrap_err();
+        assert!(e.message.contains("nested deeper"), "{e}");
+        assert!(e.file.ends_with("1.xml") && e.line == 1, "{e}");
+        assert!(read_file(&path(2)).is_ok());
+        std::fs::write(path(9), format!("<a><include file='{}'/></a>", dir.path().display())).unwrap();
+        let e = read_file(&path(9)).unwrap_err();
+        assert!(e.message.contains("not a regular file"), "{e}");
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! it. A contact is kept when at least one world has it; `detected` and `active` say which. Order within a pair is
 //! MuJoCo's. Source: `engine_collision_driver.c`, `engine_collision_primitive.c` (semantics).
 
-use crate::collision_box::{capsule_box, plane_box, sphere_box};
+use crate::collision_box::{plane_box, sphere_box};
+use crate::collision_capsule_box::capsule_box;
 use crate::data::{Contact, Data};
+use crate::kinematics::geom_axis;
 use crate::math::*;
 use crate::params::Params;
 use crate::real::{Mask, Real};
@@ -70,9 +72,9 @@ pub(crate) fn collide<R: Real>(model: &Model, topo: &Topology, params: &Params<R
             (GeomKind::Plane, GeomKind::Sphere) => plane_sphere(params, d, g1, g2, reach),
             (GeomKind::Plane, GeomKind::Capsule) => plane_capsule(params, d, g1, g2, reach),
             (GeomKind::Plane, GeomKind::Box) => plane_box(params, d, g1, g2, reach),
-            (GeomKind::Sphere, GeomKind::Sphere) => spheres(params, d, g1, g2, reach),
-            (GeomKind::Sphere, GeomKind::Capsule) => sphere_capsule(params, d, g1, g2, reach),
-            (GeomKind::Capsule, GeomKind::Capsule) => capsules(params, d, g1, g2, reach),
+            (GeomKind::Sphere, GeomKind::Sphere) => spheres(model, params, d, g1, g2, reach),
+            (GeomKind::Sphere, GeomKind::Capsule) => sphere_capsule(model, params, d, g1, g2, reach),
+            (GeomKind::Capsule, GeomKind::Capsule) => capsules(model, params, d, g1, g2, reach),
             (GeomKind::Sphere, GeomKind::Box) => sphere_box(params, d, g1, g2, reach),
             (GeomKind::Capsule, GeomKind::Box) => capsule_box(params, d, g1, g2, reach),
             // the model compiler refuses every other pair
@@ -148,91 +150,100 @@ fn plane_capsule<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize,
     t
 }
 
-/// Two spheres; also the last step of every capsule test.
-pub(crate) fn sphere_pair<R: Real>(c1: V3<R>, r1: R, c2: V3<R>, r2: R, reach: R) -> Touch<R> {
-    let (normal, len) = normalize(sub(c2, c1));
+/// Two spheres; also the last step of the capsule tests. Where the centres coincide the normal is across both `axes`.
+fn sphere_pair<R: Real>(c1: V3<R>, r1: R, c2: V3<R>, r2: R, reach: R, axes: impl Fn() -> [V3<R>; 2]) -> Touch<R> {
+    let (mut normal, len) = normalize(sub(c2, c1));
+    let coincident = len.lt(coincidence_bound(r1 + r2));
+    if coincident.any() {
+        let [a, b] = axes();
+        let (across, _) = normalize(cross(a, b));
+        normal = [0, 1, 2].map(|k| R::select(coincident, across[k], normal[k]));
+    }
     let dist = len - r1 - r2;
     let pos = add_scaled(c1, normal, r1 + dist * R::splat(0.5));
     Touch { found: dist.le(reach), dist, pos, normal }
 }
 
-fn spheres<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
+/// Below this distance two centres are one point: MuJoCo's 1e-15; in f32 what rounding leaves of zero.
+fn coincidence_bound<R: Real>(radii: R) -> R {
+    if R::LANES == 1 { R::splat(1e-15) } else { radii * R::splat(1e-4) }
+}
+
+/// World z axes of two round geoms.
+fn z_axes<R: Real>(model: &Model, params: &Params<R>, d: &Data<R>, g1: usize, g2: usize) -> [V3<R>; 2] {
+    [g1, g2].map(|g| mul_mv(&d.xmat[model.geoms[g].body], geom_axis(params.geom_quat[g])))
+}
+
+fn spheres<R: Real>(model: &Model, params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
+    let axes = || z_axes(model, params, d, g1, g2);
     let mut t = Touches::none();
     let (r1, r2) = (params.geom_size[g1][0], params.geom_size[g2][0]);
-    t.push(sphere_pair(d.geom_xpos[g1], r1, d.geom_xpos[g2], r2, reach));
+    t.push(sphere_pair(d.geom_xpos[g1], r1, d.geom_xpos[g2], r2, reach, axes));
     t
 }
 
-fn sphere_capsule<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
+fn sphere_capsule<R: Real>(
+    model: &Model,
+    params: &Params<R>,
+    d: &Data<R>,
+    g1: usize,
+    g2: usize,
+    reach: R,
+) -> Touches<R> {
+    let axes = || z_axes(model, params, d, g1, g2);
     let axis = column(&d.geom_xmat[g2], 2);
     let [r2, half, _] = params.geom_size[g2];
     let along = dot(axis, sub(d.geom_xpos[g1], d.geom_xpos[g2])).clamp(-half, half);
     let nearest = add_scaled(d.geom_xpos[g2], axis, along);
     let mut t = Touches::none();
-    t.push(sphere_pair(d.geom_xpos[g1], params.geom_size[g1][0], nearest, r2, reach));
+    t.push(sphere_pair(d.geom_xpos[g1], params.geom_size[g1][0], nearest, r2, reach, axes));
     t
 }
 
-fn unit_clamp<R: Real>(x: R) -> R {
-    x.clamp(-R::ONE, R::ONE)
-}
+/// Below this squared sine two axes are parallel: capsules then touch at both ends of the part where they overlap.
+const PARALLEL: f64 = 1e-8;
 
-fn capsules<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
+/// Closest points of two segments, or the ends of their overlap; then two spheres. MuJoCo 4's formulas, which its notes do
+/// not tell: with w = u1 × u2 the unclamped places are `(u2 × d)·w / w²` and `(u1 × d)·w / w²`, d = c1 - c2, which stay
+/// exact for nearly parallel axes.
+fn capsules<R: Real>(model: &Model, params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
+    let axes = || z_axes(model, params, d, g1, g2);
     let [r1, h1, _] = params.geom_size[g1];
     let [r2, h2, _] = params.geom_size[g2];
-    let a1 = scale(column(&d.geom_xmat[g1], 2), h1);
-    let a2 = scale(column(&d.geom_xmat[g2], 2), h2);
+    let (u1, u2) = (column(&d.geom_xmat[g1], 2), column(&d.geom_xmat[g2], 2));
     let (c1, c2) = (d.geom_xpos[g1], d.geom_xpos[g2]);
     let dif = sub(c1, c2);
-    // closest points c1 + x1 a1, c2 + x2 a2 of two segments, x in [-1, 1]
-    let (ma, mb, mc) = (dot(a1, a1), -dot(a1, a2), dot(a2, a2));
-    let (u, v) = (-dot(a1, dif), dot(a2, dif));
-    let det = ma * mc - mb * mb;
-    let parallel = det.abs().lt(parallel_bound(ma, mc));
-    let skew = !parallel;
+    let (across, cosine) = (cross(u1, u2), dot(u1, u2));
+    // places of each centre on the other's axis
+    let (e1, e2) = (-dot(u1, dif), dot(u2, dif));
+    let sine2 = dot(across, across);
+    let parallel = sine2.lt(R::splat(PARALLEL));
+    let inv = R::ONE / R::select(parallel, R::ONE, sine2);
+    let x1 = dot(cross(u2, dif), across) * inv;
+    let x2 = dot(cross(u1, dif), across) * inv;
+    // clamp the first place and find the second anew, then the other way round
+    let x2 = R::select(x1.abs().gt(h1), cosine.mul_add(x1.clamp(-h1, h1), e2), x2);
+    let x1 = R::select(x2.abs().gt(h2), cosine.mul_add(x2.clamp(-h2, h2), e1), x1);
+    let closest = [x1.clamp(-h1, h1), x2.clamp(-h2, h2)];
+    // the lower (or upper) end of the overlap along the first axis
+    let overlap = |sign: R| {
+        let end = R::select(cosine.gt(R::ZERO), sign, -sign) * h2;
+        let place = cosine.mul_add(end, e1);
+        let x1 = place.clamp(-h1, h1);
+        [x1, R::select(place.abs().le(h1), end, cosine.mul_add(x1, e2).clamp(-h2, h2))]
+    };
+    let pair = |[x1, x2]: [R; 2]| sphere_pair(add_scaled(c1, u1, x1), r1, add_scaled(c2, u2, x2), r2, reach, axes);
     let mut t = Touches::none();
-    let none = R::Mask::splat(false);
-    let empty = Touch { found: none, dist: R::ZERO, pos: [R::ZERO; 3], normal: [R::ZERO; 3] };
-    let (mut first, mut second) = (empty, empty);
-    if skew.any() {
-        let inv = R::ONE / R::select(parallel, R::ONE, det);
-        let x1 = (mc * u - mb * v) * inv;
-        let x2 = (ma * v - mb * u) * inv;
-        let x2 = R::select(x1.gt(R::ONE), (v - mb) / mc, R::select(x1.lt(-R::ONE), (v + mb) / mc, x2));
-        let x1 = unit_clamp(x1);
-        let redo1 = R::select(x2.gt(R::ONE), (u - mb) / ma, (u + mb) / ma);
-        let x1 = R::select(x2.abs().gt(R::ONE), unit_clamp(redo1), x1);
-        let x2 = unit_clamp(x2);
-        first = sphere_pair(add_scaled(c1, a1, x1), r1, add_scaled(c2, a2, x2), r2, reach);
-        first.found = first.found & skew;
+    if !parallel.any() {
+        t.push(pair(closest));
+        return t;
     }
-    if parallel.any() {
-        // each end of either segment against the other segment; the first two that touch count
-        let (mut has1, mut has2) = (first.found, none);
-        for k in 0..4 {
-            let sign = if k % 2 == 0 { R::ONE } else { -R::ONE };
-            let (x1, x2) = if k < 2 {
-                (sign, unit_clamp((v - sign * mb) / mc))
-            } else {
-                (unit_clamp((u - sign * mb) / ma), sign)
-            };
-            let mut touch = sphere_pair(add_scaled(c1, a1, x1), r1, add_scaled(c2, a2, x2), r2, reach);
-            touch.found = touch.found & parallel;
-            let (to1, to2) = (touch.found & !has1, touch.found & has1 & !has2);
-            assign(&mut first, &touch, to1);
-            assign(&mut second, &touch, to2);
-            has1 = has1 | to1;
-            has2 = has2 | to2;
-        }
-    }
-    t.push(first);
-    t.push(second);
+    let lower = overlap(-R::ONE);
+    t.push(pair([0, 1].map(|k| R::select(parallel, lower[k], closest[k]))));
+    let mut upper = pair(overlap(R::ONE));
+    upper.found = upper.found & parallel;
+    t.push(upper);
     t
-}
-
-/// MuJoCo calls axes parallel below an absolute 1e-15; in f32 the bound is relative.
-fn parallel_bound<R: Real>(ma: R, mc: R) -> R {
-    if R::LANES == 1 { R::splat(R::PARALLEL) } else { ma * mc * R::splat(R::PARALLEL) }
 }
 
 /// Where `mask`, `to` becomes `from`.
@@ -242,5 +253,98 @@ pub(crate) fn assign<R: Real>(to: &mut Touch<R>, from: &Touch<R>, mask: R::Mask)
     for k in 0..3 {
         to.pos[k] = R::select(mask, from.pos[k], to.pos[k]);
         to.normal[k] = R::select(mask, from.normal[k], to.normal[k]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::Lane;
+    use crate::testing::{close, placed, scene};
+
+    /// Contacts of two free bodies with the given geoms and poses, for one world and for lanes.
+    fn contacts(geoms: [&str; 2], poses: [[f64; 7]; 2]) -> Vec<Contact<f64>> {
+        let body = |g: &str| format!("<body><freejoint/><geom {g}/></body>");
+        let physics = scene("", &(body(geoms[0]) + &body(geoms[1])));
+        let mut d = placed::<f64>(&physics, &poses.concat(), &[0.0; 12]);
+        physics.forward(&physics.params(), &mut d);
+        let mut lanes = placed::<Lane>(&physics, &poses.concat(), &[0.0; 12]);
+        physics.forward(&physics.params(), &mut lanes);
+        let found: Vec<_> = d.contacts.into_iter().filter(|c| c.detected).collect();
+        let in_lanes: Vec<_> = lanes.contacts.iter().filter(|c| c.detected.get(5)).collect();
+        assert_eq!(found.len(), in_lanes.len());
+        for (c, l) in found.iter().zip(in_lanes) {
+            close(l.dist.get(5), c.dist, 1e-6);
+            for k in 0..3 {
+                close(l.frame[0][k].get(5), c.frame[0][k], 1e-4);
+            }
+        }
+        found
+    }
+
+    const HERE: [f64; 7] = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+
+    fn at(pos: [f64; 3], quat: [f64; 4]) -> [f64; 7] {
+        [pos[0], pos[1], pos[2], quat[0], quat[1], quat[2], quat[3]]
+    }
+
+    #[test]
+    fn two_spheres_touch_between_their_centres() {
+        let c = contacts(["size='0.5'", "size='0.7'"], [HERE, at([0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0])]);
+        close(c[0].dist, -0.2, 1e-15);
+        assert_eq!((c[0].frame[0], c.len()), ([0.0, 1.0, 0.0], 1));
+        close(c[0].pos[1], 0.4, 1e-15);
+    }
+
+    #[test]
+    fn coinciding_centres_part_across_both_z_axes() {
+        let half = 0.5f64.sqrt();
+        // the second one's z points along -y
+        let turned = at([0.0; 3], [half, half, 0.0, 0.0]);
+        let spheres = contacts(["size='0.5'", "size='0.5'"], [HERE, turned]);
+        let capsules = contacts(["type='capsule' size='0.1 0.5'", "type='capsule' size='0.1 0.5'"], [HERE, turned]);
+        for c in [&spheres, &capsules] {
+            close(c[0].frame[0][0], 1.0, 1e-15);
+        }
+        close(capsules[0].dist, -0.2, 1e-15);
+        let parallel = contacts(["size='0.5'", "size='0.5'"], [turned, turned]);
+        assert_eq!(parallel[0].frame[0], [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn parallel_capsules_touch_at_two_points() {
+        let geom = "type='capsule' size='0.1 0.5'";
+        let c = contacts([geom, geom], [HERE, at([0.15, 0.0, 0.3], [1.0, 0.0, 0.0, 0.0])]);
+        assert_eq!(c.len(), 2);
+        let mut heights = [c[0].pos[2], c[1].pos[2]];
+        heights.sort_by(f64::total_cmp);
+        close(heights[0], -0.2, 1e-15);
+        close(heights[1], 0.5, 1e-15);
+    }
+
+    #[test]
+    fn frames_are_right_handed_whatever_the_normal() {
+        for normal in [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [0.6, 0.0, -0.8]] {
+            for hint in [None, Some([0.3, -0.4, 0.5])] {
+                let [n, y, z] = make_frame::<f64>(normal, hint);
+                close(norm(y), 1.0, 1e-15);
+                close(dot(n, y), 0.0, 1e-15);
+                close(dot(cross(n, y), z), 1.0, 1e-15);
+            }
+        }
+    }
+
+    #[test]
+    fn a_gap_detects_without_pushing() {
+        let physics = scene(
+            "gravity='0 0 0'",
+            "<geom type='plane' size='1 1 1'/><body><freejoint/><geom size='0.1' margin='0.01' gap='0.02'/></body>",
+        );
+        for (height, detected, active) in [(0.105, true, true), (0.12, true, false), (0.135, false, false)] {
+            let mut d = placed::<f64>(&physics, &[0.0, 0.0, height, 1.0, 0.0, 0.0, 0.0], &[0.0; 6]);
+            physics.forward(&physics.params(), &mut d);
+            assert_eq!(d.contacts.iter().any(|c| c.detected), detected, "{height}");
+            assert_eq!(d.contacts.iter().any(|c| c.active), active, "{height}");
+        }
     }
 }

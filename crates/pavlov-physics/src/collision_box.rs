@@ -1,9 +1,6 @@
-//! Contact points of boxes with planes, spheres and capsules.
+//! Contact points of boxes with planes and spheres, in MuJoCo's closed forms. For capsules: `collision_capsule_box.rs`.
 //!
-//! Plane-box and sphere-box follow MuJoCo's closed forms. Capsule-box takes the point of the capsule's segment that is
-//! nearest to the box (a convex problem, solved by bisection on the slope of the distance) and, where the segment lies
-//! along a face, the far end of the touching part as a second point; MuJoCo picks its second point by case analysis,
-//! so second points may differ.
+//! Source: `mjc_PlaneBox`, `mjraw_SphereBox` (semantics).
 
 use crate::collision::{Touch, Touches, assign, column};
 use crate::data::Data;
@@ -46,13 +43,19 @@ pub(crate) fn plane_box<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2:
     t
 }
 
-/// Touch of a sphere with a box, normal from the sphere to the box.
-fn sphere_box_touch<R: Real>(c: V3<R>, radius: R, center: V3<R>, rot: &M3<R>, size: V3<R>, reach: R) -> Touch<R> {
-    let local = mul_mtv(rot, sub(c, center));
+/// Touch of a sphere at `local` in the box's frame with the box, normal from the sphere to the box.
+pub(crate) fn sphere_box_touch<R: Real>(
+    local: V3<R>,
+    radius: R,
+    center: V3<R>,
+    rot: &M3<R>,
+    size: V3<R>,
+    reach: R,
+) -> Touch<R> {
     let clamped = [0, 1, 2].map(|k| local[k].clamp(-size[k], size[k]));
     let away = sub(clamped, local);
     let len = norm(away);
-    let outside = len.gt(R::splat(1e-12));
+    let outside = len.gt(R::splat(1e-15));
     // outside: straight to the nearest point
     let inv = R::ONE / R::select(outside, len, R::ONE);
     let out_normal = scale(away, inv);
@@ -65,7 +68,7 @@ fn sphere_box_touch<R: Real>(c: V3<R>, radius: R, center: V3<R>, rot: &M3<R>, si
         let gap = size[k] - local[k].abs();
         let nearer = gap.lt(depth);
         depth = R::select(nearer, gap, depth);
-        face = R::select(nearer, R::select(local[k].lt(R::ZERO), -R::ONE, R::ONE), face);
+        face = R::select(nearer, R::select(local[k].le(R::ZERO), -R::ONE, R::ONE), face);
         for (n, value) in axis.iter_mut().enumerate() {
             *value = R::select(nearer, if n == k { R::ONE } else { R::ZERO }, *value);
         }
@@ -75,49 +78,58 @@ fn sphere_box_touch<R: Real>(c: V3<R>, radius: R, center: V3<R>, rot: &M3<R>, si
     let in_dist = -(depth + radius);
     let dist = R::select(outside, out_dist, in_dist);
     let normal_local = [0, 1, 2].map(|k| R::select(outside, out_normal[k], in_normal[k]));
-    let normal = mul_mv(rot, normal_local);
-    let pos = add_scaled(c, normal, radius + dist * R::splat(0.5));
-    Touch { found: dist.le(reach), dist, pos, normal }
+    let pos = add(mul_mv(rot, add_scaled(local, normal_local, radius + dist * R::splat(0.5))), center);
+    Touch { found: dist.le(reach), dist, pos, normal: mul_mv(rot, normal_local) }
 }
 
 /// One point.
 pub(crate) fn sphere_box<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
     let mut t = Touches::none();
     let (center, rot, size) = (d.geom_xpos[g2], &d.geom_xmat[g2], params.geom_size[g2]);
-    t.push(sphere_box_touch(d.geom_xpos[g1], params.geom_size[g1][0], center, rot, size, reach));
+    let local = mul_mtv(rot, sub(d.geom_xpos[g1], center));
+    t.push(sphere_box_touch(local, params.geom_size[g1][0], center, rot, size, reach));
     t
 }
 
-/// The nearest point of the segment and, along a face, the farther end of the touching part.
-pub(crate) fn capsule_box<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
-    let (center, rot, size) = (d.geom_xpos[g2], d.geom_xmat[g2], params.geom_size[g2]);
-    let [radius, half, _] = params.geom_size[g1];
-    let axis = column(&d.geom_xmat[g1], 2);
-    let start = mul_mtv(&rot, sub(d.geom_xpos[g1], center));
-    let along = mul_mtv(&rot, axis);
-    // d/dx of half the squared distance from start + x along to the box is increasing in x
-    let slope = |x: R| {
-        let p = add_scaled(start, along, x);
-        let out = [0, 1, 2].map(|k| p[k] - p[k].clamp(-size[k], size[k]));
-        dot(out, along)
-    };
-    let (mut lo, mut hi) = (-half, half);
-    for _ in 0..40 {
-        let mid = (lo + hi) * R::splat(0.5);
-        let rising = slope(mid).gt(R::ZERO);
-        hi = R::select(rising, mid, hi);
-        lo = R::select(rising, lo, mid);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, placed, scene};
+
+    const EYE: M3<f64> = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+
+    #[test]
+    fn a_box_stands_on_its_four_lower_corners() {
+        let physics = scene(
+            "",
+            "<geom type='plane' size='1 1 1'/><body><freejoint/><geom type='box' size='0.3 0.2 0.1'/></body>",
+        );
+        let mut d = placed::<f64>(&physics, &[0.0, 0.0, 0.09, 1.0, 0.0, 0.0, 0.0], &[0.0; 6]);
+        physics.forward(&physics.params(), &mut d);
+        assert_eq!(d.contacts.len(), 4);
+        for c in &d.contacts {
+            close(c.dist, -0.01, 1e-15);
+            close(c.pos[0].abs(), 0.3, 1e-15);
+            close(c.pos[1].abs(), 0.2, 1e-15);
+            close(c.pos[2], -0.005, 1e-15);
+        }
     }
-    let x = (lo + hi) * R::splat(0.5);
-    let at = |x: R| sphere_box_touch(add_scaled(d.geom_xpos[g1], axis, x), radius, center, &rot, size, reach);
-    let first = at(x);
-    let far = R::select(x.gt(R::ZERO), -half, half);
-    let mut second = at(far);
-    // a second point only where both push the same way: the capsule lies along a face
-    let same = dot(first.normal, second.normal).gt(R::splat(0.999));
-    second.found = second.found & same & (far - x).abs().gt(half * R::splat(0.1));
-    let mut t = Touches::none();
-    t.push(first);
-    t.push(second);
-    t
+
+    #[test]
+    fn a_sphere_leaves_a_box_by_the_nearest_way() {
+        let size = [0.3, 0.2, 0.1];
+        let touch = |c| sphere_box_touch::<f64>(c, 0.05, [0.0; 3], &EYE, size, 0.0);
+        // over a face, at a corner, inside
+        let face = touch([0.1, 0.1, 0.14]);
+        assert!(face.found);
+        close(face.dist, -0.01, 1e-15);
+        close(face.normal[2], -1.0, 1e-15);
+        let corner = touch([0.32, 0.22, 0.12]);
+        close(corner.dist, 0.02 * 3f64.sqrt() - 0.05, 1e-15);
+        close(corner.normal[0], -1.0 / 3f64.sqrt(), 1e-12);
+        let inside = touch([0.0, -0.19, 0.05]);
+        close(inside.dist, -0.06, 1e-15);
+        assert_eq!(inside.normal, [0.0, 1.0, 0.0]);
+        assert!(!touch([0.0, 0.0, 0.16]).found);
+    }
 }

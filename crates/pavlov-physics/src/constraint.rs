@@ -203,3 +203,55 @@ fn contact_rows<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, d: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, placed, scene};
+
+    #[test]
+    fn impedance_follows_its_curve() {
+        let model = scene("timestep='0.01'", "<body><joint/><geom size='1'/></body>").model().clone();
+        let solimp = [0.2, 0.8, 0.1, 0.5, 2.0];
+        for (x, d) in [(0.0, 0.2), (-0.025, 0.2 + 0.6 * 0.125), (0.05, 0.5), (-0.075, 0.2 + 0.6 * 0.875), (-9.0, 0.8)] {
+            close(impedance::<f64>(&model, [0.05, 0.5], solimp, x).d, d, 1e-15);
+        }
+        let i = impedance::<f64>(&model, [0.05, 0.5], solimp, 0.0);
+        close(i.b, 2.0 / (0.8 * 0.05), 1e-12);
+        close(i.k, 1.0 / (0.8f64 * 0.05 * 0.5).powi(2), 1e-9);
+        // a time constant below two steps is raised; negative numbers are stiffness and damping
+        close(impedance::<f64>(&model, [0.001, 1.0], solimp, 0.0).b, 2.0 / (0.8 * 0.02), 1e-12);
+        close(impedance::<f64>(&model, [-64.0, -8.0], solimp, 0.0).k, 100.0, 1e-12);
+        // flat, and clamped away from 0 and 1
+        close(impedance::<f64>(&model, [0.05, 1.0], [0.0, 0.8, 0.0, 0.5, 2.0], 0.0).d, 0.5 * (1e-4 + 0.8), 1e-15);
+    }
+
+    #[test]
+    fn a_mass_rests_on_its_limit_where_spring_and_weight_balance() {
+        let body = "<body><joint type='slide' axis='0 0 1' range='0 1' limited='true' solreflimit='-500 -80'
+                     solimplimit='0.9 0.9 0.001 0.5 2'/><geom size='0.1' mass='2'/></body>";
+        let physics = scene("", body);
+        let (params, mut d) = (physics.params::<f64>(), placed::<f64>(&physics, &[0.0], &[0.0]));
+        for _ in 0..5000 {
+            physics.step(&params, &mut d);
+        }
+        // at rest a = 0: f = -aref D with D = d/(1-d) m, so m g = K d |x| D
+        let (k, imp) = (500.0 / (0.9f64 * 0.9), 0.9);
+        close(d.state.qpos[0], -9.81 / (k * imp * imp / (1.0 - imp)), 1e-12);
+        close(d.qfrc_constraint[0], 2.0 * 9.81, 1e-9);
+    }
+
+    #[test]
+    fn dry_friction_holds_up_to_its_force() {
+        let body = "<body><joint type='slide' axis='1 0 0' frictionloss='3'/><geom size='0.1' mass='2'/></body>";
+        let physics = scene("", body);
+        let params = physics.params::<f64>();
+        for (push, acceleration) in [(2.9, 0.0), (-2.0, 0.0), (5.0, 1.0), (-7.0, -2.0)] {
+            let mut d = placed::<f64>(&physics, &[0.0], &[0.0]);
+            d.qfrc_applied[0] = push;
+            physics.forward(&params, &mut d);
+            // what holds gives way a little: (1 - d) of the free acceleration
+            close(d.qacc[0], acceleration, if acceleration == 0.0 { 0.1 * push.abs() / 2.0 + 1e-9 } else { 1e-9 });
+        }
+    }
+}

@@ -105,7 +105,8 @@ pub(crate) fn solve_dense<R: Real>(nv: usize, l: &[R], dinv: &[R], x: &mut [R]) 
     }
     for i in 0..nv {
         let mut xi = x[i] * dinv[i];
-        for (&xj, &lj) in x[..i].iter().zip(&l[i * nv..i * nv + i]) {
+        // nearest first, as along ancestor lists: the same bits where the factors are the same
+        for (&xj, &lj) in x[..i].iter().zip(&l[i * nv..i * nv + i]).rev() {
             xi = lj.neg_mul_add(xj, xi);
         }
         x[i] = xi;
@@ -144,6 +145,8 @@ mod tests {
             geom_needs_mat: vec![],
             geom_collides: vec![],
             body_unrotated: vec![],
+            floating: vec![],
+            sliders: vec![],
             max_contacts: 0,
             max_jacobian: 0,
             max_rows: 0,

@@ -94,7 +94,7 @@ fn geom_pose<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, d: &mu
 
 /// Local z axis of a frame.
 #[inline(always)]
-fn geom_axis<R: Real>(q: Q4<R>) -> V3<R> {
+pub(crate) fn geom_axis<R: Real>(q: Q4<R>) -> V3<R> {
     let two = R::splat(2.0);
     [
         two * (q[1] * q[3] + q[0] * q[2]),
@@ -184,4 +184,45 @@ fn spatial_inertia<R: Real>(t: &[R; 6], rot: &M3<R>, o: V3<R>, m: R) -> [R; 10] 
         mo[2],
         m,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{ARM, close, placed, scene};
+
+    #[test]
+    fn a_two_link_arm_is_where_trigonometry_says() {
+        let physics = scene("", ARM);
+        let params = physics.params::<f64>();
+        for (a, b) in [(0.0, 0.0), (0.3, -1.1), (2.0, 0.7)] {
+            let mut d = placed(&physics, &[a, b], &[0.0, 0.0]);
+            physics.forward(&params, &mut d);
+            let elbow = [a.sin(), 0.0, -a.cos()];
+            let hand = [elbow[0] + (a + b).sin(), 0.0, elbow[2] - (a + b).cos()];
+            for k in 0..3 {
+                close(d.xpos[2][k], elbow[k], 1e-14);
+                close(d.xipos[2][k], hand[k], 1e-14);
+                close(d.subtree_com[1][k], (2.0 * elbow[k] + 3.0 * hand[k]) / 5.0, 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hinge_turns_about_its_anchor() {
+        let physics = scene("", "<body pos='1 0 0'><joint axis='0 0 1' pos='0.5 0 0'/><geom size='0.1'/></body>");
+        let mut d = placed::<f64>(&physics, &[std::f64::consts::FRAC_PI_2], &[0.0]);
+        physics.forward(&physics.params(), &mut d);
+        close(d.xpos[1][0], 1.5, 1e-15);
+        close(d.xpos[1][1], -0.5, 1e-15);
+        assert_eq!(d.xanchor[0], [1.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_offset_of_a_slide_is_taken_from_its_reference() {
+        let physics =
+            scene("", "<body pos='0 0 1'><joint type='slide' axis='0 0 1' ref='0.4'/><geom size='0.1'/></body>");
+        let mut d = placed::<f64>(&physics, &[0.6], &[0.0]);
+        physics.forward(&physics.params(), &mut d);
+        close(d.xpos[1][2], 1.2, 1e-15);
+    }
 }

@@ -7,10 +7,12 @@
 
 mod collision;
 mod collision_box;
+mod collision_capsule_box;
 mod cone;
 mod constraint;
 mod data;
 mod inertia;
+mod integrate;
 mod kinematics;
 pub mod math;
 mod params;
@@ -19,6 +21,8 @@ mod real;
 mod sensor;
 mod setconst;
 mod solver;
+#[cfg(test)]
+mod testing;
 mod topology;
 mod velocity;
 

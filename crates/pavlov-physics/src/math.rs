@@ -49,11 +49,7 @@ pub fn dot<R: Real>(a: V3<R>, b: V3<R>) -> R {
 /// a × b
 #[inline(always)]
 pub fn cross<R: Real>(a: V3<R>, b: V3<R>) -> V3<R> {
-    [
-        a[2].neg_mul_add(b[1], a[1] * b[2]),
-        a[0].neg_mul_add(b[2], a[2] * b[0]),
-        a[1].neg_mul_add(b[0], a[0] * b[1]),
-    ]
+    [a[2].neg_mul_add(b[1], a[1] * b[2]), a[0].neg_mul_add(b[2], a[2] * b[0]), a[1].neg_mul_add(b[0], a[0] * b[1])]
 }
 /// Euclidean length.
 #[inline(always)]
@@ -234,6 +230,21 @@ mod tests {
             let r = quat_to_rotvec(axis_angle(axis, angle));
             for k in 0..3 {
                 assert!((r[k] - axis[k] * angle).abs() < 1e-12, "{angle}: {r:?}");
+            }
+        }
+    }
+
+    /// exp(u + du) = exp(u) exp(h w) with du = h dexp⁻¹(w), for small and large turns.
+    #[test]
+    fn dexp_inverse_turns_a_body_rate_into_a_rate_of_the_rotation_vector() {
+        let (axis, w, h) = (normalize([0.3, -0.8, 0.5]).0, [0.7, 0.4, -1.1], 1e-6);
+        let exp = |u: V3<f64>| quat_integrate([1.0, 0.0, 0.0, 0.0], u, 1.0);
+        for angle in [1e-9, 0.1, 0.499, 0.501, 2.0, 3.0] {
+            let u = scale(axis, angle);
+            let moved = quat_to_rotvec(quat_mul(exp(u), exp(scale(w, h))));
+            let rate = dexp_inverse(u, w);
+            for k in 0..3 {
+                assert!(((moved[k] - u[k]) / h - rate[k]).abs() < 1e-5, "{angle}: {rate:?}");
             }
         }
     }

@@ -130,3 +130,34 @@ impl<R: Real> Params<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{close, scene};
+
+    #[test]
+    fn the_tensor_is_the_turned_principal_one() {
+        let body = "<body><freejoint/><inertial mass='1' pos='0 0 0' diaginertia='1 2 2.5' quat='1 1 0 0'/></body>";
+        let p = scene("", body).params::<f64>();
+        for (found, expected) in p.body_inertia[1].iter().zip([1.0, 2.5, 2.0, 0.0, 0.0, 0.0]) {
+            close(*found, expected, 1e-15);
+        }
+    }
+
+    #[test]
+    fn friction_is_mixed_by_maximum_or_by_priority() {
+        let world = |priority: i32| {
+            format!(
+                "<geom type='plane' size='1 1 1' friction='0.3 0.2 0.1'/>
+                 <body><freejoint/><geom size='1' friction='0.2 0.4 0' priority='{priority}'/></body>"
+            )
+        };
+        let physics = scene("", &world(0));
+        let mut p = physics.params::<f64>();
+        assert_eq!(p.pair_friction[0], [0.3, 0.3, 0.4, 0.1, 0.1]);
+        p.geom_friction[1][0] = 0.9;
+        p.mix_friction(physics.model());
+        assert_eq!(p.pair_friction[0][0], 0.9);
+        assert_eq!(scene("", &world(1)).params::<f64>().pair_friction[0], [0.2, 0.2, 0.4, 1e-5, 1e-5]);
+    }
+}

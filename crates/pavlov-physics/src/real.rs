@@ -47,8 +47,6 @@ pub trait Real:
     const LANES: usize;
     /// Smallest Newton tolerance that rounding lets this type reach.
     const MIN_TOLERANCE: f64;
-    /// Relative size below which a 2x2 determinant counts as zero (parallel capsules).
-    const PARALLEL: f64;
     /// Zero in every world.
     const ZERO: Self;
     /// One in every world.
@@ -122,7 +120,6 @@ impl Real for f64 {
     type Mask = bool;
     const LANES: usize = 1;
     const MIN_TOLERANCE: f64 = 0.0;
-    const PARALLEL: f64 = 1e-15;
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     #[inline(always)]
@@ -248,7 +245,6 @@ impl Real for f32x8 {
     const LANES: usize = LANES;
     // the scaled decrement of a step lost in f32 rounding
     const MIN_TOLERANCE: f64 = 1e-7;
-    const PARALLEL: f64 = 1e-6;
     const ZERO: Self = f32x8::ZERO;
     const ONE: Self = f32x8::ONE;
     #[inline(always)]
@@ -325,8 +321,54 @@ impl Real for f32x8 {
     }
     #[inline(always)]
     fn is_finite(self) -> LaneMask {
-        // x - x is 0 for finite x, NaN otherwise
-        let d = self - self;
-        LaneMask(d.simd_eq(f32x8::ZERO))
+        LaneMask(self.abs().simd_lt(f32x8::splat(f32::INFINITY)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(f: impl Fn(usize) -> f64) -> Lane {
+        let mut out = Lane::ZERO;
+        (0..LANES).for_each(|i| out.set(i, f(i)));
+        out
+    }
+
+    #[test]
+    fn lanes_calculate_like_single_numbers() {
+        let (a, b) = (|i: usize| i as f64 - 3.5, |i: usize| 0.25 * i as f64 + 0.5);
+        let (x, y) = (lane(a), lane(b));
+        type Pair<R> = fn(R, R) -> R;
+        let table: [(Pair<Lane>, Pair<f64>); 9] = [
+            (|x, y| x.mul_add(y, x), |x, y| x.mul_add(y, x)),
+            (|x, y| x.neg_mul_add(y, x), |x, y| Real::neg_mul_add(x, y, x)),
+            (|x, y| Real::min(x, y), |x, y| x.min(y)),
+            (|x, y| Real::max(x, y), |x, y| x.max(y)),
+            (|x, y| Real::clamp(x, -y, y), |x, y| x.clamp(-y, y)),
+            (|x, y| Real::atan2(x, y), |x, y| x.atan2(y)),
+            (|x, y| Real::sin_cos(x).0 * Real::sqrt(y), |x, y| x.sin() * y.sqrt()),
+            (|x, y| <Lane as Real>::select(x.lt(y), x, y), |x, y| if x < y { x } else { y }),
+            (|x, y| x.masked(x.ge(y) | !y.gt(Lane::ONE)), |x, y| if x >= y || y <= 1.0 { x } else { 0.0 }),
+        ];
+        for (n, (many, one)) in table.into_iter().enumerate() {
+            for i in 0..LANES {
+                let (found, expected) = (many(x, y).get(i), one(a(i), b(i)));
+                assert!((found - expected).abs() < 1e-5, "{n} in world {i}: {found}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn masks_and_numbers_that_are_none() {
+        let x = lane(|i| [1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -2.0, 1e38, 3.0][i]);
+        let finite = Real::is_finite(x);
+        assert_eq!(
+            (0..LANES).map(|i| finite.get(i)).collect::<Vec<_>>(),
+            [true, false, false, false, true, true, true, true]
+        );
+        assert!(finite.any() && !finite.all() && (finite | !finite).all());
+        assert!(Real::clamp(x, -Lane::ONE, Lane::ONE).get(1).is_nan());
+        assert!(LaneMask::splat(true).all() && !LaneMask::splat(false).any());
     }
 }

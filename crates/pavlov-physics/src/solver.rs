@@ -336,11 +336,16 @@ fn line_search<R: Real>(model: &Model, d: &Data<R>, quad: [R; 2], opts: &SolverO
 }
 
 /// Solves for `qacc` and `qfrc_constraint`, starting from `qacc_warmstart`.
-pub(crate) fn solve<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, opts: &SolverOptions, d: &mut Data<R>) {
+pub(crate) fn solve<R: Real>(
+    model: &Model,
+    topo: &Topology,
+    params: &Params<R>,
+    opts: &SolverOptions,
+    d: &mut Data<R>,
+) {
     d.solver_niter = 0;
-    let constrained =
-        !d.frictions.is_empty() || !d.limits.is_empty() || d.contacts.iter().any(|c| c.active.any());
-    if !constrained {
+    let constrained = constrained(d);
+    if !constrained.any() {
         d.qacc.copy_from_slice(&d.qacc_smooth);
         d.qfrc_constraint.fill(R::ZERO);
         for c in &mut d.contacts {
@@ -353,14 +358,14 @@ pub(crate) fn solve<R: Real>(model: &Model, topo: &Topology, params: &Params<R>,
     let scale = R::ONE / (params.meaninertia * R::splat(nv.max(1) as f64));
     let tolerance = R::splat(opts.tolerance.max(R::MIN_TOLERANCE));
     d.qacc.copy_from_slice(if model.opt.warmstart { &d.state.qacc_warmstart } else { &d.qacc_smooth });
-    // a world that went bad must not start from garbage
+    // a world that went bad must not start from garbage; one without constraints is done, whatever its neighbours have
     for (x, &smooth) in d.qacc.iter_mut().zip(&d.qacc_smooth) {
-        *x = R::select(x.abs().lt(R::splat(1e10)), *x, smooth);
+        *x = R::select(constrained & x.abs().lt(R::splat(1e10)), *x, smooth);
     }
     mul_tree(topo, &d.qm, &d.qacc, &mut d.solve.ma);
     residuals(model, topo, d);
     forces(model, topo, d);
-    let mut done = R::Mask::splat(false);
+    let mut done = !constrained;
     for _ in 0..opts.iterations {
         let mut norm2 = R::ZERO;
         for i in 0..nv {
@@ -396,11 +401,8 @@ pub(crate) fn solve<R: Real>(model: &Model, topo: &Topology, params: &Params<R>,
         slopes(model, topo, d);
         let small = (scale * decrement * R::splat(0.5)).lt(tolerance);
         let last = unchanged_by_full_step(model, d) | small;
-        let mut alpha = if (last | done).all() {
-            R::ONE
-        } else {
-            line_search(model, d, [slope, curve], opts, last | done)
-        };
+        let mut alpha =
+            if (last | done).all() { R::ONE } else { line_search(model, d, [slope, curve], opts, last | done) };
         alpha = R::select(done, R::ZERO, R::select(last, R::ONE, alpha));
         take_step(d, alpha);
         done = done | last;
@@ -410,6 +412,18 @@ pub(crate) fn solve<R: Real>(model: &Model, topo: &Topology, params: &Params<R>,
         }
     }
     d.state.qacc_warmstart.copy_from_slice(&d.qacc);
+}
+
+/// Worlds that have at least one constraint.
+fn constrained<R: Real>(d: &Data<R>) -> R::Mask {
+    let mut any = R::Mask::splat(!d.frictions.is_empty());
+    for l in &d.limits {
+        any = any | d.rows.d[l.row].gt(R::ZERO);
+    }
+    for c in &d.contacts {
+        any = any | c.active;
+    }
+    any
 }
 
 /// Moves acceleration, M a and all residuals by `alpha` along the search direction.
@@ -428,5 +442,53 @@ fn take_step<R: Real>(d: &mut Data<R>, alpha: R) {
         for k in 0..c.dim {
             c.z[k] = alpha.mul_add(c.dz[k], c.z[k]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::inertia::mul_tree;
+    use crate::testing::{close, placed, scene};
+
+    const TUMBLE: &str = "<geom type='plane' size='9 9 1'/>
+      <body pos='0 0 0.15'><freejoint/><geom type='box' size='0.3 0.2 0.1' condim='CONDIM'/>
+        <body pos='0.3 0 0.1'><joint axis='0 1 0' range='-0.2 0.2' limited='true' frictionloss='0.5'/>
+          <geom type='capsule' fromto='0 0 0 0.3 0 0' size='0.05'/></body></body>";
+
+    /// Where the gradient of the cost is zero, forces balance; one-sided forces push, friction stays in its cone.
+    #[test]
+    fn the_solution_balances_forces_and_respects_the_cone() {
+        for cone in ["pyramidal", "elliptic"] {
+            for condim in [1, 3, 4, 6] {
+                let physics = scene(&format!("cone='{cone}'"), &TUMBLE.replace("CONDIM", &condim.to_string()));
+                let qpos = [0.0, 0.0, 0.12, 0.98, 0.1, 0.15, 0.05, 0.35];
+                let mut d = placed::<f64>(&physics, &qpos, &[1.0, -0.5, -1.0, 2.0, 1.0, -1.0, 0.5]);
+                physics.forward(&physics.params(), &mut d);
+                assert!(d.contacts.iter().any(|c| c.active && c.force[0] > 0.0) && d.limits.len() == 1);
+                let mut ma = vec![0.0; 7];
+                mul_tree(physics.topology(), &d.qm, &d.qacc, &mut ma);
+                for i in 0..7 {
+                    close(ma[i], d.qfrc_smooth[i] + d.qfrc_constraint[i], 1e-8 * (1.0 + ma[i].abs()));
+                }
+                for c in d.contacts.iter().filter(|c| c.active) {
+                    assert!(c.force[0] >= 0.0);
+                    let sides = (1..c.dim).map(|k| c.force[k] / c.mu[k - 1]);
+                    let length: f64 = match cone {
+                        "elliptic" => sides.map(|s| s * s).sum::<f64>().sqrt(),
+                        _ => sides.map(f64::abs).sum(),
+                    };
+                    assert!(length <= c.force[0] * (1.0 + 1e-9) + 1e-12, "{cone} {condim}: {:?}", c.force);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_constraints_the_solution_is_the_free_acceleration() {
+        let physics = scene("", "<body><freejoint/><geom size='0.1'/></body>");
+        let mut d = placed::<f64>(&physics, &physics.model().qpos0.clone(), &[0.0; 6]);
+        d.state.qacc_warmstart.fill(5.0);
+        physics.forward(&physics.params(), &mut d);
+        assert_eq!((d.qacc.clone(), d.solver_niter), (d.qacc_smooth.clone(), 0));
     }
 }

@@ -48,6 +48,11 @@ pub struct Topology {
     pub geom_collides: Vec<bool>,
     /// Body frame has the parent's orientation: one quaternion product less.
     pub body_unrotated: Vec<bool>,
+    /// Bodies with a free joint and no other dof in their tree.
+    pub floating: Vec<usize>,
+    /// Bodies that only slide along their own axes, hang from what is fixed, carry nothing, and have their centre of
+    /// mass at the origin (MuJoCo's `body_simple == 2`).
+    pub sliders: Vec<bool>,
     /// Worst-case number of contacts.
     pub max_contacts: usize,
     /// Worst-case length of the contact Jacobian buffer, numbers.
@@ -60,9 +65,8 @@ impl Topology {
     /// Derives the tables of a model.
     pub fn new(model: &Model) -> Self {
         let nv = model.nv();
-        let dof_ancestors: Vec<Vec<usize>> = (0..nv)
-            .map(|i| std::iter::successors(model.dofs[i].parent, |&d| model.dofs[d].parent).collect())
-            .collect();
+        let dof_ancestors: Vec<Vec<usize>> =
+            (0..nv).map(|i| std::iter::successors(model.dofs[i].parent, |&d| model.dofs[d].parent).collect()).collect();
         let body_dofs: Vec<Vec<usize>> = (0..model.bodies.len())
             .map(|b| {
                 let moving = &model.bodies[model.bodies[b].weld];
@@ -75,20 +79,20 @@ impl Topology {
                 dofs
             })
             .collect();
+        let mut above = vec![false; nv * nv];
+        for (i, ancestors) in dof_ancestors.iter().enumerate() {
+            for &j in ancestors {
+                above[i * nv + j] = true;
+            }
+        }
         let pairs: Vec<PairTopology> = model
             .pairs
             .iter()
             .map(|pair| {
                 let (body1, body2) = (model.geoms[pair.geom1].body, model.geoms[pair.geom2].body);
-                let (d1, d2) = (&body_dofs[body1], &body_dofs[body2]);
-                let mut dofs: Vec<PairDof> = d1
-                    .iter()
-                    .filter(|d| !d2.contains(d))
-                    .map(|&dof| PairDof { dof, minus: true })
-                    .chain(d2.iter().filter(|d| !d1.contains(d)).map(|&dof| PairDof { dof, minus: false }))
-                    .collect();
-                dofs.sort_by_key(|d| d.dof);
-                let chain = dofs.windows(2).all(|w| dof_ancestors[w[1].dof].contains(&w[0].dof));
+                let dofs = relative_dofs(&body_dofs[body1], &body_dofs[body2]);
+                let last = dofs.last().map_or(0, |d| d.dof);
+                let chain = dofs.iter().all(|d| d.dof == last || above[last * nv + d.dof]);
                 PairTopology { dofs, body1, body2, chain }
             })
             .collect();
@@ -114,9 +118,119 @@ impl Topology {
             geom_needs_mat: model.geoms.iter().map(|g| matches!(g.kind, GeomKind::Plane | GeomKind::Box)).collect(),
             geom_collides,
             body_unrotated: model.bodies.iter().map(|b| b.quat == [1.0, 0.0, 0.0, 0.0]).collect(),
+            floating: (1..model.bodies.len()).filter(|&b| is_floating(model, b)).collect(),
+            sliders: (0..model.bodies.len()).map(|b| is_slider(model, b)).collect(),
             max_contacts,
             max_jacobian,
             max_rows,
         }
+    }
+}
+
+/// Merges two ascending lists; dofs that are in both move both bodies alike and are left out.
+fn relative_dofs(of1: &[usize], of2: &[usize]) -> Vec<PairDof> {
+    let mut dofs = Vec::new();
+    let (mut a, mut b) = (of1.iter().peekable(), of2.iter().peekable());
+    loop {
+        match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) if x == y => {
+                a.next();
+                b.next();
+            }
+            (Some(&&dof), other) if other.is_none_or(|&&y| dof < y) => {
+                dofs.push(PairDof { dof, minus: true });
+                a.next();
+            }
+            (_, Some(&&dof)) => {
+                dofs.push(PairDof { dof, minus: false });
+                b.next();
+            }
+            _ => return dofs,
+        }
+    }
+}
+
+fn is_floating(model: &Model, b: usize) -> bool {
+    // depth-first order: what follows a body's dofs belongs to its tree or to the next
+    let (joints, end) = (&model.joints[model.bodies[b].joints.clone()], model.bodies[b].dofs.end);
+    joints.iter().any(|j| j.kind == JointKind::Free)
+        && model.dofs.get(end).is_none_or(|next| model.bodies[next.body].root != b)
+}
+
+fn is_slider(model: &Model, b: usize) -> bool {
+    // what MuJoCo's compiler takes for zero
+    const EPS: f64 = 1e-14;
+    let body = &model.bodies[b];
+    let zero = |v: &[f64]| v.iter().all(|x| x.abs() < EPS);
+    let along_own_axis = |axis: &[f64; 3]| axis.iter().filter(|x| x.abs() > EPS).count() == 1;
+    !body.joints.is_empty()
+        && model.bodies[body.parent].weld == 0
+        && model.bodies.get(b + 1).is_none_or(|next| next.parent != b)
+        && zero(&body.ipos)
+        && zero(&body.iquat[1..])
+        && model.joints[body.joints.clone()]
+            .iter()
+            .all(|j| j.kind == JointKind::Slide && zero(&j.pos) && along_own_axis(&j.axis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::physics::{Physics, PhysicsError};
+    use crate::testing::{ARM, scene};
+    use std::sync::Arc;
+
+    #[test]
+    fn dofs_that_move_both_bodies_cancel() {
+        let dofs = |a: &[usize], b: &[usize]| -> Vec<(usize, bool)> {
+            relative_dofs(a, b).into_iter().map(|d| (d.dof, d.minus)).collect()
+        };
+        assert_eq!(dofs(&[0, 1, 4, 5], &[0, 1, 2, 3, 6]), [(2, false), (3, false), (4, true), (5, true), (6, false)]);
+        assert_eq!(dofs(&[], &[3]), [(3, false)]);
+        assert_eq!(dofs(&[0, 2], &[0, 2]), []);
+    }
+
+    #[test]
+    fn chains_and_branches_are_told_apart() {
+        let leg = |x: f64| format!("<body pos='{x} 0 0'><joint/><geom size='0.1' pos='0 0 -1'/></body>");
+        let world = format!(
+            "<geom type='plane' size='1 1 1'/><body><freejoint/><geom size='0.1'/>{}{}</body>",
+            leg(1.0),
+            leg(-1.0)
+        );
+        let physics = scene("", &world);
+        let chains: Vec<(usize, bool)> = physics.topology().pairs.iter().map(|p| (p.dofs.len(), p.chain)).collect();
+        // floor against trunk and legs, then the legs against each other
+        assert_eq!(chains, [(6, true), (7, true), (7, true), (2, false)]);
+        assert_eq!(physics.topology().dof_ancestors[7], [5, 4, 3, 2, 1, 0]);
+        assert_eq!(physics.topology().max_contacts, 4);
+    }
+
+    #[test]
+    fn floating_and_sliding_bodies_are_found() {
+        let world = "<body><freejoint/><geom size='1'/><body><geom size='1'/></body></body>
+            <body><freejoint/><geom size='1'/><body><joint/><geom size='1'/></body></body>
+            <body><joint type='slide' axis='0 -3 0'/><geom size='1'/></body>
+            <body><joint type='slide' axis='0 1 0' pos='0.1 0 0'/><geom size='1'/></body>
+            <body><geom size='1'/><body><joint type='slide'/><geom size='1'/></body></body>";
+        let t = scene("", world).topology().clone();
+        assert_eq!(t.floating, [1]);
+        assert_eq!((0..t.sliders.len()).filter(|&b| t.sliders[b]).collect::<Vec<_>>(), [5, 8]);
+        assert!(scene("", ARM).topology().floating.is_empty());
+    }
+
+    #[test]
+    fn a_model_whose_buffers_would_not_fit_is_refused() {
+        let limb = |n: usize| {
+            "<body><joint/><joint axis='0 1 0'/><joint axis='1 0 0'/><geom type='capsule' size='1 1' condim='6'/>"
+                .repeat(n)
+                + &"</body>".repeat(n)
+        };
+        let text = format!("<mujoco><worldbody>{}{}</worldbody></mujoco>", limb(60), limb(60));
+        let model = pavlov_model::parse_mjcf(&text, "limbs.xml");
+        let model = model.unwrap_or_else(|e| panic!("{e}"));
+        let e = Physics::new(Arc::new(model)).unwrap_err();
+        assert!(matches!(e, PhysicsError::TooLarge { .. }), "{e}");
+        assert!(e.to_string().contains("limbs.xml"), "{e}");
     }
 }

@@ -203,3 +203,66 @@ pub(crate) fn smooth_force<R: Real>(model: &Model, topo: &Topology, d: &mut Data
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{ARM, close, placed, scene, text_scene};
+
+    #[test]
+    fn bias_of_a_two_link_arm_is_the_textbook_one() {
+        let physics = scene("", ARM);
+        let (a, b, da, db, g) = (0.4f64, 0.9f64, 1.3, -0.8, 9.81);
+        let mut d = placed::<f64>(&physics, &[a, b], &[da, db]);
+        physics.forward(&physics.params(), &mut d);
+        let turning = 3.0 * b.sin();
+        let (at_elbow, at_hand) = (5.0 * g * a.sin(), 3.0 * g * (a + b).sin());
+        close(d.qfrc_bias[0], -turning * (2.0 * da * db + db * db) + at_elbow + at_hand, 1e-9);
+        close(d.qfrc_bias[1], turning * da * da + at_hand, 1e-9);
+    }
+
+    #[test]
+    fn springs_dampers_and_clamps_give_their_forces() {
+        let physics = text_scene(
+            "<mujoco><option gravity='0 0 0'/><worldbody><body>
+               <joint name='j' type='slide' stiffness='5' springref='0.2' damping='3' actuatorfrcrange='-4 4'/>
+               <geom size='0.1'/></body></worldbody>
+             <actuator>
+               <position joint='j' kp='10' kv='2' gear='2' ctrlrange='-1 1'/><motor joint='j' forcerange='-0.5 0.5'/>
+             </actuator></mujoco>",
+        );
+        let params = physics.params::<f64>();
+        let mut d = placed::<f64>(&physics, &[0.5], &[0.1]);
+        d.ctrl.copy_from_slice(&[9.0, -7.0]);
+        physics.forward(&params, &mut d);
+        close(d.qfrc_passive[0], -5.0 * 0.3 - 3.0 * 0.1, 1e-14);
+        // ctrl 1; length 1, velocity 0.2
+        close(d.actuator_force[0], 10.0 - 10.0 - 0.4, 1e-14);
+        close(d.actuator_force[1], -0.5, 0.0);
+        close(d.qfrc_actuator[0], -0.8 - 0.5, 1e-14);
+        d.ctrl[0] = -1.0;
+        physics.forward(&params, &mut d);
+        close(d.qfrc_actuator[0], -4.0, 0.0);
+    }
+
+    #[test]
+    fn gravity_compensation_carries_a_body() {
+        let physics = scene("", "<body gravcomp='1'><freejoint/><geom size='0.1' pos='0.3 0 0'/></body>");
+        let mut d = placed::<f64>(&physics, &physics.model().qpos0.clone(), &[0.0; 6]);
+        physics.forward(&physics.params(), &mut d);
+        for a in &d.qacc {
+            close(*a, 0.0, 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_force_on_a_body_acts_at_its_centre_of_mass() {
+        let physics = scene("gravity='0 0 0'", "<body><freejoint/><geom size='0.1' pos='0.3 0 0' mass='2'/></body>");
+        let mut d = placed::<f64>(&physics, &physics.model().qpos0.clone(), &[0.0; 6]);
+        d.xfrc_applied[1] = [0.0, 4.0, 0.0, 0.0, 0.0, 0.0];
+        d.has_xfrc = true;
+        physics.forward(&physics.params(), &mut d);
+        for (found, expected) in d.qacc.iter().zip([0.0, 2.0, 0.0, 0.0, 0.0, 0.0]) {
+            close(*found, expected, 1e-12);
+        }
+    }
+}
