@@ -21,9 +21,10 @@ pub struct Arrays {
 }
 
 impl Arrays {
-    /// Reads `tests/data/<name>.safetensors`.
+    /// Reads `<name>.safetensors` from `tests/data`, or from the folder `PAVLOV_TEST_DATA` names.
     pub fn read(name: &str) -> Self {
-        let file = root().join("tests/data").join(format!("{name}.safetensors"));
+        let folder = std::env::var_os("PAVLOV_TEST_DATA").map_or_else(|| root().join("tests/data"), PathBuf::from);
+        let file = folder.join(format!("{name}.safetensors"));
         let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let arrays = tensors
@@ -54,6 +55,11 @@ impl Arrays {
         let (shape, values) = self.get(key);
         let width: usize = shape[1..].iter().product();
         &values[i * width..(i + 1) * width]
+    }
+
+    /// Is there an array of this name?
+    pub fn has(&self, key: &str) -> bool {
+        self.arrays.contains_key(key)
     }
 
     fn get(&self, key: &str) -> &(Vec<usize>, Vec<f64>) {

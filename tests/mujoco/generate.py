@@ -7,16 +7,18 @@ improves, so that the numbers are those of the optimum.
 Each file holds, in float64 unless said otherwise, for S states:
   qpos [S, nq], qvel [S, nv], ctrl [S, nu]
   qm [S, nv, nv], qfrc_bias, qacc_smooth, qacc [S, nv]          of mj_forward with a cold solver
+  sensordata [S, nsensordata]                                   where there are sensors
   contact_count [S] (i32), and for all contacts one after another:
   contact_geom [N, 2] (i32), contact_dist [N], contact_pos [N, 3], contact_normal [N, 3]
   qpos_next [S, nq], qvel_next [S, nv]                          of one mj_step
   condition [S]                                                 condition number of qm
 and body_invweight0 [nbody, 2], dof_invweight0 [nv], meaninertia [1] of the compiled model.
 About half of the states touch the floor; joints lie within their limits and beyond; shapes may lie deep in each other.
-conformance_shapes.safetensors has 1000 random poses of spheres, capsules and boxes and only their contacts; in a quarter
-of them all axes are parallel or at right angles.
-Usage: python3 tests/mujoco/generate.py [output folder]
+conformance_shapes.safetensors has random poses of spheres, capsules and boxes and only their contacts; in a quarter of
+them all axes are parallel or at right angles.
+Usage: python3 tests/mujoco/generate.py [--states N] [--shapes N] [--out FOLDER]
 """
+import argparse
 import pathlib
 import sys
 
@@ -35,8 +37,6 @@ ROBOTS = {
     "go1": ("assets/robots/go1.xml", 4.0),
     "features": ("tests/mujoco/features.xml", 2.0),
 }
-STATES = 200
-SHAPES = 1000
 
 
 def lowest_point(model, data) -> float:
@@ -122,13 +122,13 @@ class Contacts:
         }
 
 
-def record_shapes(model, seed: int) -> dict:
+def record_shapes(model, states: int, seed: int) -> dict:
     import mujoco
     import numpy as np
 
     rng = np.random.default_rng(seed)
     data, contacts, poses = mujoco.MjData(model), Contacts(), []
-    for state in range(SHAPES):
+    for state in range(states):
         for body in range(model.nbody - 1):
             quat = rng.normal(0, 1, 4)
             if state % 4 == 0:
@@ -141,7 +141,7 @@ def record_shapes(model, seed: int) -> dict:
     return {"qpos": np.array(poses), **contacts.arrays()}
 
 
-def record(model, speed: float, seed: int) -> dict:
+def record(model, speed: float, states: int, seed: int) -> dict:
     import mujoco
     import numpy as np
 
@@ -157,7 +157,7 @@ def record(model, speed: float, seed: int) -> dict:
             rows.setdefault(key, []).append(np.array(value, np.float64))
 
     data = mujoco.MjData(model)
-    for _ in range(STATES):
+    for _ in range(states):
         mujoco.mj_resetData(model, data)
         random_state(model, data, rng, speed)
         mujoco.mj_forward(model, data)
@@ -166,6 +166,8 @@ def record(model, speed: float, seed: int) -> dict:
         mujoco.mj_fullM(model, data, qm)
         keep(qm=qm, condition=np.linalg.cond(qm))
         keep(qfrc_bias=data.qfrc_bias, qacc_smooth=data.qacc_smooth, qacc=data.qacc)
+        if model.nsensor:
+            keep(sensordata=data.sensordata)
         contacts.see(data)
         data.qacc_warmstart[:] = 0
         mujoco.mj_step(model, data)
@@ -178,27 +180,32 @@ def record(model, speed: float, seed: int) -> dict:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--states", type=int, default=200, help="states of each robot")
+    parser.add_argument("--shapes", type=int, default=1000, help="poses of the shapes")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests" / "data")
+    args = parser.parse_args()
+
     import gymnasium
     import mujoco
     from safetensors.numpy import save_file
 
     if mujoco.__version__ != "4.0.0":
         raise SystemExit(f"needs MuJoCo 4.0.0, found {mujoco.__version__}")
-    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "data"
-    out.mkdir(parents=True, exist_ok=True)
+    args.out.mkdir(parents=True, exist_ok=True)
     theirs = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 
     def write(name: str, arrays: dict) -> None:
-        path = out / f"conformance_{name}.safetensors"
+        path = args.out / f"conformance_{name}.safetensors"
         save_file(arrays, path, metadata={"mujoco": mujoco.__version__})
         touching, most = (arrays["contact_count"] > 0).mean(), arrays["contact_count"].max()
         print(f"{path.name}: {path.stat().st_size} bytes, {touching:.0%} of states in contact, up to {most} contacts")
 
     for seed, (robot, (file, speed)) in enumerate(ROBOTS.items()):
         source = theirs / file.removeprefix("gymnasium/") if file.startswith("gymnasium/") else ROOT / file
-        write(robot, record(mujoco.MjModel.from_xml_path(str(source)), speed, seed))
+        write(robot, record(mujoco.MjModel.from_xml_path(str(source)), speed, args.states, seed))
     shapes = mujoco.MjModel.from_xml_path(str(ROOT / "tests" / "mujoco" / "shapes.xml"))
-    write("shapes", record_shapes(shapes, len(ROBOTS)))
+    write("shapes", record_shapes(shapes, args.shapes, len(ROBOTS)))
 
 
 if __name__ == "__main__":

@@ -390,6 +390,7 @@ impl Reader {
             quat = from_z(difference(from, to));
         }
         let size = a.partial("size", [0.005; 3])?;
+        self.round_sites.push(matches!(a.text("type"), None | Some("sphere")));
         self.model.sites.push(Site { name: a.name(), body, pos, quat, size });
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! kg, m, kg m². Capsule: a cylinder and two half spheres share the mass by volume.
 
 use crate::model::{Body, Geom, GeomKind, Quat, Vec3};
-use crate::rotation::{IDENTITY, difference, from_matrix, matrix, sum};
+use crate::rotation::{IDENTITY, axis_angle, difference, matrix, multiply, sum, unit};
 use std::f64::consts::PI;
 
 /// Volume of a shape, m³.
@@ -90,53 +90,51 @@ pub(crate) fn assemble(body: &mut Body, pieces: &[Piece]) {
     (body.inertia, body.iquat) = principal(tensor);
 }
 
-/// Eigenvalues (descending) and frame of a symmetric tensor, by Jacobi rotations.
-pub(crate) fn principal(mut a: [[f64; 3]; 3]) -> (Vec3, Quat) {
-    let mut v = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+/// Moments that differ by less keep their order, kg m² (MuJoCo's).
+const SAME_MOMENT: f64 = 1e-12;
+
+/// Eigenvalues (descending) and frame of a symmetric tensor. Frames are not unique (axes may point either way), so the
+/// rotations are MuJoCo's: Jacobi on the largest entry off the diagonal, then quarter turns that sort.
+pub(crate) fn principal(a: [[f64; 3]; 3]) -> (Vec3, Quat) {
+    let about = |axis: usize, angle: f64| {
+        let mut direction = [0.0; 3];
+        direction[axis] = 1.0;
+        axis_angle(direction, angle)
+    };
+    let mut frame = IDENTITY;
+    let mut values = [0.0; 3];
     for _ in 0..50 {
-        let off = a[0][1].abs() + a[0][2].abs() + a[1][2].abs();
-        if off <= 1e-18 * (a[0][0].abs() + a[1][1].abs() + a[2][2].abs()) {
+        let r = matrix(frame);
+        let entry = |i: usize, j: usize| -> f64 {
+            (0..3).map(|k| (0..3).map(|l| r[k][i] * a[k][l] * r[l][j]).sum::<f64>()).sum()
+        };
+        values = [entry(0, 0), entry(1, 1), entry(2, 2)];
+        let (xy, xz, yz) = (entry(0, 1), entry(0, 2), entry(1, 2));
+        let (p, q, off) = if xy.abs() > xz.abs() && xy.abs() > yz.abs() {
+            (0, 1, xy)
+        } else if xz.abs() > yz.abs() {
+            (0, 2, xz)
+        } else {
+            (1, 2, yz)
+        };
+        let tau = (values[q] - values[p]) / (2.0 * off);
+        let tangent = 1.0 / (tau.abs() + (1.0 + tau * tau).sqrt());
+        // rounding is all that is left; NaN ends it too
+        let least = 1e-17 * values.iter().map(|v| v.abs()).sum::<f64>();
+        if off.abs() <= least || (off + least).is_nan() {
             break;
         }
-        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
-            if a[p][q] == 0.0 {
-                continue;
-            }
-            let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
-            let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-            let t = if theta == 0.0 { 1.0 } else { t };
-            let c = 1.0 / (t * t + 1.0).sqrt();
-            let s = t * c;
-            for k in 0..3 {
-                let (x, y) = (a[k][p], a[k][q]);
-                (a[k][p], a[k][q]) = (c * x - s * y, s * x + c * y);
-            }
-            for k in 0..3 {
-                let (x, y) = (a[p][k], a[q][k]);
-                (a[p][k], a[q][k]) = (c * x - s * y, s * x + c * y);
-                let (x, y) = (v[k][p], v[k][q]);
-                (v[k][p], v[k][q]) = (c * x - s * y, s * x + c * y);
-            }
+        let angle = if tau >= 0.0 { -tangent.atan() } else { tangent.atan() };
+        let axis = 3 - p - q;
+        frame = unit(multiply(frame, about(axis, if axis == 1 { -angle } else { angle })));
+    }
+    for first in [0, 1, 0] {
+        if values[first] + SAME_MOMENT < values[first + 1] {
+            values.swap(first, first + 1);
+            frame = unit(multiply(frame, about((first + 2) % 3, std::f64::consts::FRAC_PI_2)));
         }
     }
-    let mut order = [0, 1, 2];
-    order.sort_by(|&i, &j| a[j][j].total_cmp(&a[i][i]));
-    let mut frame = [[0.0; 3]; 3];
-    for (column, &k) in order.iter().enumerate() {
-        for row in 0..3 {
-            frame[row][column] = v[row][k];
-        }
-    }
-    // a reflection is not a rotation
-    let det = frame[0][0] * (frame[1][1] * frame[2][2] - frame[1][2] * frame[2][1])
-        - frame[0][1] * (frame[1][0] * frame[2][2] - frame[1][2] * frame[2][0])
-        + frame[0][2] * (frame[1][0] * frame[2][1] - frame[1][1] * frame[2][0]);
-    if det < 0.0 {
-        for row in &mut frame {
-            row[2] = -row[2];
-        }
-    }
-    (order.map(|k| a[k][k]), from_matrix(frame))
+    (values, frame)
 }
 
 #[cfg(test)]

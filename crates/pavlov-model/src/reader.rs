@@ -41,6 +41,8 @@ pub(crate) struct Reader {
     names: HashSet<(&'static str, String)>,
     /// Where each geom stands: file and line.
     pub(crate) geom_places: Vec<(Arc<str>, usize)>,
+    /// Which sites are spheres.
+    pub(crate) round_sites: Vec<bool>,
 }
 
 /// Reads and compiles an MJCF file.
@@ -180,6 +182,7 @@ impl Reader {
             total_mass: -1.0,
             names: HashSet::new(),
             geom_places: vec![],
+            round_sites: vec![],
         }
     }
 
@@ -373,6 +376,18 @@ mod tests {
         let text = text.replacen("'.1 .1'", "'.1 .1' contype='0' conaffinity='0'", 1).replacen("</mujoco>", pair, 1);
         let e = parse_mjcf(&text, "arm.xml").unwrap_err();
         assert_eq!((e.line, e.element.as_str()), (14, "pair"), "{e}");
+    }
+
+    #[test]
+    fn a_touch_sensor_needs_a_round_site() {
+        let site = |kind: &str| {
+            let site = format!("<site name='s' type='{kind}' size='.1 .1 .1'/><body name=\"tip\"");
+            let text = ARM.replacen("<body name=\"tip\"", &site, 1);
+            text.replacen("</mujoco>", "<sensor><touch site='s'/></sensor></mujoco>", 1)
+        };
+        assert_eq!(parse_mjcf(&site("sphere"), "arm.xml").unwrap().sensors[0].kind, SensorKind::Touch);
+        let e = parse_mjcf(&site("box"), "arm.xml").unwrap_err();
+        assert_eq!((e.line, e.element.as_str(), e.attribute.as_deref()), (13, "touch", Some("site")), "{e}");
     }
 
     #[test]

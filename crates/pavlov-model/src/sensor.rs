@@ -56,7 +56,12 @@ impl Reader {
             "accelerometer" => site(SensorKind::Accelerometer, 3),
             "gyro" => site(SensorKind::Gyro, 3),
             "velocimeter" => site(SensorKind::Velocimeter, 3),
-            "touch" => site(SensorKind::Touch, 1),
+            "touch" => site(SensorKind::Touch, 1).and_then(|found| match self.round_sites[found.1] {
+                true => Ok(found),
+                false => {
+                    Err(e.attribute_error("site", "touch is measured within a sphere: give the site type=\"sphere\""))
+                }
+            }),
             "jointpos" => scalar_joint(SensorKind::JointPos),
             "jointvel" => scalar_joint(SensorKind::JointVel),
             "actuatorfrc" => {
