@@ -5,6 +5,7 @@
 //! differ per world), [`Data`] state and results. Units are SI; quaternions are `[w, x, y, z]`; a free joint's `qvel` is
 //! linear velocity in world axes, then angular velocity in body axes.
 
+mod backend;
 mod collision;
 mod collision_box;
 mod collision_capsule_box;
@@ -26,6 +27,7 @@ mod testing;
 mod topology;
 mod velocity;
 
+pub use backend::{Backend, BackendError, ContactPoint, CpuBackend, Evaluation, WorldState};
 pub use data::{Contact, Data, FrictionRow, Limit, Rows, State, integrate_pos};
 pub use params::Params;
 pub use physics::{Physics, PhysicsError, Profile, SolverOptions};
