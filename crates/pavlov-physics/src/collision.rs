@@ -52,34 +52,17 @@ pub(crate) fn collide<R: Real>(model: &Model, topo: &Topology, params: &Params<R
     for (p, pair) in model.pairs.iter().enumerate() {
         let (g1, g2) = (pair.geom1, pair.geom2);
         let reach = R::splat(pair.margin + pair.gap);
-        let (k1, k2) = (model.geoms[g1].kind, model.geoms[g2].kind);
+        let k1 = model.geoms[g1].kind;
+        let (c1, c2) = (d.geom_xpos[g1], d.geom_xpos[g2]);
+        let (r1, r2) = (R::splat(model.geoms[g1].rbound), R::splat(model.geoms[g2].rbound));
         let near = match k1 {
-            GeomKind::Plane => {
-                let n = column(&d.geom_xmat[g1], 2);
-                let height = dot(n, sub(d.geom_xpos[g2], d.geom_xpos[g1]));
-                height.lt(reach + R::splat(model.geoms[g2].rbound))
-            }
-            _ => {
-                let gap = sub(d.geom_xpos[g2], d.geom_xpos[g1]);
-                let bound = reach + R::splat(model.geoms[g1].rbound + model.geoms[g2].rbound);
-                dot(gap, gap).lt(bound * bound)
-            }
+            GeomKind::Plane => near_plane(c1, column(&d.geom_xmat[g1], 2), c2, r2, reach),
+            _ => near_sphere(c1, r1, c2, r2, reach),
         };
         if !near.any() {
             continue;
         }
-        let touches = match (k1, k2) {
-            (GeomKind::Plane, GeomKind::Sphere) => plane_sphere(params, d, g1, g2, reach),
-            (GeomKind::Plane, GeomKind::Capsule) => plane_capsule(params, d, g1, g2, reach),
-            (GeomKind::Plane, GeomKind::Box) => plane_box(params, d, g1, g2, reach),
-            (GeomKind::Sphere, GeomKind::Sphere) => spheres(model, params, d, g1, g2, reach),
-            (GeomKind::Sphere, GeomKind::Capsule) => sphere_capsule(model, params, d, g1, g2, reach),
-            (GeomKind::Capsule, GeomKind::Capsule) => capsules(model, params, d, g1, g2, reach),
-            (GeomKind::Sphere, GeomKind::Box) => sphere_box(params, d, g1, g2, reach),
-            (GeomKind::Capsule, GeomKind::Box) => capsule_box(params, d, g1, g2, reach),
-            // the model compiler refuses every other pair
-            _ => continue,
-        };
+        let Some(touches) = touches(model, params, d, g1, g2, reach) else { continue };
         for touch in &touches.points[..touches.len] {
             let detected = touch.found & near;
             if !detected.any() {
@@ -106,6 +89,39 @@ pub(crate) fn collide<R: Real>(model: &Model, topo: &Topology, params: &Params<R
         }
         debug_assert!(d.contacts.len() <= topo.max_contacts, "contact buffer sized from the model");
     }
+}
+
+/// Is the bounding sphere of a geom within reach of a plane with normal `n`?
+pub(crate) fn near_plane<R: Real>(plane: V3<R>, n: V3<R>, center: V3<R>, radius: R, reach: R) -> R::Mask {
+    dot(n, sub(center, plane)).lt(reach + radius)
+}
+
+/// Are two bounding spheres within reach of each other?
+pub(crate) fn near_sphere<R: Real>(c1: V3<R>, r1: R, c2: V3<R>, r2: R, reach: R) -> R::Mask {
+    let (gap, bound) = (sub(c2, c1), reach + (r1 + r2));
+    dot(gap, gap).lt(bound * bound)
+}
+
+/// The points where two geoms touch, by their kinds; none for kinds that the model compiler refuses.
+pub(crate) fn touches<R: Real>(
+    model: &Model,
+    params: &Params<R>,
+    d: &Data<R>,
+    g1: usize,
+    g2: usize,
+    reach: R,
+) -> Option<Touches<R>> {
+    Some(match (model.geoms[g1].kind, model.geoms[g2].kind) {
+        (GeomKind::Plane, GeomKind::Sphere) => plane_sphere(params, d, g1, g2, reach),
+        (GeomKind::Plane, GeomKind::Capsule) => plane_capsule(params, d, g1, g2, reach),
+        (GeomKind::Plane, GeomKind::Box) => plane_box(params, d, g1, g2, reach),
+        (GeomKind::Sphere, GeomKind::Sphere) => spheres(model, params, d, g1, g2, reach),
+        (GeomKind::Sphere, GeomKind::Capsule) => sphere_capsule(model, params, d, g1, g2, reach),
+        (GeomKind::Capsule, GeomKind::Capsule) => capsules(model, params, d, g1, g2, reach),
+        (GeomKind::Sphere, GeomKind::Box) => sphere_box(params, d, g1, g2, reach),
+        (GeomKind::Capsule, GeomKind::Box) => capsule_box(params, d, g1, g2, reach),
+        _ => return None,
+    })
 }
 
 /// Column `k` of a matrix: an axis of the frame.

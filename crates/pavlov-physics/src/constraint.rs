@@ -3,12 +3,12 @@
 //! A contact keeps one Jacobian row per frame direction (normal, tangents, spin, roll) for both cones; the edges of a
 //! pyramid are `normal ± mu tangent` of those rows. Source: `mj_makeConstraint`, `mj_makeImpedance`, `mj_referenceConstraint`.
 
-use crate::data::{Data, FrictionRow, Limit};
+use crate::data::{Contact, Data, FrictionRow, Limit};
 use crate::math::*;
 use crate::params::Params;
 use crate::real::{Mask, Real};
 use crate::topology::Topology;
-use pavlov_model::{Cone, JointKind, Model};
+use pavlov_model::{Cone, JointKind, Model, Pair};
 
 const MINVAL: f64 = 1e-15;
 const MIN_IMPEDANCE: f64 = 1e-4;
@@ -153,52 +153,67 @@ fn contact_rows<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, d: 
         // Jacobian and velocity of every frame direction
         let mut speed = [R::ZERO; 6];
         for pd in &pt.dofs {
-            let axis = &cdof[pd.dof];
             let arm = sub(c.pos, subtree_com[model.bodies[model.dofs[pd.dof].body].root]);
-            let mut ang = [axis[0], axis[1], axis[2]];
-            let mut lin = add([axis[3], axis[4], axis[5]], cross(ang, arm));
-            if pd.minus {
-                lin = lin.map(|v| -v);
-                ang = ang.map(|v| -v);
-            }
+            let along = jacobian(&c.frame, c.dim, &cdof[pd.dof], arm, pd.minus);
             for k in 0..c.dim {
-                let j = if k < 3 { dot(c.frame[k], lin) } else { dot(c.frame[k - 3], ang) };
-                speed[k] = j.mul_add(state.qvel[pd.dof], speed[k]);
-                efc_j.push(j);
+                speed[k] = along[k].mul_add(state.qvel[pd.dof], speed[k]);
+                efc_j.push(along[k]);
             }
-        }
-        let x = c.dist - R::splat(pair.margin);
-        let imp = impedance(model, pair.solref, pair.solimp, x);
-        c.aref[0] = -imp.b * speed[0] - imp.k * imp.d * x;
-        for k in 1..c.dim {
-            c.aref[k] = -imp.b * speed[k];
         }
         // spin and roll directions take their regulariser from the first tangent, so only translation enters
         let tran = params.body_invweight0[pt.body1][0] + params.body_invweight0[pt.body2][0];
-        let mu0 = c.mu[0];
-        if c.dim == 1 {
-            c.d[0] = (R::ONE / regulariser(imp.d, tran)).masked(c.active);
-            rows.d.push(c.d[0]);
-            continue;
-        }
-        match model.opt.cone {
-            Cone::Pyramidal => {
-                let first = regulariser(imp.d, mu0.square().mul_add(tran, tran));
-                let reg = R::splat(2.0 / model.opt.impratio) * mu0.square() * first;
-                c.d[0] = (R::ONE / reg).masked(c.active);
-                for _ in 0..2 * (c.dim - 1) {
-                    rows.d.push(c.d[0]);
-                }
+        soften(model, pair, tran, &speed, c);
+        if c.dim == 1 || model.opt.cone == Cone::Pyramidal {
+            for _ in 0..(2 * (c.dim - 1)).max(1) {
+                rows.d.push(c.d[0]);
             }
-            Cone::Elliptic => {
-                let normal = regulariser(imp.d, tran);
-                let tangent = normal * R::splat(1.0 / model.opt.impratio.max(MINVAL));
-                c.mu_reg = mu0 * (tangent / normal).sqrt();
-                c.d[0] = (R::ONE / normal).masked(c.active);
-                for k in 1..c.dim {
-                    let reg = tangent * (mu0 / c.mu[k - 1]).square();
-                    c.d[k] = (R::ONE / reg).masked(c.active);
-                }
+        }
+    }
+}
+
+/// What one dof, with motion axis `axis` about a point at -`arm` from the contact, adds to the velocity in each direction of the
+/// contact frame (`minus` when it moves the first body).
+#[inline(always)]
+pub(crate) fn jacobian<R: Real>(frame: &M3<R>, dim: usize, axis: &V6<R>, arm: V3<R>, minus: bool) -> [R; 6] {
+    let mut ang = [axis[0], axis[1], axis[2]];
+    let mut lin = add([axis[3], axis[4], axis[5]], cross(ang, arm));
+    if minus {
+        lin = lin.map(|v| -v);
+        ang = ang.map(|v| -v);
+    }
+    let mut along = [R::ZERO; 6];
+    for k in 0..dim {
+        along[k] = if k < 3 { dot(frame[k], lin) } else { dot(frame[k - 3], ang) };
+    }
+    along
+}
+
+/// Reference accelerations and inverse regularisers of a contact that moves at `speed` (per direction); `tran` is the sum of both
+/// bodies' translational inverse weights.
+#[inline(always)]
+pub(crate) fn soften<R: Real>(model: &Model, pair: &Pair, tran: R, speed: &[R; 6], c: &mut Contact<R>) {
+    let x = c.dist - R::splat(pair.margin);
+    let imp = impedance(model, pair.solref, pair.solimp, x);
+    c.aref[0] = -imp.b * speed[0] - imp.k * imp.d * x;
+    for k in 1..c.dim {
+        c.aref[k] = -imp.b * speed[k];
+    }
+    let mu0 = c.mu[0];
+    match model.opt.cone {
+        _ if c.dim == 1 => c.d[0] = (R::ONE / regulariser(imp.d, tran)).masked(c.active),
+        Cone::Pyramidal => {
+            let first = regulariser(imp.d, mu0.square().mul_add(tran, tran));
+            let reg = R::splat(2.0 / model.opt.impratio) * mu0.square() * first;
+            c.d[0] = (R::ONE / reg).masked(c.active);
+        }
+        Cone::Elliptic => {
+            let normal = regulariser(imp.d, tran);
+            let tangent = normal * R::splat(1.0 / model.opt.impratio.max(MINVAL));
+            c.mu_reg = mu0 * (tangent / normal).sqrt();
+            c.d[0] = (R::ONE / normal).masked(c.active);
+            for k in 1..c.dim {
+                let reg = tangent * (mu0 / c.mu[k - 1]).square();
+                c.d[k] = (R::ONE / reg).masked(c.active);
             }
         }
     }

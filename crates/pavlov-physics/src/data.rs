@@ -328,10 +328,9 @@ impl<R: Real> Data<R> {
 
     /// Which worlds have finite coordinates, velocities and accelerations below 1e10 (MuJoCo's bad-state check).
     pub(crate) fn check_finite(&self) -> R::Mask {
-        let bound = R::splat(1e10);
         let mut ok = R::Mask::splat(true);
         for column in self.state.qpos.iter().chain(&self.state.qvel).chain(&self.qacc) {
-            ok = ok & column.abs().lt(bound);
+            ok = ok & column.within(1e10);
         }
         ok
     }

@@ -12,6 +12,9 @@ use crate::physics::Physics;
 use crate::real::Real;
 use pavlov_model::{JointKind, Model};
 
+/// Where each stage after the first is evaluated, in steps, and its weight in sixths.
+pub(crate) const RK4_STAGES: [(f64, f64); 3] = [(0.5, 2.0), (0.5, 2.0), (1.0, 1.0)];
+
 impl Physics {
     /// Semi-implicit Euler, implicit in joint damping unless the file switches that off.
     pub(crate) fn euler<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
@@ -139,33 +142,49 @@ impl Physics {
     /// the starting pose (Runge-Kutta-Munthe-Kaas): a stage's angular velocity is pulled back by the inverse differential
     /// of the exponential, as MuJoCo 4 does.
     pub(crate) fn rk4<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
-        let nv = self.topology().nv;
-        let h = R::splat(self.model().opt.timestep);
+        self.rk4_begin(d);
+        for (a, b) in RK4_STAGES {
+            let step = R::splat(self.model().opt.timestep) * R::splat(a);
+            self.rk4_move(d, step);
+            self.forward(params, d);
+            self.rk4_add(d, step, R::splat(b));
+        }
+        self.rk4_end(d);
+    }
+
+    /// Keeps where the step begins, with the first stage's slopes.
+    pub(crate) fn rk4_begin<R: Real>(&self, d: &mut Data<R>) {
         d.rk.qpos0.copy_from_slice(&d.state.qpos);
         d.rk.qvel0.copy_from_slice(&d.state.qvel);
         d.rk.time0 = d.state.time;
         d.rk.v.copy_from_slice(&d.state.qvel);
-        for i in 0..nv {
-            d.rk.v_sum[i] = d.state.qvel[i];
-            d.rk.a_sum[i] = d.qacc[i];
+        d.rk.v_sum.copy_from_slice(&d.state.qvel);
+        d.rk.a_sum.copy_from_slice(&d.qacc);
+    }
+
+    /// Goes `step` along the last stage's slopes.
+    pub(crate) fn rk4_move<R: Real>(&self, d: &mut Data<R>, step: R) {
+        for i in 0..self.topology().nv {
+            d.state.qvel[i] = step.mul_add(d.qacc[i], d.rk.qvel0[i]);
         }
-        for (a, b) in [(0.5, 2.0), (0.5, 2.0), (1.0, 1.0)] {
-            let (step, b) = (h * R::splat(a), R::splat(b));
-            for i in 0..nv {
-                d.state.qvel[i] = step.mul_add(d.qacc[i], d.rk.qvel0[i]);
-            }
-            d.state.qpos.copy_from_slice(&d.rk.qpos0);
-            integrate_pos(self.model(), &mut d.state.qpos, &d.rk.v, step);
-            d.state.time = d.rk.time0 + step;
-            self.forward(params, d);
-            self.pull_back(d, step);
-            for i in 0..nv {
-                d.rk.v_sum[i] = b.mul_add(d.rk.v[i], d.rk.v_sum[i]);
-                d.rk.a_sum[i] = b.mul_add(d.qacc[i], d.rk.a_sum[i]);
-            }
+        d.state.qpos.copy_from_slice(&d.rk.qpos0);
+        integrate_pos(self.model(), &mut d.state.qpos, &d.rk.v, step);
+        d.state.time = d.rk.time0 + step;
+    }
+
+    /// Adds a stage's slopes with weight `b`.
+    pub(crate) fn rk4_add<R: Real>(&self, d: &mut Data<R>, step: R, b: R) {
+        self.pull_back(d, step);
+        for i in 0..self.topology().nv {
+            d.rk.v_sum[i] = b.mul_add(d.rk.v[i], d.rk.v_sum[i]);
+            d.rk.a_sum[i] = b.mul_add(d.qacc[i], d.rk.a_sum[i]);
         }
-        let sixth = R::splat(1.0 / 6.0);
-        for i in 0..nv {
+    }
+
+    /// Goes the whole step along the mean of the slopes.
+    pub(crate) fn rk4_end<R: Real>(&self, d: &mut Data<R>) {
+        let (h, sixth) = (R::splat(self.model().opt.timestep), R::splat(1.0 / 6.0));
+        for i in 0..self.topology().nv {
             d.rk.v[i] = d.rk.v_sum[i] * sixth;
             d.state.qvel[i] = (h * sixth).mul_add(d.rk.a_sum[i], d.rk.qvel0[i]);
         }

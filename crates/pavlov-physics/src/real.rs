@@ -91,6 +91,10 @@ pub trait Real:
     }
     /// False for NaN and infinities.
     fn is_finite(self) -> Self::Mask;
+    /// Is the magnitude below `bound`? False for NaN.
+    fn within(self, bound: f64) -> Self::Mask {
+        self.abs().lt(Self::splat(bound))
+    }
     /// `self * self`.
     fn square(self) -> Self {
         self * self
