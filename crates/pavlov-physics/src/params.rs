@@ -64,6 +64,43 @@ pub struct Params<R> {
     pub pair_friction: Vec<[R; 5]>,
 }
 
+/// A field of [`Params`], as a block of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// 3 numbers.
+    Gravity,
+    /// `nq`.
+    Qpos0,
+    /// One per body.
+    BodyMass,
+    /// 3 per body.
+    BodyIpos,
+    /// 6 per body.
+    BodyInertia,
+    /// 2 per body.
+    BodyInvweight0,
+    /// One per dof.
+    DofArmature,
+    /// One per dof.
+    DofDamping,
+    /// One per dof.
+    DofFrictionloss,
+    /// One per dof.
+    DofInvweight0,
+    /// 1.
+    Meaninertia,
+    /// One per actuator.
+    ActuatorGain,
+    /// 3 per actuator.
+    ActuatorBias,
+    /// One per actuator.
+    ActuatorGear,
+    /// 3 per geom.
+    GeomFriction,
+    /// 5 per candidate pair.
+    PairFriction,
+}
+
 /// Inertia tensor in body axes from principal moments and their frame.
 fn tensor(inertia: [f64; 3], iquat: [f64; 4]) -> [f64; 6] {
     let r: M3<f64> = quat_to_mat(iquat);
@@ -113,6 +150,31 @@ impl<R: Real> Params<R> {
         };
         params.mix_friction(model);
         params
+    }
+
+    /// The numbers of a field, in order.
+    pub fn numbers_mut(&mut self, field: Field) -> Vec<&mut R> {
+        fn flat<R, const N: usize>(v: &mut [[R; N]]) -> Vec<&mut R> {
+            v.as_flattened_mut().iter_mut().collect()
+        }
+        match field {
+            Field::Gravity => self.gravity.iter_mut().collect(),
+            Field::Qpos0 => self.qpos0.iter_mut().collect(),
+            Field::BodyMass => self.body_mass.iter_mut().collect(),
+            Field::BodyIpos => flat(&mut self.body_ipos),
+            Field::BodyInertia => flat(&mut self.body_inertia),
+            Field::BodyInvweight0 => flat(&mut self.body_invweight0),
+            Field::DofArmature => self.dof_armature.iter_mut().collect(),
+            Field::DofDamping => self.dof_damping.iter_mut().collect(),
+            Field::DofFrictionloss => self.dof_frictionloss.iter_mut().collect(),
+            Field::DofInvweight0 => self.dof_invweight0.iter_mut().collect(),
+            Field::Meaninertia => vec![&mut self.meaninertia],
+            Field::ActuatorGain => self.actuator_gain.iter_mut().collect(),
+            Field::ActuatorBias => flat(&mut self.actuator_bias),
+            Field::ActuatorGear => self.actuator_gear.iter_mut().collect(),
+            Field::GeomFriction => flat(&mut self.geom_friction),
+            Field::PairFriction => flat(&mut self.pair_friction),
+        }
     }
 
     /// Recomputes `pair_friction` from `geom_friction` by MuJoCo's rule (priority, else elementwise maximum, at least 1e-5).

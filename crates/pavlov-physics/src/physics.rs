@@ -152,7 +152,7 @@ impl Physics {
     }
 
     /// Poses, inertias, mass matrix and its factor.
-    fn position<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
+    pub(crate) fn position<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
         kinematics(&self.model, &self.topo, params, d);
         com_pos(&self.model, params, d);
         crb(&self.model, &self.topo, params, d);

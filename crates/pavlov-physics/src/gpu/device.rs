@@ -1,0 +1,292 @@
+//! Adapters and the device: found, chosen, opened with the limits that are needed, and watched for loss.
+//!
+//! Any Vulkan, Metal or DX12 adapter serves, a software one too. Nothing here needs a driver to be built or to fail: where there is none, the
+//! list is empty.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Why the GPU cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// None there.
+    #[error(
+        "no GPU adapter was found: install a Vulkan driver (on Debian `mesa-vulkan-drivers` has one in software), or use `--device cpu`"
+    )]
+    NoAdapter,
+    /// Not that one.
+    #[error("there is no GPU adapter {asked}: `pavlov devices` lists {found} (numbers from 0)")]
+    NoSuchAdapter {
+        /// Index asked for.
+        asked: usize,
+        /// Adapters found.
+        found: usize,
+    },
+    /// A buffer or a workgroup would be too large.
+    #[error("{adapter}: {what} needs {needs}, and the limit is {limit}: {hint}")]
+    Limit {
+        /// Adapter.
+        adapter: String,
+        /// What is too large.
+        what: String,
+        /// Its size.
+        needs: u64,
+        /// The adapter's limit.
+        limit: u64,
+        /// What to lower.
+        hint: String,
+    },
+    /// The adapter does not give a device.
+    #[error("{adapter}: cannot be opened: {message}")]
+    Open {
+        /// Adapter.
+        adapter: String,
+        /// Why.
+        message: String,
+    },
+    /// A kernel was refused.
+    #[error("{adapter}: the kernel `{kernel}` was refused: {message}")]
+    Kernel {
+        /// Adapter.
+        adapter: String,
+        /// Kernel.
+        kernel: String,
+        /// Why.
+        message: String,
+    },
+    /// The device went away, or a command failed.
+    #[error("{adapter}: the device was lost: {message}. The last checkpoint is good: `pavlov resume` goes on from it")]
+    Lost {
+        /// Adapter.
+        adapter: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What is known of an adapter before it is opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterInfo {
+    /// Name of the hardware.
+    pub name: String,
+    /// `Vulkan`, `Metal` or `Dx12`.
+    pub api: String,
+    /// Name and version of the driver.
+    pub driver: String,
+    /// `DiscreteGpu`, `IntegratedGpu`, `VirtualGpu` or `Cpu`.
+    pub kind: String,
+    /// Largest storage buffer that can be bound, bytes.
+    pub max_binding: u64,
+    /// Largest buffer, bytes.
+    pub max_buffer: u64,
+    /// Can the time of kernels be measured?
+    pub timestamps: bool,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    desc.backends &= wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    wgpu::Instance::new(desc)
+}
+
+/// All adapters, hardware before software.
+fn all() -> Vec<wgpu::Adapter> {
+    let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
+    let rank = |a: &wgpu::Adapter| match a.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    found.sort_by_key(rank);
+    found
+}
+
+fn describe(adapter: &wgpu::Adapter) -> AdapterInfo {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    AdapterInfo {
+        name: info.name,
+        api: format!("{:?}", info.backend),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        kind: format!("{:?}", info.device_type),
+        max_binding: limits.max_storage_buffer_binding_size,
+        max_buffer: limits.max_buffer_size,
+        timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+    }
+}
+
+/// What `pavlov devices` lists, in the order in which `gpu:i` counts.
+pub fn adapters() -> Vec<AdapterInfo> {
+    all().iter().map(describe).collect()
+}
+
+/// An opened device.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    info: AdapterInfo,
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) cache_key: Option<String>,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens adapter `index` of [`adapters`], with the largest limits it has.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn open(index: usize) -> Result<Arc<Self>, GpuError> {
+        let mut found = all();
+        if found.is_empty() {
+            return Err(GpuError::NoAdapter);
+        }
+        if index >= found.len() {
+            return Err(GpuError::NoSuchAdapter { asked: index, found: found.len() });
+        }
+        let adapter = found.swap_remove(index);
+        let info = describe(&adapter);
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let desc = wgpu::DeviceDescriptor {
+            label: Some("pavlov"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&desc));
+        let (device, queue) =
+            opened.map_err(|e| GpuError::Open { adapter: info.name.clone(), message: e.to_string() })?;
+        let failure = Arc::new(Mutex::new(None));
+        let note = |failure: &Arc<Mutex<Option<String>>>| {
+            let failure = failure.clone();
+            move |message: String| {
+                if let Ok(mut slot) = failure.lock() {
+                    slot.get_or_insert(message);
+                }
+            }
+        };
+        let lost = note(&failure);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                lost(message);
+            }
+        });
+        let wrong = note(&failure);
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| wrong(e.to_string())));
+        let cache_key = wgpu::util::pipeline_cache_key(&adapter.get_info());
+        Ok(Arc::new(Self { device, queue, info, cache: super::cache::folder(), cache_key, failure }))
+    }
+
+    /// The adapter.
+    pub fn info(&self) -> &AdapterInfo {
+        &self.info
+    }
+
+    /// Has anything gone wrong since the device was opened?
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] if so.
+    pub fn check(&self) -> Result<(), GpuError> {
+        let failed = self.failure.lock().map_or(None, |slot| slot.clone());
+        failed.map_or(Ok(()), |message| Err(self.lost(message)))
+    }
+
+    pub(crate) fn lost(&self, message: String) -> GpuError {
+        GpuError::Lost { adapter: self.info.name.clone(), message }
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| self.lost(e.to_string()))?;
+        self.check()
+    }
+
+    /// A storage buffer of `len` 32-bit numbers, zeroed; `hint` says what to lower where it is too large.
+    ///
+    /// # Errors
+    /// [`GpuError::Limit`].
+    pub fn buffer(&self, what: &str, len: usize, hint: &str) -> Result<wgpu::Buffer, GpuError> {
+        let needs = 4 * len.max(4) as u64;
+        let limit = self.info.max_binding.min(self.info.max_buffer);
+        if needs > limit {
+            let adapter = self.info.name.clone();
+            let what = format!("buffer `{what}`");
+            return Err(GpuError::Limit { adapter, what, needs, limit, hint: hint.into() });
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: needs,
+            usage,
+            mapped_at_creation: false,
+        }))
+    }
+
+    /// A small buffer of settings that kernels read.
+    pub fn uniform(&self, words: &[u32]) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let size = (4 * words.len().max(4)) as u64;
+        let desc = wgpu::BufferDescriptor { label: Some("settings"), size, usage, mapped_at_creation: false };
+        let buffer = self.device.create_buffer(&desc);
+        self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+        buffer
+    }
+
+    /// Writes numbers into a buffer from number `at` on.
+    pub fn write<T: bytemuck::NoUninit>(&self, buffer: &wgpu::Buffer, at: usize, values: &[T]) {
+        self.queue.write_buffer(buffer, 4 * at as u64, bytemuck::cast_slice(values));
+    }
+
+    /// Reads the first numbers of several buffers in one go: one wait for all.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn read(&self, wanted: &[(&wgpu::Buffer, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
+        let total: u64 = wanted.iter().map(|(_, n)| 4 * *n as u64).sum();
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read-back"),
+            size: total.max(16),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut at = 0;
+        for (buffer, n) in wanted {
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, at, 4 * *n as u64);
+            at += 4 * *n as u64;
+        }
+        self.queue.submit([encoder.finish()]);
+        let mapped = Arc::new(Mutex::new(None));
+        let slot = mapped.clone();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            if let Ok(mut slot) = slot.lock() {
+                *slot = Some(result);
+            }
+        });
+        self.wait()?;
+        match mapped.lock().map(|mut slot| slot.take()) {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(e))) => return Err(self.lost(e.to_string())),
+            _ => return Err(self.lost("a read-back did not finish".into())),
+        }
+        let bytes = staging.slice(..).get_mapped_range();
+        let numbers: &[f32] = bytemuck::cast_slice(&bytes);
+        let mut rest = numbers;
+        let out = wanted
+            .iter()
+            .map(|(_, n)| {
+                let (head, tail) = rest.split_at(*n);
+                rest = tail;
+                head.to_vec()
+            })
+            .collect();
+        drop(bytes);
+        staging.unmap();
+        Ok(out)
+    }
+}

@@ -1,0 +1,9 @@
+//! The GPU: adapters, kernels, and the worlds of a robot on it.
+
+mod backend;
+mod cache;
+mod device;
+
+pub use backend::GpuBackend;
+pub use cache::{Access, Pipeline};
+pub use device::{AdapterInfo, Gpu, GpuError, adapters};

@@ -1,0 +1,205 @@
+//! Functions of one pair of shapes or one contact, called from the kernel's loops: recorded from what the processor runs.
+
+use super::contacts::{Contacts, Softness};
+use super::spaces::{Spaces, argument, argument3, results};
+use crate::collision::{column, make_frame, near_plane, near_sphere, touches};
+use crate::constraint::{jacobian, soften};
+use crate::cost;
+use crate::cone;
+use crate::data::{Contact, Data};
+use crate::real::{Mask, Real};
+use crate::record::{Function, Rec, RecMask};
+use pavlov_model::{Cone, GeomKind};
+
+/// Numbers a pair of solids is passed as: reach, then position, orientation and size of each.
+pub(crate) const SOLIDS: usize = 31;
+/// Numbers of a possible contact point: found, distance, position, frame.
+pub(crate) const POINT: usize = 14;
+
+/// Name of the function that finds where two kinds touch.
+pub(crate) fn touch_name(kinds: (GeomKind, GeomKind)) -> String {
+    format!("touch_{:?}_{:?}", kinds.0, kinds.1).to_lowercase()
+}
+
+/// The function, and how many points it returns. `pair` is any pair of these kinds.
+pub(crate) fn touch(spaces: &Spaces<'_>, pair: usize) -> (Function, usize) {
+    let (physics, model) = (spaces.physics, spaces.physics.model());
+    let (g1, g2) = (model.pairs[pair].geom1, model.pairs[pair].geom2);
+    let kinds = (model.geoms[g1].kind, model.geoms[g2].kind);
+    let mut points = 0;
+    let function = Function::record(&touch_name(kinds), || {
+        let (mut params, mut d) = (physics.params::<Rec>(), physics.data::<Rec>());
+        for (g, at) in [(g1, 1), (g2, 16)] {
+            d.geom_xpos[g] = argument3(at);
+            d.geom_xmat[g] = [argument3(at + 3), argument3(at + 6), argument3(at + 9)];
+            params.geom_size[g] = argument3(at + 12);
+            // where a test asks for the world z axis of a round geom, that is the last column
+            params.geom_quat[g] = [Rec::ONE, Rec::ZERO, Rec::ZERO, Rec::ZERO];
+            d.xmat[model.geoms[g].body] = d.geom_xmat[g];
+        }
+        if let Some(found) = touches(model, &params, &d, g1, g2, argument(0)) {
+            points = found.len;
+            let mut all = Vec::new();
+            for t in &found.points[..found.len] {
+                all.extend([t.found.number(), t.dist]);
+                all.extend(t.pos);
+                all.extend(make_frame(t.normal, found.hint).as_flattened());
+            }
+            results(&all);
+        }
+    });
+    (function.with_arguments(SOLIDS), points)
+}
+
+/// The bounding tests: arguments are those of the processor's, vectors spread.
+pub(crate) fn bounds() -> [Function; 2] {
+    [
+        Function::record("near_plane", || {
+            let plane = near_plane(argument3(0), argument3(3), argument3(6), argument(9), argument(10));
+            results(&[plane.number()]);
+        }),
+        Function::record("near_sphere", || {
+            let sphere = near_sphere(argument3(0), argument(3), argument3(4), argument(7), argument(8));
+            results(&[sphere.number()]);
+        }),
+    ]
+}
+
+/// Rows of a pair of solids that [`column`] and [`super::contacts`] agree on: the plane's normal is column 2.
+pub(crate) fn plane_normal(base: &str) -> [String; 3] {
+    let _ = column::<Rec>;
+    [5, 8, 11].map(|k| format!("geom[{base} + {k}u]"))
+}
+
+/// Functions of a contact of dimension `dim`.
+pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Vec<Function> {
+    let model = spaces.physics.model();
+    let topo = spaces.physics.topology();
+    let elliptic = model.opt.cone == Cone::Elliptic && dim > 1;
+    let inverse = contacts.inverse(dim);
+    // z, dz, d, mu, mu_reg in this order
+    let alone = || {
+        let mut c = blank(dim);
+        let mut at = 0;
+        let mut next = |n: usize, to: &mut [Rec]| {
+            to[..n].iter_mut().enumerate().for_each(|(k, x)| *x = argument(at + k));
+            at += n;
+        };
+        next(dim, &mut c.z);
+        next(dim, &mut c.dz);
+        next(inverse, &mut c.d);
+        next(dim - 1, &mut c.mu);
+        if elliptic {
+            c.mu_reg = argument(at);
+            at += 1;
+        }
+        (c, at)
+    };
+    let with_rows = |c: Contact<Rec>| {
+        let mut d = spaces.physics.data::<Rec>();
+        if !elliptic {
+            let edges = (2 * (dim - 1)).max(1);
+            d.rows.z = vec![Rec::ZERO; edges];
+            d.rows.dz = vec![Rec::ZERO; edges];
+            d.rows.d = vec![c.d[0]; edges];
+            cost::edges(&c, &c.z, &mut d.rows.z);
+            cost::edges(&c, &c.dz, &mut d.rows.dz);
+        }
+        d.contacts.push(c);
+        d
+    };
+    let name = |what: &str| format!("{what}_{dim}");
+    let total = 2 * dim + inverse + dim - 1 + usize::from(elliptic);
+    vec![
+        Function::record(&name("jacobian"), || {
+            let frame = [argument3(0), argument3(3), argument3(6)];
+            let axis = [9, 10, 11, 12, 13, 14].map(argument);
+            results(&jacobian(&frame, dim, &axis, argument3(15), false)[..dim]);
+        })
+        .with_arguments(18),
+        Function::record(&name("force"), || {
+            let d = with_rows(alone().0);
+            let c = &d.contacts[0];
+            let force = if elliptic { cone::force(c, &c.z).force } else { cost::edge_forces(c, &d.rows) };
+            results(&force[..dim]);
+        })
+        .with_arguments(total),
+        Function::record(&name("curvature"), || {
+            let d = with_rows(alone().0);
+            let c = &d.contacts[0];
+            let h = if elliptic { cone::hessian(c, &c.z) } else { cost::edge_hessian(c, &d.rows) };
+            let lower: Vec<Rec> = (0..dim).flat_map(|i| (0..=i).map(move |j| h[i][j])).collect();
+            results(&lower);
+        })
+        .with_arguments(total),
+        Function::record(&name("derivatives"), || {
+            let (c, at) = alone();
+            let alpha = argument(at);
+            results(&cost::derivatives(model, &with_rows(c), [Rec::ZERO; 2], alpha));
+        })
+        .with_arguments(total + 1),
+        Function::record(&name("unchanged"), || {
+            let d: Data<Rec> = with_rows(alone().0);
+            let _ = topo;
+            results(&[cost::unchanged_by_full_step(model, &d).number()]);
+        })
+        .with_arguments(total),
+    ]
+}
+
+fn blank(dim: usize) -> Contact<Rec> {
+    Contact {
+        pair: 0,
+        dim,
+        detected: RecMask::splat(true),
+        active: RecMask::splat(true),
+        dist: Rec::ZERO,
+        pos: [Rec::ZERO; 3],
+        frame: [[Rec::ZERO; 3]; 3],
+        mu: [Rec::ZERO; 5],
+        aref: [Rec::ZERO; 6],
+        d: [Rec::ZERO; 6],
+        mu_reg: Rec::ZERO,
+        force: [Rec::ZERO; 6],
+        jac: 0,
+        row: 0,
+        z: [Rec::ZERO; 6],
+        dz: [Rec::ZERO; 6],
+    }
+}
+
+/// The function that gives a contact its reference accelerations and regularisers: distance, weight, speeds, frictions in.
+pub(crate) fn softness(spaces: &Spaces<'_>, contacts: &Contacts, class: &Softness) -> Function {
+    let (model, dim) = (spaces.physics.model(), class.dim);
+    Function::record(&class.name(), || {
+        let mut c = blank(dim);
+        c.dist = argument(0);
+        let mut speed = [Rec::ZERO; 6];
+        for k in 0..dim {
+            speed[k] = argument(2 + k);
+        }
+        for k in 0..dim - 1 {
+            c.mu[k] = argument(2 + dim + k);
+        }
+        soften(model, &model.pairs[class.pair], argument(1), &speed, &mut c);
+        let mut all = c.aref[..dim].to_vec();
+        all.extend(&c.d[..contacts.inverse(dim)]);
+        if contacts.elliptic {
+            all.push(c.mu_reg);
+        }
+        results(&all);
+    })
+    .with_arguments(1 + dim + dim)
+}
+
+/// Force on the second body in world axes, then torque, of a force in the contact frame: frame and force in.
+pub(crate) fn wrench() -> Function {
+    Function::record("world_wrench", || {
+        let mut c = blank(6);
+        c.frame = [argument3(0), argument3(3), argument3(6)];
+        c.force = [9, 10, 11, 12, 13, 14].map(argument);
+        let (force, torque) = crate::sensor::contact_wrench(&c);
+        results(&[force, torque].concat());
+    })
+    .with_arguments(15)
+}
