@@ -239,3 +239,18 @@ impl Backend for GpuBackend {
         Ok(())
     }
 }
+
+impl Gpu {
+    /// One launch, waited for.
+    pub fn launch_once(&self, pipeline: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_bind_group(0, group, &[]);
+            pass.dispatch_workgroups(groups, 1, 1);
+        }
+        self.queue.submit([encoder.finish()]);
+        self.wait()
+    }
+}

@@ -70,9 +70,8 @@ impl Gpu {
         #[expect(unsafe_code, reason = "bounds checks around every access would double the kernels' work")]
         // SAFETY: the text is our own: every index is below the length of its array by construction (tables made from the model, loops bounded
         // by counts that are, worlds checked against `run.worlds` first), and every loop has an end.
-        let module = unsafe {
-            self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked())
-        };
+        let module =
+            unsafe { self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked()) };
         let kept = self.kept(text);
         let data = kept.as_ref().and_then(|path| std::fs::read(path).ok());
         let cached = data.is_some();

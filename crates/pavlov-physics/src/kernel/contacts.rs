@@ -1,7 +1,8 @@
 //! Contacts in a kernel: tables of candidate pairs, and loops over the contacts a world has, around recorded functions.
 //!
-//! A world keeps its contacts in `con` (a record each) and their Jacobians in `jac` (`[pair dof][direction]`). Both are private arrays, or
-//! columns of the `work` buffer for a robot with so many possible contacts that a thread's memory would not hold them.
+//! What a world keeps of its contacts, and where its geoms are, is in columns of `work`; a contact is a record of some 25 numbers
+//! ([`Offsets`]). Private arrays are indexed by constants only: drivers keep such arrays in registers, and some write a ladder of
+//! comparisons for every other access. So a contact's Jacobian is made anew from the motion axes of all dofs, times 0 or ±1 each.
 
 use super::leaves;
 use super::spaces::Spaces;
@@ -10,10 +11,8 @@ use pavlov_model::{Cone, GeomKind};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Numbers that a thread may keep of contacts before they go to a buffer.
-const PRIVATE_NUMBERS: usize = 4096;
-/// Words of a pair in the table.
-const PAIR_WORDS: usize = 8;
+/// Numbers of a pair in the table, before its sizes.
+const PAIR_NUMBERS: usize = 10;
 
 /// Pairs that are equally soft: one recorded function each.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,30 +32,33 @@ impl Softness {
 /// How contacts are laid out for a robot.
 #[derive(Debug)]
 pub(crate) struct Contacts {
+    /// Dimensions that contacts have.
     pub dims: Vec<usize>,
     max_dim: usize,
     pub elliptic: bool,
     pub max_contacts: usize,
-    max_jacobian: usize,
     classes: Vec<Softness>,
     class_of: Vec<usize>,
     /// Are all contacts within one kinematic chain?
     pub chains_only: bool,
-    buffered: bool,
+    /// Columns of `work` that hold the geoms' poses.
+    geom_columns: usize,
+    /// Words of a mask of dofs.
+    mask_words: usize,
+    dofs: usize,
 }
 
-/// Offsets within a contact's record.
+/// Where a contact's numbers begin in its record; the pair is number 0.
 struct Offsets {
-    pos: usize,
-    frame: usize,
-    jac: usize,
+    z: usize,
+    dz: usize,
+    inverse: usize,
     mu: usize,
     mu_reg: usize,
     aref: usize,
-    inverse: usize,
-    z: usize,
-    dz: usize,
-    force: usize,
+    frame: usize,
+    pos: usize,
+    dist: usize,
     len: usize,
 }
 
@@ -77,20 +79,24 @@ impl Contacts {
             });
             class_of.push(at);
         }
-        let max_dim = dims.last().copied().unwrap_or(1);
-        let mut out = Self {
+        Self {
+            max_dim: dims.last().copied().unwrap_or(1),
             dims: dims.into_iter().collect(),
-            max_dim,
             elliptic: model.opt.cone == Cone::Elliptic,
             max_contacts: if on { topo.max_contacts } else { 0 },
-            max_jacobian: topo.max_jacobian,
             classes,
             class_of,
             chains_only: topo.pairs.iter().all(|p| p.chain),
-            buffered: false,
-        };
-        out.buffered = out.max_contacts * out.offsets().len + out.max_jacobian > PRIVATE_NUMBERS;
-        out
+            geom_columns: 12 * model.geoms.len(),
+            mask_words: topo.nv.div_ceil(32),
+            dofs: topo.nv,
+        }
+    }
+
+    /// A pair whose contacts have this dimension.
+    pub fn pair_of_dim(&self, spaces: &Spaces<'_>, dim: usize) -> usize {
+        let pairs = &spaces.physics.model().pairs;
+        pairs.iter().position(|p| usize::from(p.condim) == dim).unwrap_or_default()
     }
 
     /// Inverse regularisers kept for a contact of this dimension.
@@ -99,47 +105,54 @@ impl Contacts {
     }
 
     fn offsets(&self) -> Offsets {
-        let mut at = 2;
+        let mut at = 1;
         let mut next = |n: usize| {
             at += n;
             at - n
         };
         let d = self.max_dim;
-        let (pos, frame, jac, mu) = (next(3), next(9), next(1), next(d - 1));
-        let mu_reg = next(usize::from(self.elliptic));
-        let (aref, inverse, z, dz, force) = (next(d), next(self.inverse(d)), next(d), next(d), next(d));
-        Offsets { pos, frame, jac, mu, mu_reg, aref, inverse, z, dz, force, len: next(0) }
+        let (z, dz, inverse, mu) = (next(d), next(d), next(self.inverse(d)), next(d - 1));
+        let (mu_reg, aref) = (next(usize::from(self.elliptic)), next(d));
+        let (frame, pos, dist) = (next(9), next(3), next(1));
+        Offsets { z, dz, inverse, mu, mu_reg, aref, frame, pos, dist, len: next(0) }
     }
 
     /// Columns of the `work` buffer.
     pub fn work_columns(&self) -> usize {
-        if self.buffered { self.max_contacts * self.offsets().len + self.max_jacobian } else { 0 }
+        self.geom_columns + self.max_contacts * self.offsets().len
     }
 
-    /// The table of pairs and their dofs, and the table of numbers.
-    ///
-    /// Words of a pair: geoms, kind pair, dimension, softness class, first word and number of its dofs, 1 where it couples branches. A dof's word: dof, root body << 12, 1 << 31 where it moves the first body.
-    /// Numbers of a pair: reach, margin, bounding radii, weight, 5 frictions; then sizes of all geoms.
+    /// Words of a pair: geoms, kind, dimension, softness class, 1 where it couples branches; then the dofs that move the second body, and those
+    /// that move the first, as bits.
+    fn pair_words(&self) -> usize {
+        6 + 2 * self.mask_words
+    }
+
+    /// The table of pairs ([`Contacts::pair_words`]) and of numbers: reach, margin, bounding radii, weight and 5 frictions of each pair, then the
+    /// sizes of all geoms, then their bodies.
     pub fn tables(&self, spaces: &Spaces<'_>) -> (Vec<u32>, Vec<f32>) {
         let (model, topo) = (spaces.physics.model(), spaces.physics.topology());
         let base = spaces.physics.params::<f64>();
         let kinds = self.kinds(spaces);
-        let (mut words, mut dofs, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut words, mut numbers) = (Vec::new(), Vec::new());
         for (i, (p, pt)) in model.pairs.iter().zip(&topo.pairs).enumerate() {
             let kind = kinds.iter().position(|k| k.0 == kind_of(spaces, i)).unwrap_or_default();
-            let first = PAIR_WORDS * model.pairs.len() + dofs.len();
-            words.extend([p.geom1, p.geom2, kind, usize::from(p.condim), self.class_of[i], first, pt.dofs.len(), usize::from(!pt.chain)].map(|w| w as u32));
-            dofs.extend(pt.dofs.iter().map(|d| {
-                let root = model.bodies[model.dofs[d.dof].body].root;
-                d.dof as u32 | (root as u32) << 12 | u32::from(d.minus) << 31
-            }));
+            let all = [p.geom1, p.geom2, kind, usize::from(p.condim), self.class_of[i], usize::from(!pt.chain)];
+            words.extend(all.map(|w| w as u32));
+            for minus in [false, true] {
+                let mut mask = vec![0u32; self.mask_words];
+                for d in pt.dofs.iter().filter(|d| d.minus == minus) {
+                    mask[d.dof / 32] |= 1 << (d.dof % 32);
+                }
+                words.extend(mask);
+            }
             let weight = base.body_invweight0[pt.body1][0] + base.body_invweight0[pt.body2][0];
             let radius = |g: usize| model.geoms[g].rbound;
             numbers.extend([p.margin + p.gap, p.margin, radius(p.geom1), radius(p.geom2), weight]);
             numbers.extend(base.pair_friction[i]);
         }
-        words.extend(dofs);
         numbers.extend(base.geom_size.iter().flatten());
+        numbers.extend(model.geoms.iter().map(|g| g.body as f64));
         let numbers = numbers.into_iter().map(|x: f64| x.clamp(-3e38, 3e38) as f32).collect();
         (words, numbers)
     }
@@ -157,11 +170,17 @@ impl Contacts {
 
     /// Declarations, recorded functions and loops.
     pub fn text(&self, spaces: &Spaces<'_>) -> String {
-        let mut text = self.accessors();
+        let mut text = "var<private> ncon: u32;\nvar<private> coupled: bool;\n".to_string();
         if self.max_contacts == 0 {
-            text.push_str("fn collide() {}\n");
             return text;
         }
+        let at = self.geom_columns;
+        let _ = writeln!(
+            text,
+            "fn con(i: u32) -> f32 {{ return work[({at}u + i) * worlds + world]; }}
+fn set_con(i: u32, x: f32) {{ work[({at}u + i) * worlds + world] = x; }}
+fn geom(i: u32) -> f32 {{ return work[i * worlds + world]; }}"
+        );
         for f in leaves::bounds() {
             text.push_str(&f.text());
         }
@@ -169,304 +188,280 @@ impl Contacts {
         for class in &self.classes {
             text.push_str(&leaves::softness(spaces, self, class).text());
         }
+        text.push_str(&self.signs());
         for &dim in &self.dims {
             for f in leaves::of_dim(spaces, self, dim) {
                 text.push_str(&f.text());
             }
-            text.push_str(&self.of_dim(dim));
+            text.push_str(&self.take(spaces, dim));
         }
-        text.push_str(&self.append(spaces));
+        text.push_str(&self.take_point());
         text.push_str(&self.collide(spaces));
         text
     }
 
-    fn accessors(&self) -> String {
-        let (contacts, jacobian) = (self.max_contacts * self.offsets().len, self.max_jacobian);
-        let head = "var<private> ncon: u32;\nvar<private> njac: u32;\nvar<private> coupled: bool;\n";
-        if self.buffered {
-            format!(
-                "{head}fn con(i: u32) -> f32 {{ return work[i * worlds + world]; }}
-fn set_con(i: u32, x: f32) {{ work[i * worlds + world] = x; }}
-fn jac(i: u32) -> f32 {{ return work[(i + {contacts}u) * worlds + world]; }}
-fn set_jac(i: u32, x: f32) {{ work[(i + {contacts}u) * worlds + world] = x; }}\n"
-            )
-        } else {
-            format!(
-                "{head}var<private> con_: array<f32, {}>;\nvar<private> jac_: array<f32, {}>;
-fn con(i: u32) -> f32 {{ return con_[i]; }}
-fn set_con(i: u32, x: f32) {{ con_[i] = x; }}
-fn jac(i: u32) -> f32 {{ return jac_[i]; }}
-fn set_jac(i: u32, x: f32) {{ jac_[i] = x; }}\n",
-                contacts.max(1),
-                jacobian.max(1)
-            )
+    /// Sets `sign` for a pair.
+    fn signs(&self) -> String {
+        let mut text = "fn set_signs(w: u32) {\n".to_string();
+        for m in 0..self.mask_words {
+            let _ = writeln!(text, "let p{m} = tab[w + {}u]; let m{m} = tab[w + {}u];", 6 + m, 6 + self.mask_words + m);
         }
+        for i in 0..self.dofs {
+            let (m, bit) = (i / 32, i % 32);
+            let _ = writeln!(text, "sign[{i}] = f32((p{m} >> {bit}u) & 1u) - f32((m{m} >> {bit}u) & 1u);");
+        }
+        text + "}\n"
     }
 
-    /// A loop over the world's contacts; `body` sees `c` (the record), `first` and `count` (the pair's dofs) and `$D` (the dimension).
-    pub fn each(&self, body: &str) -> String {
+    /// A loop over the world's contacts; `body` sees `c` (the record) and `w` (the pair's words), and `$D` is the dimension. With `signs` it also
+    /// knows which dofs move the contact.
+    fn each(&self, signs: bool, body: impl Fn(usize) -> String) -> String {
         if self.max_contacts == 0 {
             return String::new();
         }
         let inner = match self.dims[..] {
-            [dim] => body.replace("$D", &dim.to_string()),
+            [dim] => body(dim),
             _ => {
-                let case = |dim: &usize| format!("case {dim}u: {{ {} }}\n", body.replace("$D", &dim.to_string()));
-                let cases: String = self.dims.iter().map(case).collect();
-                format!("switch (tab[p + 3u]) {{\n{cases}default: {{}}\n}}")
+                let cases: String = self.dims.iter().map(|&d| format!("case {d}u: {{ {} }}\n", body(d))).collect();
+                format!("switch (tab[w + 3u]) {{\n{cases}default: {{}}\n}}")
             }
         };
         format!(
             "for (var i = 0u; i < ncon; i++) {{
-let c = i * {len}u; let p = u32(con(c)) * {PAIR_WORDS}u; let first = tab[p + 5u]; let count = tab[p + 6u];
-{inner}
+let c = i * {len}u; let w = u32(con(c)) * {words}u;
+{signs}{inner}
 }}\n",
-            len = self.offsets().len
+            len = self.offsets().len,
+            words = self.pair_words(),
+            signs = if signs { "set_signs(w);\n" } else { "" },
         )
     }
 
-    /// `z, dz, d, mu, mu_reg` of the record at `c`, as the recorded functions take them.
-    fn state_of(&self, dim: usize) -> String {
-        let o = self.offsets();
-        let run = |from: usize, n: usize| (from..from + n).map(|k| format!("con(c + {k}u)"));
-        let mut all: Vec<String> = run(o.z, dim).chain(run(o.dz, dim)).chain(run(o.inverse, self.inverse(dim))).chain(run(o.mu, dim - 1)).collect();
-        if self.elliptic && dim > 1 {
-            all.extend(run(o.mu_reg, 1));
-        }
-        all.join(", ")
+    fn run(&self, from: usize, n: usize) -> impl Iterator<Item = String> {
+        (from..from + n).map(|k| format!("con(c + {k}u)"))
     }
 
-    /// Loops over a contact's dofs.
-    fn of_dim(&self, dim: usize) -> String {
+    /// Frame and position, as the recorded functions take them.
+    fn geometry(&self) -> Vec<String> {
         let o = self.offsets();
-        let state = self.state_of(dim);
-        let total = state.matches("con(").count();
-        let each = |f: &dyn Fn(usize) -> String| (0..dim).map(f).collect::<Vec<_>>().join(" ");
-        let zero = each(&|k| format!("var z{k} = 0f;"));
-        let sum = each(&|k| format!("z{k} = fma(jac(j + {k}u), x, z{k});"));
-        let project = |x: &str| {
-            format!(
-                "let j0 = u32(con(c + {}u));
-{zero}
-for (var n = 0u; n < count; n++) {{
-let x = {x}[tab[first + n] & 0xfffu]; let j = j0 + n * {dim}u;
-{sum}
-}}",
-                o.jac
-            )
-        };
-        let to_z = each(&|k| format!("set_con(c + {}u, z{k} - con(c + {}u));", o.z + k, o.aref + k));
-        let to_dz = each(&|k| format!("set_con(c + {}u, z{k});", o.dz + k));
-        let keep = each(&|k| format!("set_con(c + {}u, f[{k}]);", o.force + k));
-        let spread = each(&|k| format!("s = fma(jac(j + {k}u), f[{k}], s);"));
-        let lower = |i: usize, j: usize| if i >= j { i * (i + 1) / 2 + j } else { j * (j + 1) / 2 + i };
-        let load = each(&|k| format!("let a{k} = jac(j0 + n * {dim}u + {k}u);"));
-        let turned = each(&|k| {
-            let mut sum = format!("h[{}] * a0", lower(k, 0));
-            for l in 1..dim {
-                sum = format!("fma(h[{}], a{l}, {sum})", lower(k, l));
-            }
-            format!("let t{k} = {sum};")
-        });
-        let add = each(&|k| format!("s = fma(t{k}, jac(j + {k}u), s);"));
-        let advance = each(&|k| format!("set_con(c + {z}u, fma(alpha, con(c + {dz}u), con(c + {z}u)));", z = o.z + k, dz = o.dz + k));
-        format!(
-            "fn residual_{dim}(c: u32, first: u32, count: u32) {{
-{}
-{to_z}
-}}
-fn slope_{dim}(c: u32, first: u32, count: u32) {{
-{}
-{to_dz}
-}}
-fn push_{dim}(c: u32, first: u32, count: u32) {{
-let f = force_{dim}(array<f32, {total}>({state}));
-{keep}
-let j0 = u32(con(c + {}u));
-for (var n = 0u; n < count; n++) {{
-let d = tab[first + n] & 0xfffu; let j = j0 + n * {dim}u;
-var s = qcon[d];
-{spread}
-qcon[d] = s;
-}}
-}}
-fn stiffen_{dim}(c: u32, first: u32, count: u32) {{
-let h = curvature_{dim}(array<f32, {total}>({state}));
-let j0 = u32(con(c + {}u));
-for (var n = 0u; n < count; n++) {{
-{load}
-{turned}
-let d = tab[first + n] & 0xfffu;
-let row = d * (d + 1u) / 2u;
-for (var m = 0u; m <= n; m++) {{
-let j = j0 + m * {dim}u; let e = row + (tab[first + m] & 0xfffu);
-var s = hess[e];
-{add}
-hess[e] = s;
-}}
-}}
-}}
-fn along_{dim}(c: u32, alpha: f32) -> array<f32, 2> {{ return derivatives_{dim}(array<f32, {}>({state}, alpha)); }}
-fn same_{dim}(c: u32) -> bool {{ return unchanged_{dim}(array<f32, {total}>({state}))[0] > 0.5f; }}
-fn advance_{dim}(c: u32, alpha: f32) {{ {advance} }}
-",
-            project("qacc"),
-            project("search"),
-            o.jac,
-            o.jac,
-            total + 1,
-        )
+        self.run(o.frame, 9).chain(self.run(o.pos, 3)).collect()
     }
 
-    /// Takes a contact point into the world's list, with its Jacobian and softness.
-    fn append(&self, spaces: &Spaces<'_>) -> String {
+    /// `z, dz, d, mu, mu_reg`.
+    fn kept(&self, dim: usize, with_dz: bool) -> Vec<String> {
         let o = self.offsets();
-        let pairs = spaces.physics.model().pairs.len();
-        // one of each pair in the table, or a column where worlds differ
+        let reg = usize::from(self.elliptic && dim > 1);
+        let dz = if with_dz { dim } else { 0 };
+        let own = self.run(o.inverse, self.inverse(dim)).chain(self.run(o.mu, dim - 1)).chain(self.run(o.mu_reg, reg));
+        self.run(o.z, dim).chain(self.run(o.dz, dz)).chain(own).collect()
+    }
+
+    fn call(name: &str, dim: usize, arguments: &[String]) -> String {
+        format!("{name}_{dim}(array<f32, {}>({}))", arguments.len(), arguments.join(", "))
+    }
+
+    /// Residuals at `qacc`.
+    pub fn residuals(&self) -> String {
+        let o = self.offsets();
+        self.each(true, |dim| {
+            let arguments: Vec<String> = self.geometry().into_iter().chain(self.run(o.aref, dim)).collect();
+            let keep: String = (0..dim).map(|k| format!("set_con(c + {}u, r[{k}]); ", o.z + k)).collect();
+            format!("let r = {}; {keep}", Self::call("residual", dim, &arguments))
+        })
+    }
+
+    /// Change of the residuals along `search`.
+    pub fn slopes(&self) -> String {
+        let o = self.offsets();
+        self.each(true, |dim| {
+            let keep: String = (0..dim).map(|k| format!("set_con(c + {}u, r[{k}]); ", o.dz + k)).collect();
+            format!("let r = {}; {keep}", Self::call("slope", dim, &self.geometry()))
+        })
+    }
+
+    /// Adds forces to `qcon`.
+    pub fn forces(&self) -> String {
+        self.each(true, |dim| {
+            let arguments = [self.geometry(), self.kept(dim, false)].concat();
+            format!("{};", Self::call("push", dim, &arguments))
+        })
+    }
+
+    /// Adds to `hess`.
+    pub fn hessian(&self) -> String {
+        self.each(true, |dim| {
+            let arguments = [self.geometry(), self.kept(dim, false)].concat();
+            format!("{};", Self::call("stiffen", dim, &arguments))
+        })
+    }
+
+    /// Adds slope and curvature at `alpha` to `sum`.
+    pub fn derivatives(&self) -> String {
+        self.each(false, |dim| {
+            let mut arguments = self.kept(dim, true);
+            arguments.push("alpha".into());
+            format!("let g = {}; sum += vec2<f32>(g[0], g[1]);", Self::call("derivatives", dim, &arguments))
+        })
+    }
+
+    /// Returns false where a full step changes a contact's state.
+    pub fn unchanged(&self) -> String {
+        self.each(false, |dim| {
+            format!("if ({}[0] < 0.5f) {{ return false; }}", Self::call("unchanged", dim, &self.kept(dim, true)))
+        })
+    }
+
+    /// Residuals after a step of length `alpha`.
+    pub fn advance(&self) -> String {
+        let o = self.offsets();
+        self.each(false, |dim| {
+            let one = |k: usize| {
+                let (z, dz) = (o.z + k, o.dz + k);
+                format!("set_con(c + {z}u, fma(alpha, con(c + {dz}u), con(c + {z}u))); ")
+            };
+            (0..dim).map(one).collect()
+        })
+    }
+
+    /// Completes a contact's record: friction, reference accelerations, regularisers.
+    fn take(&self, spaces: &Spaces<'_>, dim: usize) -> String {
+        let o = self.offsets();
+        // one number of each pair in the table, or a column where worlds differ
         let friction = |k: usize| match spaces.varied_at(Field::PairFriction) {
             Some(at) => format!("par[({at}u + p * 5u + {k}u) * worlds + world]"),
-            None => format!("num[p * 10u + {}u]", 5 + k),
+            None => format!("num[p * {PAIR_NUMBERS}u + {}u]", 5 + k),
         };
         let weight = match spaces.varied_at(Field::BodyInvweight0) {
-            Some(at) => format!(
-                "par[({at}u + 2u * body_of[tab[w]]) * worlds + world] + par[({at}u + 2u * body_of[tab[w + 1u]]) * worlds + world]"
-            ),
-            None => "num[p * 10u + 4u]".to_string(),
-        };
-        let mut text = String::new();
-        if spaces.varied_at(Field::BodyInvweight0).is_some() {
-            let bodies: Vec<String> = spaces.physics.model().geoms.iter().map(|g| format!("{}u", g.body)).collect();
-            let _ = writeln!(text, "var<private> body_of: array<u32, {}> = array<u32, {}>({});", bodies.len(), bodies.len(), bodies.join(", "));
-        }
-        let _ = writeln!(text, "// {pairs} pairs");
-        let frame: Vec<String> = (0..9).map(|k| format!("con(c + {}u)", o.frame + k)).collect();
-        let frame = frame.join(", ");
-        let axis: Vec<String> = (0..6).map(|k| format!("cdof[d * 6u + {k}u]")).collect();
-        let axis = axis.join(", ");
-        for &dim in &self.dims {
-            let each = |f: &dyn Fn(usize) -> String| (0..dim).map(f).collect::<Vec<_>>().join(" ");
-            let speeds: Vec<String> = (0..dim).map(|k| format!("s{k}")).chain((0..dim - 1).map(friction)).collect();
-            let n = 2 + speeds.len();
-            let mut classes = String::new();
-            for class in self.classes.iter().filter(|c| c.dim == dim) {
-                let results = dim + self.inverse(dim) + usize::from(self.elliptic);
-                let aref = each(&|k| format!("set_con(c + {}u, r[{k}]);", o.aref + k));
-                let inverse: String =
-                    (0..self.inverse(dim)).map(|k| format!("set_con(c + {}u, r[{}]);", o.inverse + k, dim + k)).collect();
-                let reg = if self.elliptic {
-                    format!("set_con(c + {}u, r[{}]);", o.mu_reg, results - 1)
-                } else {
-                    String::new()
-                };
-                let _ = writeln!(
-                    classes,
-                    "case {}u: {{ let r = {}(array<f32, {n}>(con(c + 1u), {weight}, {})); {aref} {inverse} {reg} }}",
-                    class.class,
-                    class.name(),
-                    speeds.join(", ")
-                );
+            Some(at) => {
+                let model = spaces.physics.model();
+                let bodies = PAIR_NUMBERS * model.pairs.len() + 3 * model.geoms.len();
+                let of = |word: &str| format!("par[({at}u + 2u * u32(num[{bodies}u + {word}])) * worlds + world]");
+                format!("{} + {}", of("tab[w]"), of("tab[w + 1u]"))
             }
-            let mu: String = (0..dim - 1).map(|k| format!("set_con(c + {}u, {});", o.mu + k, friction(k))).collect();
-            let _ = writeln!(
-                text,
-                "fn finish_{dim}(c: u32, p: u32, w: u32) {{
-{mu}
-set_con(c + {jac}u, f32(njac));
-{zero}
-let first = tab[w + 5u]; let count = tab[w + 6u];
-for (var n = 0u; n < count; n++) {{
-let word = tab[first + n]; let d = word & 0xfffu; let root = 3u * ((word >> 12u) & 0xfffu);
-let sign = select(1f, -1f, (word >> 31u) == 1u);
-let j = jacobian_{dim}(array<f32, 18>({frame}, {axis}, con(c + {p0}u) - com[root], con(c + {p1}u) - com[root + 1u], con(c + {p2}u) - com[root + 2u]));
-{put}
-njac += {dim}u;
-}}
+            None => format!("num[p * {PAIR_NUMBERS}u + 4u]"),
+        };
+        let speeds: String = (0..dim).map(|k| format!(", s[{k}]")).collect();
+        let mu: String = (0..dim - 1).map(|k| format!(", f{k}")).collect();
+        let load: String = (0..dim - 1).map(|k| format!("let f{k} = {}; ", friction(k))).collect();
+        let keep: String = (0..dim - 1).map(|k| format!("set_con(c + {}u, f{k}); ", o.mu + k)).collect();
+        let inverse = self.inverse(dim);
+        let reg = usize::from(self.elliptic);
+        let n = 2 * dim + 1;
+        let cases: String = self
+            .classes
+            .iter()
+            .filter(|c| c.dim == dim)
+            .map(|c| format!("case {}u: {{ r = {}(array<f32, {n}>(dist, weight{speeds}{mu})); }}\n", c.class, c.name()))
+            .collect();
+        let all = dim + inverse + reg;
+        let place = |k: usize| match k {
+            k if k < dim => o.aref + k,
+            k if k < dim + inverse => o.inverse + k - dim,
+            _ => o.mu_reg,
+        };
+        let store: String = (0..all).map(|k| format!("set_con(c + {}u, r[{k}]); ", place(k))).collect();
+        format!(
+            "fn take_{dim}(c: u32, p: u32, w: u32, dist: f32, s: array<f32, {dim}>) {{
+{load}
+{keep}
+let weight = {weight};
+var r: array<f32, {all}>;
 switch (tab[w + 4u]) {{
-{classes}default: {{}}
+{cases}default: {{}}
 }}
-}}",
-                jac = o.jac,
-                zero = each(&|k| format!("var s{k} = 0f;")),
-                p0 = o.pos,
-                p1 = o.pos + 1,
-                p2 = o.pos + 2,
-                put = each(&|k| format!("set_jac(njac + {k}u, sign * j[{k}]); s{k} = fma(sign * j[{k}], qvel[d], s{k});")),
-            );
-        }
-        let cases: String =
-            self.dims.iter().map(|dim| format!("case {dim}u: {{ finish_{dim}(c, p, w); }}\n")).collect();
-        let keep: String = (0..12).map(|k| format!("set_con(c + {}u, t[{}]);", 2 + k, 2 + k)).collect();
-        let _ = writeln!(
-            text,
-            "fn take_point(p: u32, t: array<f32, 14>) {{
-if (t[0] < 0.5f || t[1] >= num[p * 10u + 1u]) {{ return; }}
-let c = ncon * {len}u; let w = p * {PAIR_WORDS}u;
+{store}
+}}\n"
+        )
+    }
+
+    /// Takes a possible contact point into the world's list.
+    fn take_point(&self) -> String {
+        let o = self.offsets();
+        let point: Vec<String> = (5..14).chain(2..5).map(|k| format!("points[t + {k}u]")).collect();
+        let store = |to: usize, from: usize, n: usize| -> String {
+            (0..n).map(|k| format!("set_con(c + {}u, g{}); ", to + k, from + k)).collect()
+        };
+        let geometry: String = (0..12).map(|k| format!("let g{k} = {}; ", point[k])).collect();
+        let arguments: Vec<String> = (0..12).map(|k| format!("g{k}")).collect();
+        let case = |dim: usize| format!("take_{dim}(c, p, w, dist, {});", Self::call("speed", dim, &arguments));
+        let cases: String = self.dims.iter().map(|&dim| format!("case {dim}u: {{ {} }}\n", case(dim))).collect();
+        format!(
+            "fn take_point(p: u32, t: u32) {{
+let dist = points[t + 1u];
+if (points[t] < 0.5f || dist >= num[p * {PAIR_NUMBERS}u + 1u]) {{ return; }}
+let c = ncon * {len}u; let w = p * {words}u;
 ncon += 1u;
-set_con(c, f32(p)); set_con(c + 1u, t[1]); {keep}
-coupled = coupled || tab[w + 7u] == 1u;
+{geometry}
+set_con(c, f32(p)); set_con(c + {dist}u, dist); {frame}{pos}
+coupled = coupled || tab[w + 5u] == 1u;
+set_signs(w);
 switch (tab[w + 3u]) {{
 {cases}default: {{}}
 }}
-}}",
-            len = o.len
-        );
-        text
+}}\n",
+            len = o.len,
+            words = self.pair_words(),
+            dist = o.dist,
+            frame = store(o.frame, 0, 9),
+            pos = store(o.pos, 9, 3),
+        )
     }
 
     /// The loop over candidate pairs.
     fn collide(&self, spaces: &Spaces<'_>) -> String {
         let pairs = spaces.physics.model().pairs.len();
         let (mut text, mut cases) = (String::new(), String::new());
-        let mut planes = Vec::new();
+        let (mut planes, mut most) = (Vec::new(), 1);
         for (n, ((k1, k2), pair)) in self.kinds(spaces).into_iter().enumerate() {
             let (function, points) = leaves::touch(spaces, pair);
             text.push_str(&function.text());
             if k1 == GeomKind::Plane {
                 planes.push(format!("kind == {n}u"));
             }
-            let take: String = (0..points)
-                .map(|i| {
-                    let numbers: Vec<String> = (0..leaves::POINT).map(|k| format!("t[{}]", i * leaves::POINT + k)).collect();
-                    format!("take_point(p, array<f32, {}>({}));\n", leaves::POINT, numbers.join(", "))
-                })
-                .collect();
+            let keep: String = (0..points * leaves::POINT).map(|k| format!("points[{k}] = t[{k}]; ")).collect();
+            most = most.max(points);
             let name = leaves::touch_name((k1, k2));
-            let _ = writeln!(cases, "case {n}u: {{ let t = {name}(solids(g1, g2, num[p * 10u]));\n{take}}}");
+            let _ =
+                writeln!(cases, "case {n}u: {{ let t = {name}(solids(g1, g2, num[n]));\nfound = {points}u; {keep}}}");
         }
         let solid = |g: &str| {
-            let pose: Vec<String> = (0..12).map(|k| format!("geom[{g} * 12u + {k}u]")).collect();
-            let size: Vec<String> =
-                (0..3).map(|k| format!("num[{}u + {g} * 3u]", 10 * pairs + k)).collect();
-            [pose, size].concat().join(", ")
+            let pose = (0..12).map(|k| format!("geom({g} * 12u + {k}u)"));
+            let size = (0..3).map(|k| format!("num[{}u + {g} * 3u]", PAIR_NUMBERS * pairs + k));
+            pose.chain(size).collect::<Vec<_>>().join(", ")
         };
-        let position = |g: &str| (0..3).map(|k| format!("geom[{g} * 12u + {k}u]")).collect::<Vec<_>>().join(", ");
-        let normal = leaves::plane_normal("g1 * 12u").join(", ");
+        let position = |g: &str| (0..3).map(|k| format!("geom({g} * 12u + {k}u)")).collect::<Vec<_>>().join(", ");
+        let normal = [5, 8, 11].map(|k| format!("geom(g1 * 12u + {k}u)")).join(", ");
         let is_plane = if planes.is_empty() { "false".to_string() } else { planes.join(" || ") };
         let _ = writeln!(
             text,
-            "fn solids(g1: u32, g2: u32, reach: f32) -> array<f32, {}> {{ return array<f32, {}>(reach, {}, {}); }}
+            "var<private> points: array<f32, {numbers}>;
+fn solids(g1: u32, g2: u32, reach: f32) -> array<f32, {s}> {{ return array<f32, {s}>(reach, {}, {}); }}
 fn collide() {{
-ncon = 0u; njac = 0u; coupled = false;
+ncon = 0u; coupled = false;
 for (var p = 0u; p < {pairs}u; p++) {{
-let w = p * {PAIR_WORDS}u; let g1 = tab[w]; let g2 = tab[w + 1u]; let kind = tab[w + 2u];
+let w = p * {words}u; let g1 = tab[w]; let g2 = tab[w + 1u]; let kind = tab[w + 2u]; let n = p * {PAIR_NUMBERS}u;
 var near: f32;
 if ({is_plane}) {{
-near = near_plane(array<f32, 11>({p1}, {normal}, {p2}, num[p * 10u + 3u], num[p * 10u]))[0];
+near = near_plane(array<f32, 11>({p1}, {normal}, {p2}, num[n + 3u], num[n]))[0];
 }} else {{
-near = near_sphere(array<f32, 9>({p1}, num[p * 10u + 2u], {p2}, num[p * 10u + 3u], num[p * 10u]))[0];
+near = near_sphere(array<f32, 9>({p1}, num[n + 2u], {p2}, num[n + 3u], num[n]))[0];
 }}
 if (near < 0.5f) {{ continue; }}
+var found = 0u;
 switch (kind) {{
 {cases}default: {{}}
 }}
+for (var i = 0u; i < found; i++) {{ take_point(p, i * {point}u); }}
 }}
 }}",
-            leaves::SOLIDS,
-            leaves::SOLIDS,
             solid("g1"),
             solid("g2"),
+            s = leaves::SOLIDS,
+            words = self.pair_words(),
             p1 = position("g1"),
             p2 = position("g2"),
+            point = leaves::POINT,
+            numbers = most * leaves::POINT,
         );
         text
     }
@@ -477,30 +472,30 @@ switch (kind) {{
             return format!("out[{at}u * worlds + world] = 0f;\n");
         }
         let o = self.offsets();
-        let frame: Vec<String> = (0..9).map(|k| format!("con(c + {}u)", o.frame + k)).collect();
-        let force = |dim: usize| {
-            let f: Vec<String> =
-                (0..6).map(|k| if k < dim { format!("con(c + {}u)", o.force + k) } else { "0f".into() }).collect();
-            f.join(", ")
-        };
-        let fields: String = (0..8).map(|k| format!("out[(e + {k}u) * worlds + world] = con(c + {k}u);\n")).collect();
-        let pushes: String = (0..3).map(|k| format!("out[(e + {}u) * worlds + world] = f[{k}];\n", 8 + k)).collect();
-        let of = |dim: usize| {
-            format!("let f = world_wrench(array<f32, 15>({}, {}));\n{pushes}", frame.join(", "), force(dim))
-        };
-        let cases: String = self.dims.iter().map(|&dim| format!("case {dim}u: {{ {} }}\n", of(dim))).collect();
-        format!(
-            "out[{at}u * worlds + world] = f32(ncon);
-for (var i = 0u; i < ncon; i++) {{
-let c = i * {len}u; let p = u32(con(c)) * {PAIR_WORDS}u; let e = {}u + i * 11u;
-{fields}
-switch (tab[p + 3u]) {{
-{cases}default: {{}}
-}}
-}}\n",
-            at + 1,
-            len = o.len
-        )
+        let fields: Vec<String> = [0, o.dist]
+            .into_iter()
+            .chain(o.pos..o.pos + 3)
+            .chain(o.frame..o.frame + 3)
+            .map(|k| format!("con(c + {k}u)"))
+            .collect();
+        let each = self.each(false, |dim| {
+            let mut lines: String =
+                fields.iter().enumerate().map(|(k, f)| format!("out[(e + {k}u) * worlds + world] = {f};\n")).collect();
+            let frame: Vec<String> = self.run(o.frame, 9).collect();
+            let force: Vec<String> = (0..6).map(|k| if k < dim { format!("f[{k}]") } else { "0f".into() }).collect();
+            let _ = write!(
+                lines,
+                "let f = {};\nlet v = world_wrench(array<f32, 15>({}, {}));\n",
+                Self::call("force", dim, &self.kept(dim, false)),
+                frame.join(", "),
+                force.join(", ")
+            );
+            for k in 0..3 {
+                let _ = writeln!(lines, "out[(e + {}u) * worlds + world] = v[{k}];", 8 + k);
+            }
+            format!("let e = {}u + i * 11u;\n{lines}", at + 1)
+        });
+        format!("out[{at}u * worlds + world] = f32(ncon);\n{each}")
     }
 }
 

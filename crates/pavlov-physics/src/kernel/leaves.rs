@@ -1,14 +1,16 @@
 //! Functions of one pair of shapes or one contact, called from the kernel's loops: recorded from what the processor runs.
 
 use super::contacts::{Contacts, Softness};
-use super::spaces::{Spaces, argument, argument3, results};
-use crate::collision::{column, make_frame, near_plane, near_sphere, touches};
+use super::spaces::{Spaces, argument, argument3, packed, private, results, store_all};
+use crate::collision::{make_frame, near_plane, near_sphere, touches};
+use crate::cone;
 use crate::constraint::{jacobian, soften};
 use crate::cost;
-use crate::cone;
-use crate::data::{Contact, Data};
+use crate::data::Contact;
+use crate::math::sub;
 use crate::real::{Mask, Real};
 use crate::record::{Function, Rec, RecMask};
+use crate::topology::PairDof;
 use pavlov_model::{Cone, GeomKind};
 
 /// Numbers a pair of solids is passed as: reach, then position, orientation and size of each.
@@ -65,38 +67,39 @@ pub(crate) fn bounds() -> [Function; 2] {
     ]
 }
 
-/// Rows of a pair of solids that [`column`] and [`super::contacts`] agree on: the plane's normal is column 2.
-pub(crate) fn plane_normal(base: &str) -> [String; 3] {
-    let _ = column::<Rec>;
-    [5, 8, 11].map(|k| format!("geom[{base} + {k}u]"))
-}
-
-/// Functions of a contact of dimension `dim`.
+/// Functions of a contact of dimension `dim`. Their argument begins with frame (9) and position (3) where they need the Jacobian; then come
+/// what [`Contacts`] keeps of the contact, in its order. Which dofs move it, and how, is in the private array `sign`.
 pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Vec<Function> {
     let model = spaces.physics.model();
-    let topo = spaces.physics.topology();
     let elliptic = model.opt.cone == Cone::Elliptic && dim > 1;
     let inverse = contacts.inverse(dim);
-    // z, dz, d, mu, mu_reg in this order
-    let alone = || {
-        let mut c = blank(dim);
-        let mut at = 0;
-        let mut next = |n: usize, to: &mut [Rec]| {
-            to[..n].iter_mut().enumerate().for_each(|(k, x)| *x = argument(at + k));
-            at += n;
-        };
-        next(dim, &mut c.z);
-        next(dim, &mut c.dz);
-        next(inverse, &mut c.d);
-        next(dim - 1, &mut c.mu);
-        if elliptic {
-            c.mu_reg = argument(at);
-            at += 1;
+    let nv = spaces.physics.topology().nv;
+    // every dof may move the contact: those that do not have a Jacobian of zero
+    let mut topo = spaces.physics.topology().clone();
+    let pair = contacts.pair_of_dim(spaces, dim);
+    topo.pairs[pair].dofs = (0..nv).map(|dof| PairDof { dof, minus: false }).collect();
+    let topo = &topo;
+    // a world with this contact alone; reads frame and position at `geometry`, and from `at` on z, dz (if asked for), d, mu, mu_reg
+    let alone = |geometry: Option<usize>, at: Option<(usize, bool)>| {
+        let mut c = blank(dim, pair);
+        if let Some((mut at, with_dz)) = at {
+            let mut next = |n: usize, to: &mut [Rec]| {
+                to[..n].iter_mut().enumerate().for_each(|(k, x)| *x = argument(at + k));
+                at += n;
+            };
+            next(dim, &mut c.z);
+            if with_dz {
+                next(dim, &mut c.dz);
+            }
+            next(inverse, &mut c.d);
+            next(dim - 1, &mut c.mu);
+            if elliptic {
+                c.mu_reg = argument(at);
+            }
         }
-        (c, at)
-    };
-    let with_rows = |c: Contact<Rec>| {
-        let mut d = spaces.physics.data::<Rec>();
+        let mut d = spaces.data();
+        (d.limits, d.frictions) = (Vec::new(), Vec::new());
+        (d.rows.z, d.rows.dz, d.rows.d) = (Vec::new(), Vec::new(), Vec::new());
         if !elliptic {
             let edges = (2 * (dim - 1)).max(1);
             d.rows.z = vec![Rec::ZERO; edges];
@@ -105,51 +108,87 @@ pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Ve
             cost::edges(&c, &c.z, &mut d.rows.z);
             cost::edges(&c, &c.dz, &mut d.rows.dz);
         }
-        d.contacts.push(c);
+        if let Some(at) = geometry {
+            c.frame = [argument3(at), argument3(at + 3), argument3(at + 6)];
+            c.pos = argument3(at + 9);
+            for i in 0..nv {
+                let root = model.bodies[model.dofs[i].body].root;
+                let arm = sub(c.pos, d.subtree_com[root]);
+                let sign = Rec::load(private("sign", i));
+                let along = jacobian(&c.frame, dim, &d.cdof[i], arm, false);
+                d.efc_j.extend(along[..dim].iter().map(|&j| sign * j));
+            }
+        }
+        d.contacts = vec![c];
         d
     };
     let name = |what: &str| format!("{what}_{dim}");
-    let total = 2 * dim + inverse + dim - 1 + usize::from(elliptic);
+    let kept = dim + inverse + dim - 1 + usize::from(elliptic);
     vec![
-        Function::record(&name("jacobian"), || {
-            let frame = [argument3(0), argument3(3), argument3(6)];
-            let axis = [9, 10, 11, 12, 13, 14].map(argument);
-            results(&jacobian(&frame, dim, &axis, argument3(15), false)[..dim]);
+        Function::record(&name("speed"), || {
+            let mut d = alone(Some(0), None);
+            d.solve.search = d.state.qvel.clone();
+            cost::slopes(model, topo, &mut d);
+            results(&d.contacts[0].dz[..dim]);
         })
-        .with_arguments(18),
+        .with_arguments(12),
+        Function::record(&name("residual"), || {
+            let mut d = alone(Some(0), None);
+            for k in 0..dim {
+                d.contacts[0].aref[k] = argument(12 + k);
+            }
+            cost::residuals(model, topo, &mut d);
+            results(&d.contacts[0].z[..dim]);
+        })
+        .with_arguments(12 + dim),
+        Function::record(&name("slope"), || {
+            let mut d = alone(Some(0), None);
+            cost::slopes(model, topo, &mut d);
+            results(&d.contacts[0].dz[..dim]);
+        })
+        .with_arguments(12),
+        Function::record(&name("push"), || {
+            let mut d = alone(Some(0), Some((12, false)));
+            let before = d.qfrc_constraint.clone();
+            cost::forces(model, topo, &mut d);
+            let sum: Vec<Rec> = before.iter().zip(&d.qfrc_constraint).map(|(&a, &b)| a + b).collect();
+            store_all("qcon", &sum);
+        })
+        .with_arguments(12 + kept),
+        Function::record(&name("stiffen"), || {
+            let mut d = alone(Some(0), Some((12, false)));
+            d.qm = d.solve.h.clone();
+            cost::hessian(model, topo, &mut d);
+            for i in 0..nv {
+                for j in 0..=i {
+                    d.solve.h[i * nv + j].store(private("hess", packed(i, j)));
+                }
+            }
+        })
+        .with_arguments(12 + kept),
         Function::record(&name("force"), || {
-            let d = with_rows(alone().0);
+            let d = alone(None, Some((0, false)));
             let c = &d.contacts[0];
             let force = if elliptic { cone::force(c, &c.z).force } else { cost::edge_forces(c, &d.rows) };
             results(&force[..dim]);
         })
-        .with_arguments(total),
-        Function::record(&name("curvature"), || {
-            let d = with_rows(alone().0);
-            let c = &d.contacts[0];
-            let h = if elliptic { cone::hessian(c, &c.z) } else { cost::edge_hessian(c, &d.rows) };
-            let lower: Vec<Rec> = (0..dim).flat_map(|i| (0..=i).map(move |j| h[i][j])).collect();
-            results(&lower);
-        })
-        .with_arguments(total),
+        .with_arguments(kept),
         Function::record(&name("derivatives"), || {
-            let (c, at) = alone();
-            let alpha = argument(at);
-            results(&cost::derivatives(model, &with_rows(c), [Rec::ZERO; 2], alpha));
+            let d = alone(None, Some((0, true)));
+            results(&cost::derivatives(model, &d, [Rec::ZERO; 2], argument(kept + dim)));
         })
-        .with_arguments(total + 1),
+        .with_arguments(kept + dim + 1),
         Function::record(&name("unchanged"), || {
-            let d: Data<Rec> = with_rows(alone().0);
-            let _ = topo;
+            let d = alone(None, Some((0, true)));
             results(&[cost::unchanged_by_full_step(model, &d).number()]);
         })
-        .with_arguments(total),
+        .with_arguments(kept + dim),
     ]
 }
 
-fn blank(dim: usize) -> Contact<Rec> {
+fn blank(dim: usize, pair: usize) -> Contact<Rec> {
     Contact {
-        pair: 0,
+        pair,
         dim,
         detected: RecMask::splat(true),
         active: RecMask::splat(true),
@@ -172,7 +211,7 @@ fn blank(dim: usize) -> Contact<Rec> {
 pub(crate) fn softness(spaces: &Spaces<'_>, contacts: &Contacts, class: &Softness) -> Function {
     let (model, dim) = (spaces.physics.model(), class.dim);
     Function::record(&class.name(), || {
-        let mut c = blank(dim);
+        let mut c = blank(dim, class.pair);
         c.dist = argument(0);
         let mut speed = [Rec::ZERO; 6];
         for k in 0..dim {
@@ -195,7 +234,7 @@ pub(crate) fn softness(spaces: &Spaces<'_>, contacts: &Contacts, class: &Softnes
 /// Force on the second body in world axes, then torque, of a force in the contact frame: frame and force in.
 pub(crate) fn wrench() -> Function {
     Function::record("world_wrench", || {
-        let mut c = blank(6);
+        let mut c = blank(6, 0);
         c.frame = [argument3(0), argument3(3), argument3(6)];
         c.force = [9, 10, 11, 12, 13, 14].map(argument);
         let (force, torque) = crate::sensor::contact_wrench(&c);

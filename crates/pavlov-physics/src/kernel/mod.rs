@@ -85,10 +85,8 @@ pub(crate) fn probe_kernel(physics: &Physics, varied: &[Field]) -> Kernel {
         [("qm", qm, bias), ("bias", bias, qacc_smooth), ("smooth_acc", qacc_smooth, qacc), ("qacc", qacc, at)]
     {
         let n = to - from;
-        let _ = writeln!(
-            dump,
-            "for (var i = 0u; i < {n}u; i++) {{ out[({from}u + i) * worlds + world] = {name}[i]; }}"
-        );
+        let _ =
+            writeln!(dump, "for (var i = 0u; i < {n}u; i++) {{ out[({from}u + i) * worlds + world] = {name}[i]; }}");
     }
     dump.push_str(&contacts.dump(at));
     let finite = state_len(physics);
@@ -100,12 +98,11 @@ fn probe(@builtin(global_invocation_id) id: vec3<u32>) {{
 world = id.x; worlds = run.worlds;
 if (world >= worlds) {{ return; }}
 load_state();
+let good = make_steps(run.steps);
 if (run.steps == 0u) {{
-forward();
 {dump}
 return;
 }}
-let good = make_steps(run.steps);
 store_state();
 state[{finite}u * worlds + world] *= good;
 }}
@@ -161,6 +158,7 @@ solve(static_rows()[0] > 0.5f);
 }}\n"
     );
     let h = physics.model().opt.timestep;
+    // one place that calls `forward`, for drivers write its text into every place: a count of 0 evaluates and moves nothing
     let steps = match physics.integrator {
         Integrator::Rk4 => {
             let select = |f: &dyn Fn(usize) -> f64| {
@@ -169,15 +167,18 @@ solve(static_rows()[0] > 0.5f);
             format!(
                 "fn make_steps(count: u32) -> f32 {{
 var good = 1f;
-for (var n = 0u; n < count; n++) {{
-for (var k = 0u; k < 4u; k++) {{
+let stages = select(4u * count, 1u, count == 0u);
+for (var n = 0u; n < stages; n++) {{
+let k = n % 4u;
 let reach = {};
 if (k > 0u) {{ rk4_move(array<f32, 1>(reach)); }}
 forward();
+if (count == 0u) {{ break; }}
 if (k == 0u) {{ rk4_begin(); }} else {{ rk4_add(array<f32, 2>(reach, {})); }}
-}}
+if (k == 3u) {{
 integrate();
 good *= is_finite()[0];
+}}
 }}
 return good;
 }}\n",
@@ -187,8 +188,9 @@ return good;
         }
         Integrator::Euler | Integrator::ImplicitFast => "fn make_steps(count: u32) -> f32 {
 var good = 1f;
-for (var n = 0u; n < count; n++) {
+for (var n = 0u; n < max(count, 1u); n++) {
 forward();
+if (count == 0u) { break; }
 integrate();
 good *= is_finite()[0];
 }

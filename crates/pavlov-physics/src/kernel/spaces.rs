@@ -101,12 +101,8 @@ impl<'a> Spaces<'a> {
             load_all("qpos", &mut d.state.qpos);
             load_all("qvel", &mut d.state.qvel);
             constraint::make(model, physics.topology(), &params, &mut d);
-            let limit = |l: &Limit<Rec>| LimitShape {
-                joint: l.joint,
-                dof: l.dof,
-                n: l.n,
-                coef: l.coef.map(Rec::constant),
-            };
+            let limit =
+                |l: &Limit<Rec>| LimitShape { joint: l.joint, dof: l.dof, n: l.n, coef: l.coef.map(Rec::constant) };
             shapes.replace((d.limits.iter().map(limit).collect(), d.frictions.iter().map(|f| f.dof).collect()));
         });
         let (limits, frictions) = shapes.into_inner();
@@ -124,11 +120,6 @@ impl<'a> Spaces<'a> {
         self.varied.iter().find(|v| v.0 == field).map(|v| v.1)
     }
 
-    /// Geoms that take part in a pair, each with its place in `geom`.
-    pub fn has_static_rows(&self) -> bool {
-        !self.limits.is_empty() || !self.frictions.is_empty()
-    }
-
     /// All private arrays.
     pub fn arrays(&self) -> Vec<Array> {
         let (model, nv) = (self.physics.model(), self.physics.topology().nv);
@@ -139,7 +130,7 @@ impl<'a> Spaces<'a> {
             ("warm", nv),
             ("time", 1),
             ("ctrl", model.nu()),
-            ("geom", 12 * model.geoms.len()),
+            ("sign", nv),
             ("cdof", 6 * nv),
             ("com", 3 * model.bodies.len()),
             ("qm", nv * (nv + 1) / 2),

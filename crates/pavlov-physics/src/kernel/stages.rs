@@ -7,7 +7,7 @@ use crate::data::Data;
 use crate::inertia::solve_tree;
 use crate::kinematics::geom_axis;
 use crate::math::mul_mv;
-use crate::real::{Mask, Real};
+use crate::real::Mask;
 use crate::record::{Function, Rec, RecMask};
 use crate::solver;
 use crate::velocity::{actuation, com_vel, passive, rne_bias, smooth_force};
@@ -45,12 +45,12 @@ fn smooth(spaces: &Spaces<'_>, probe: bool) -> Function {
         solve_tree(topo, &d.qld, &d.qld_dinv, &mut d.qacc_smooth);
         for (g, geom) in model.geoms.iter().enumerate().filter(|(g, _)| topo.geom_collides[*g]) {
             for k in 0..3 {
-                d.geom_xpos[g][k].store(private("geom", 12 * g + k));
+                d.geom_xpos[g][k].store(column("work", 12 * g + k));
             }
             let axis = mul_mv(&d.xmat[geom.body], geom_axis(params.geom_quat[g]));
             for i in 0..3 {
                 for j in 0..3 {
-                    let at = private("geom", 12 * g + 3 + 3 * i + j);
+                    let at = column("work", 12 * g + 3 + 3 * i + j);
                     match (topo.geom_needs_mat[g], geom.kind) {
                         (true, _) => d.geom_xmat[g][i][j].store(at),
                         (_, GeomKind::Capsule) if j == 2 => d.geom_xmat[g][i][2].store(at),

@@ -92,6 +92,11 @@ impl Function {
         &self.body
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Operations in it.
     pub fn operations(&self) -> usize {
         self.operations
