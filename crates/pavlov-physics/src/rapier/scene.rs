@@ -1,0 +1,264 @@
+//! One world in rapier: from a state and controls to the state one timestep later.
+//!
+//! Every step starts from a copy of the scene as it was built, put to (qpos, qvel): nothing else is remembered, so a state is
+//! exactly its coordinates and velocities, and a run can be taken up from them to the bit. The price is a cold contact solver
+//! in each step; rapier's substeps warm-start each other within it.
+//!
+//! Rapier's substeps are semi-implicit Euler: v' = v + h a(q), q' = q + h v'. Given coordinates that are half a substep ahead,
+//! q + h/2 v, and read back half a substep earlier, the same arithmetic is the drift-kick-drift form of leapfrog, whose error is
+//! of second order. Forces from here are found in the middle of the step for the same reason.
+
+use super::build::{Built, Sets, build, rotation};
+use super::contacts::{PairContact, Pairs, read};
+use super::forces::{Drive, Wrenches};
+use super::layout::{Layout, dofs};
+use crate::data::integrate_pos;
+use crate::params::Params;
+use crate::physics::Physics;
+use pavlov_model::JointKind;
+use rapier3d::prelude::*;
+
+/// Rapier's substeps of a timestep.
+pub(crate) const SUBSTEPS: usize = 4;
+
+/// What is static about a robot.
+#[derive(Debug, Clone)]
+pub(crate) struct Robot {
+    pub physics: Physics,
+    pub layout: Layout,
+}
+
+/// One world, or one set of parameters that many worlds share.
+pub(crate) struct Scene {
+    params: Params<f64>,
+    built: Built,
+    now: Sets,
+    pipeline: PhysicsPipeline,
+    options: IntegrationParameters,
+    /// Coordinates in the middle of the step.
+    middle: Vec<f64>,
+    velocities: Vec<f64>,
+    links: Vec<Pose>,
+    frame1: Vec<Pose>,
+    wrenches: Wrenches,
+    /// Forces of the last step.
+    pub drive: Drive,
+    /// Contacts of the last step.
+    pub contacts: Vec<PairContact>,
+}
+
+impl Scene {
+    pub fn new(robot: &Robot, params: Params<f64>) -> Self {
+        let model = &**robot.physics.model();
+        let mut built = build(model, robot.physics.topology(), &robot.layout, &params);
+        let mut options = IntegrationParameters {
+            num_solver_iterations: SUBSTEPS,
+            max_ccd_substeps: 0,
+            contact_clustering: false,
+            contact_recycling: false,
+            normalized_max_linear_velocity: f64::MAX,
+            friction_model: FrictionModel::Coulomb,
+            ..IntegrationParameters::default()
+        };
+        let mut pipeline = PhysicsPipeline::new();
+        // A step of no time makes islands, broad phase and pairs, so that copies have them.
+        options.dt = 0.0;
+        let pairs = Pairs { layout: &robot.layout, model, friction: &params.pair_friction };
+        run(&mut built.sets, &mut pipeline, Vector::ZERO, &options, &pairs);
+        options.dt = model.opt.timestep;
+        Self {
+            now: built.sets.clone(),
+            pipeline,
+            options,
+            middle: vec![0.0; model.nq()],
+            velocities: vec![0.0; model.nv()],
+            links: Vec::with_capacity(robot.layout.links.len()),
+            frame1: Vec::with_capacity(robot.layout.links.len()),
+            wrenches: Wrenches::default(),
+            drive: Drive::new(model),
+            contacts: Vec::new(),
+            params,
+            built,
+        }
+    }
+
+    /// One timestep from (`qpos`, `qvel`), in place. False when the state was not finite, or is not after it (MuJoCo's bound
+    /// of 1e10 included); it is then what came out, and the scene is none the worse.
+    pub fn step(&mut self, robot: &Robot, qpos: &mut [f64], qvel: &mut [f64], ctrl: &[f64]) -> bool {
+        let model = &**robot.physics.model();
+        self.contacts.clear();
+        if !bounded(qpos, qvel) || !ctrl.iter().all(|c| c.is_finite()) {
+            return false;
+        }
+        self.now = self.built.sets.clone();
+        let h = model.opt.timestep;
+        self.middle.copy_from_slice(qpos);
+        integrate_pos(model, &mut self.middle, qvel, 0.5 * h);
+        self.drive.evaluate(model, &self.params, &self.middle, qvel, ctrl);
+        // Rapier takes the damping force at the end of each substep, late by half of one. Of N substeps' damping a share of
+        // 1/(N + 1) is taken at the velocity before the step instead: on average the force is then on time.
+        let late = 1.0 / (SUBSTEPS as f64 + 1.0);
+        for i in 0..model.nv() {
+            let damping = self.params.dof_damping[i] + self.drive.damping[i];
+            self.drive.tau[i] -= late * damping * qvel[i];
+            self.drive.damping[i] = (1.0 - late) * damping;
+        }
+        self.place(robot, qpos, qvel, 0.5 * h);
+        self.wrenches.evaluate(
+            model,
+            &robot.layout,
+            &self.params,
+            &self.built,
+            &self.drive.tau,
+            &self.links,
+            &self.frame1,
+        );
+        let ahead = 0.5 * h / SUBSTEPS as f64;
+        self.place(robot, qpos, qvel, ahead);
+        self.apply(robot);
+        let pairs = Pairs { layout: &robot.layout, model, friction: &self.params.pair_friction };
+        let gravity = super::build::vector(self.params.gravity);
+        run(&mut self.now, &mut self.pipeline, gravity, &self.options, &pairs);
+        read(&pairs, &self.built, &self.now.narrow_phase, &self.now.colliders, &self.links, h, &mut self.contacts);
+        self.take(robot, qpos, qvel, -ahead);
+        bounded(qpos, qvel) && self.pipeline.quarantine().is_empty()
+    }
+
+    /// Puts the joints to the coordinates, moved on by `ahead` seconds of the velocities, and finds the links' poses.
+    fn place(&mut self, robot: &Robot, qpos: &[f64], qvel: &[f64], ahead: f64) {
+        let model = &**robot.physics.model();
+        self.links.clear();
+        self.frame1.clear();
+        for (l, link) in robot.layout.links.iter().enumerate() {
+            let place = &self.built.places[l];
+            let joint = &model.joints[link.joint];
+            let (q, v) = (&qpos[joint.qposadr..], &qvel[joint.dofadr..]);
+            let mut moved = self.built.joints[l];
+            // coordinates and velocities of rapier's joint: rotations and their velocities in the first frame's axes
+            let (mut shift, mut speed) = ([0.0; 6], [0.0; 6]);
+            let n = dofs(joint.kind);
+            match joint.kind {
+                JointKind::Hinge | JointKind::Slide => {
+                    shift[0] = q[0] - self.params.qpos0[joint.qposadr];
+                    speed[0] = v[0];
+                }
+                JointKind::Ball | JointKind::Free => {
+                    let linear = n - 3;
+                    shift[..linear].copy_from_slice(&q[..linear]);
+                    speed[..linear].copy_from_slice(&v[..linear]);
+                    let turn = rotation([q[linear], q[linear + 1], q[linear + 2], q[linear + 3]]);
+                    shift[linear..linear + 3].copy_from_slice(&turn.to_scaled_axis().to_array());
+                    let spin = turn * Vector::new(v[linear], v[linear + 1], v[linear + 2]);
+                    speed[linear..linear + 3].copy_from_slice(&spin.to_array());
+                }
+            }
+            moved.apply_displacement(&shift[..n]);
+            moved.integrate(ahead, &speed[..n]);
+            self.velocities[joint.dofadr..joint.dofadr + n].copy_from_slice(&speed[..n]);
+            let parent = link.parent.map_or(Pose::IDENTITY, |p| self.links[p]);
+            self.frame1.push(parent * moved.data.local_frame1);
+            self.links.push(parent * moved.body_to_parent());
+            if let Some(own) =
+                self.now.multibodies.get_multibody_mut(place.multibody).and_then(|m| m.link_mut(place.link))
+            {
+                own.joint = moved;
+            }
+        }
+    }
+
+    /// Velocities, forces and damping into rapier.
+    fn apply(&mut self, robot: &Robot) {
+        let model = &**robot.physics.model();
+        for (l, link) in robot.layout.links.iter().enumerate() {
+            let place = &self.built.places[l];
+            let joint = &model.joints[link.joint];
+            let Some(multibody) = self.now.multibodies.get_multibody_mut(place.multibody) else { continue };
+            for k in 0..dofs(joint.kind) {
+                let i = joint.dofadr + k;
+                multibody.generalized_velocity_mut()[place.dof + k] = self.velocities[i];
+                multibody.damping_mut()[place.dof + k] = self.drive.damping[i];
+            }
+            let (force, torque) = self.wrenches.0[l];
+            if let Some(body) = self.now.bodies.get_mut(place.body) {
+                body.add_force(force, true);
+                body.add_torque(torque, true);
+            }
+        }
+        for (l, link) in robot.layout.links.iter().enumerate() {
+            let place = &self.built.places[l];
+            if link.parent.is_none()
+                && let Some(multibody) = self.now.multibodies.get_multibody_mut(place.multibody)
+            {
+                multibody.forward_kinematics(&self.now.bodies, false);
+                multibody.update_rigid_bodies(&mut self.now.bodies, true);
+            }
+        }
+    }
+
+    /// Coordinates and velocities out of rapier, moved by `ahead` seconds.
+    fn take(&self, robot: &Robot, qpos: &mut [f64], qvel: &mut [f64], ahead: f64) {
+        let model = &**robot.physics.model();
+        for (l, link) in robot.layout.links.iter().enumerate() {
+            let place = &self.built.places[l];
+            let joint = &model.joints[link.joint];
+            let n = dofs(joint.kind);
+            let Some(multibody) = self.now.multibodies.get_multibody(place.multibody) else { continue };
+            let Some(own) = multibody.link(place.link) else { continue };
+            let velocity = multibody.generalized_velocity();
+            let mut speed = [0.0; 6];
+            for k in 0..n {
+                speed[k] = velocity[place.dof + k];
+            }
+            let mut moved = own.joint;
+            moved.integrate(ahead, &speed[..n]);
+            let coords = moved.coords();
+            let (q, v) = (&mut qpos[joint.qposadr..], &mut qvel[joint.dofadr..]);
+            match joint.kind {
+                JointKind::Hinge => (q[0], v[0]) = (self.params.qpos0[joint.qposadr] + coords[3], speed[0]),
+                JointKind::Slide => (q[0], v[0]) = (self.params.qpos0[joint.qposadr] + coords[0], speed[0]),
+                JointKind::Ball | JointKind::Free => {
+                    let linear = n - 3;
+                    q[..linear].copy_from_slice(&coords[..linear]);
+                    v[..linear].copy_from_slice(&speed[..linear]);
+                    let turn = moved.joint_rot().normalize();
+                    let spin = turn.inverse() * Vector::new(speed[linear], speed[linear + 1], speed[linear + 2]);
+                    v[linear..linear + 3].copy_from_slice(&spin.to_array());
+                    let now = [turn.w, turn.x, turn.y, turn.z];
+                    // of the two quaternions of a rotation, the one next to where it was
+                    let along: f64 = now.iter().zip(&q[linear..]).map(|(a, b)| a * b).sum();
+                    for k in 0..4 {
+                        q[linear + k] = if along < 0.0 { -now[k] } else { now[k] };
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn bounded(qpos: &[f64], qvel: &[f64]) -> bool {
+    qpos.iter().chain(qvel).all(|x| x.abs() < 1e10)
+}
+
+fn run(
+    sets: &mut Sets,
+    pipeline: &mut PhysicsPipeline,
+    gravity: Vector,
+    options: &IntegrationParameters,
+    pairs: &Pairs<'_>,
+) {
+    pipeline.step(
+        gravity,
+        options,
+        &mut sets.islands,
+        &mut sets.broad_phase,
+        &mut sets.narrow_phase,
+        &mut sets.bodies,
+        &mut sets.colliders,
+        &mut sets.impulse_joints,
+        &mut sets.multibodies,
+        &mut sets.soft,
+        &mut sets.ccd,
+        pairs,
+        &(),
+    );
+}
