@@ -15,11 +15,11 @@ use crate::error::EnvError;
 use crate::observe::Source;
 use crate::rng::Purpose;
 use crate::scripts::Scripts;
-use crate::spec::{BLOCK_WORLDS, EnvOptions, StepOut};
+use crate::spec::{BLOCK_WORLDS, BackendKind, EnvOptions, StepOut};
 use crate::stats::{BadValue, EpisodeLog, StepStats};
 use crate::task::Task;
 use crate::worlds::{Columns, Worlds};
-use pavlov_physics::{Data, LANES, Lane, Params, Physics, Real, State};
+use pavlov_physics::{Data, LANES, Lane, Params, Physics, RapierWorlds, Real, State};
 use pavlov_reward::Reward;
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ pub struct EnvBlock {
     /// One for each group when randomised, else one for all.
     pub(crate) params: Vec<Params<Lane>>,
     pub(crate) data: Data<Lane>,
+    /// The worlds' scenes, when rapier steps them.
+    pub(crate) rapier: Option<RapierWorlds>,
     pub(crate) w: Worlds,
     /// Control signals `[actuator][64]`.
     pub(crate) ctrl: Columns,
@@ -115,6 +117,8 @@ impl EnvBlock {
             states: (0..groups).map(|_| State::new(&task.model)).collect(),
             params: (0..if randomised { groups } else { 1 }).map(|_| shared.physics.params()).collect(),
             data: shared.physics.data(),
+            rapier: (shared.options.backend == BackendKind::Rapier)
+                .then(|| RapierWorlds::new(&shared.physics, worlds, randomised)),
             w: Worlds::new(&task, shared.options.seed, first, terms, metrics),
             ctrl: Columns::new(task.act_dim()),
             obs: Columns::new(task.obs_dim()),

@@ -7,7 +7,7 @@ use crate::schema::{Reduce, Sensing};
 use crate::scripts::{Scripts, SenseContext};
 use crate::spec::BLOCK_WORLDS;
 use crate::stats::{BadValue, Episode};
-use pavlov_physics::{LANES, Lane, Mask, Real};
+use pavlov_physics::{Data, LANES, Lane, Mask, Real};
 
 impl EnvBlock {
     /// Clips the actions, keeps the previous ones, and moves the queue of delayed ones.
@@ -86,10 +86,18 @@ impl EnvBlock {
         for (i, ctrl) in data.ctrl.iter_mut().enumerate() {
             *ctrl = lane_of(self.ctrl.column(i), group);
         }
-        for _ in 0..shared.frame_skip {
-            physics.step(params, data);
+        let mut note = |data: &Data<Lane>| {
             for lane in 0..LANES {
                 finite[group * LANES + lane] &= data.finite.get(lane);
+            }
+        };
+        if let Some(rapier) = &mut self.rapier {
+            rapier.step(group * LANES, params, data, shared.frame_skip);
+            note(data);
+        } else {
+            for _ in 0..shared.frame_skip {
+                physics.step(params, data);
+                note(data);
             }
         }
         data.save(&mut self.states[group]);
@@ -135,6 +143,7 @@ impl EnvBlock {
         }
         if redraw {
             task.random.finish(start, &shared.physics, &mut self.params[group]);
+            self.tell_rapier(group, lanes);
         }
         self.evaluate_reset(group, lanes);
     }
@@ -152,6 +161,16 @@ impl EnvBlock {
                 shared.task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
             }
             shared.task.random.finish(true, &shared.physics, &mut self.params[group]);
+            self.tell_rapier(group, u8::MAX);
+        }
+    }
+
+    /// Hands the parameters of worlds whose bit is set to rapier, if it steps them.
+    fn tell_rapier(&mut self, group: usize, lanes: u8) {
+        if let Some(rapier) = &mut self.rapier {
+            for lane in (0..LANES).filter(|l| lanes >> l & 1 == 1) {
+                rapier.set_params(group * LANES + lane, &self.params[group], lane);
+            }
         }
     }
 
@@ -178,7 +197,10 @@ impl EnvBlock {
         let data = &mut self.data;
         data.load(&self.states[group]);
         data.ctrl.fill(Lane::ZERO);
-        self.shared.physics.forward(params, data);
+        match &mut self.rapier {
+            Some(rapier) => rapier.forward(group * LANES, params, data),
+            None => self.shared.physics.forward(params, data),
+        }
         // As after Gymnasium's reset: no step has been made, so there is no external force yet.
         data.cfrc_ext.fill([Lane::ZERO; 6]);
         if self.needs.sensors {

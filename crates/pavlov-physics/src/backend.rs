@@ -126,12 +126,8 @@ pub trait Backend {
     /// # Panics
     /// As [`Backend::set_state`].
     fn reset_world(&mut self, world: usize, qpos: &[f64], qvel: &[f64]) {
-        let state = WorldState {
-            qpos: qpos.to_vec(),
-            qvel: qvel.to_vec(),
-            qacc_warmstart: vec![0.0; qvel.len()],
-            time: 0.0,
-        };
+        let state =
+            WorldState { qpos: qpos.to_vec(), qvel: qvel.to_vec(), qacc_warmstart: vec![0.0; qvel.len()], time: 0.0 };
         self.set_state(world, &state);
     }
 
@@ -178,11 +174,11 @@ impl<R: Real> CpuBackend<R> {
 }
 
 /// Numbers of one world.
-fn row<R: Real>(column: &[R], lane: usize) -> Vec<f64> {
+pub(crate) fn row<R: Real>(column: &[R], lane: usize) -> Vec<f64> {
     column.iter().map(|v| v.get(lane)).collect()
 }
 
-fn set_row<R: Real>(column: &mut [R], lane: usize, values: &[f64]) {
+pub(crate) fn set_row<R: Real>(column: &mut [R], lane: usize, values: &[f64]) {
     assert_eq!(column.len(), values.len(), "a row of the wrong length");
     for (column, &v) in column.iter_mut().zip(values) {
         column.set(lane, v);

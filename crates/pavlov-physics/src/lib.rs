@@ -32,7 +32,7 @@ pub use backend::{Backend, BackendError, ContactPoint, CpuBackend, Evaluation, W
 pub use data::{Contact, Data, FrictionRow, Limit, Rows, State, integrate_pos};
 pub use params::Params;
 pub use physics::{Physics, PhysicsError, Profile, SolverOptions};
-pub use rapier::RapierBackend;
+pub use rapier::{RapierBackend, RapierWorlds};
 pub use real::{LANES, Lane, LaneMask, Mask, Real};
 pub use sensor::{body_velocity, contact_wrench, point_velocity};
 pub use topology::{PairDof, PairTopology, Topology};

@@ -7,7 +7,7 @@
 use super::layout::Layout;
 use crate::params::Params;
 use crate::topology::Topology;
-use pavlov_model::{GeomKind, JointKind, Model};
+use pavlov_model::{GeomKind, Joint, JointKind, Model};
 use rapier3d::na;
 use rapier3d::prelude::*;
 
@@ -176,7 +176,8 @@ fn link_mass(model: &Model, layout: &Layout, params: &Params<f64>, body_pose: &[
         let r = na::Matrix3::new(x.x, y.x, z.x, x.y, y.y, z.y, x.z, y.z, z.z);
         let d = at(b) - com;
         let d = na::Vector3::new(d.x, d.y, d.z);
-        tensor += r * own * r.transpose() + (na::Matrix3::identity() * d.norm_squared() - d * d.transpose()) * params.body_mass[b];
+        tensor += r * own * r.transpose()
+            + (na::Matrix3::identity() * d.norm_squared() - d * d.transpose()) * params.body_mass[b];
     }
     let eigen = tensor.symmetric_eigen();
     let mut axes = eigen.eigenvectors;
@@ -218,24 +219,33 @@ fn joint(model: &Model, params: &Params<f64>, body_pose: &[Pose], layout: &Layou
         let zero = params.qpos0[joint.qposadr];
         builder = builder.limits(axis, params.jnt_range[link.joint].map(|r| r - zero));
     }
-    let mut solref = joint.solref_limit;
-    if model.opt.refsafe && solref[0] > 0.0 {
-        solref[0] = solref[0].max(2.0 * model.opt.timestep);
-    }
-    builder.softness(softness(solref)).build()
+    builder.softness(softness(model, joint)).build()
 }
 
-/// MuJoCo's `solref` (time constant, damping ratio; or negative stiffness and damping) as rapier's spring. Both are springs on
-/// the acceleration: frequency 1 / (time constant * damping ratio), rad/s.
-pub(crate) fn softness(solref: [f64; 2]) -> SpringCoefficients<f64> {
-    let [a, b] = solref;
-    let (frequency, ratio) = if a > 0.0 {
-        (1.0 / (a * b.max(1e-6)), b)
-    } else {
-        let frequency = (-a).max(1e-6).sqrt();
-        (frequency, -b / (2.0 * frequency))
-    };
+/// MuJoCo's `solref` and `solimp` of a limit as rapier's spring, so that rapier's substeps correct the same part of the error
+/// per second (k/b of the reference acceleration) and are as soft (R = (1 - d)/d of the inverse inertia).
+fn softness(model: &Model, joint: &Joint) -> SpringCoefficients<f64> {
+    let substep = model.opt.timestep / super::scene::SUBSTEPS as f64;
+    let (stiffness, damping) = reference(model, joint);
+    let per_second = stiffness / damping;
+    let erp = (per_second * substep).min(0.5);
+    let d = joint.solimp_limit[1].clamp(0.01, 0.9999);
+    let ratio = (1.0 - erp) / (4.0 * erp * (1.0 - d) / d).sqrt();
+    let frequency = 2.0 * ratio * (erp / substep) / (1.0 - erp);
     SpringCoefficients::new(frequency / std::f64::consts::TAU, ratio)
+}
+
+/// Stiffness and damping of a limit's reference acceleration, 1/s² and 1/s (MuJoCo's meaning of `solref`).
+pub(crate) fn reference(model: &Model, joint: &Joint) -> (f64, f64) {
+    let [mut time, ratio] = joint.solref_limit;
+    let d = joint.solimp_limit[1].clamp(0.01, 0.9999);
+    if time <= 0.0 {
+        return (-time / (d * d), (-ratio / d).max(1e-3));
+    }
+    if model.opt.refsafe {
+        time = time.max(2.0 * model.opt.timestep);
+    }
+    (1.0 / (d * time * ratio).powi(2), 2.0 / (d * time))
 }
 
 fn shape(kind: GeomKind, size: [f64; 3]) -> Option<SharedShape> {

@@ -84,7 +84,10 @@ impl Drive {
                 self.tau[v + n] -= k * (qpos[q + n] - params.qpos_spring[q + n]);
             }
             if matches!(joint.kind, JointKind::Ball | JointKind::Free) {
-                let turn = quat_to_rotvec(quat_mul(quat_conj(four(&params.qpos_spring[q + linear..])), four(&qpos[q + linear..])));
+                let turn = quat_to_rotvec(quat_mul(
+                    quat_conj(four(&params.qpos_spring[q + linear..])),
+                    four(&qpos[q + linear..]),
+                ));
                 for n in 0..3 {
                     self.tau[v + linear + n] -= k * turn[n];
                 }
@@ -105,11 +108,10 @@ impl Drive {
             if over <= 0.0 {
                 continue;
             }
-            let spring = super::build::softness(joint.solref_limit);
-            let (omega, ratio) = (spring.angular_frequency(), spring.damping_ratio);
+            let (stiffness, damping) = super::build::reference(model, joint);
             let axis = turn.map(|x| x / angle);
             let rate = axis[0] * qvel[v] + axis[1] * qvel[v + 1] + axis[2] * qvel[v + 2];
-            let push = (omega * omega * over + 2.0 * ratio * omega * rate).max(0.0) / params.dof_invweight0[v];
+            let push = (stiffness * over + damping * rate).max(0.0) / params.dof_invweight0[v];
             for n in 0..3 {
                 self.tau[v + n] -= push * axis[n];
             }

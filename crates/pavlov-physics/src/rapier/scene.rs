@@ -15,7 +15,7 @@ use super::layout::{Layout, dofs};
 use crate::data::integrate_pos;
 use crate::params::Params;
 use crate::physics::Physics;
-use pavlov_model::JointKind;
+use pavlov_model::{JointKind, Model};
 use rapier3d::prelude::*;
 
 /// Rapier's substeps of a timestep.
@@ -28,11 +28,18 @@ pub(crate) struct Robot {
     pub layout: Layout,
 }
 
-/// One world, or one set of parameters that many worlds share.
+/// Iterations of rapier's solver in a substep, with bias and without. One of each is rapier's default; a chain that stands on
+/// the ground needs more, the more so as every step starts cold.
+const ITERATIONS: usize = 4;
+
+/// One set of parameters and the scene built from it.
 pub(crate) struct Scene {
     params: Params<f64>,
     built: Built,
-    now: Sets,
+}
+
+/// Where scenes are stepped, one after the other.
+pub(crate) struct Stage {
     pipeline: PhysicsPipeline,
     options: IntegrationParameters,
     /// Coordinates in the middle of the step.
@@ -51,25 +58,35 @@ impl Scene {
     pub fn new(robot: &Robot, params: Params<f64>) -> Self {
         let model = &**robot.physics.model();
         let mut built = build(model, robot.physics.topology(), &robot.layout, &params);
-        let mut options = IntegrationParameters {
-            num_solver_iterations: SUBSTEPS,
-            max_ccd_substeps: 0,
-            contact_clustering: false,
-            contact_recycling: false,
-            normalized_max_linear_velocity: f64::MAX,
-            friction_model: FrictionModel::Coulomb,
-            ..IntegrationParameters::default()
-        };
-        let mut pipeline = PhysicsPipeline::new();
         // A step of no time makes islands, broad phase and pairs, so that copies have them.
-        options.dt = 0.0;
+        let options = IntegrationParameters { dt: 0.0, ..options(0.0) };
         let pairs = Pairs { layout: &robot.layout, model, friction: &params.pair_friction };
-        run(&mut built.sets, &mut pipeline, Vector::ZERO, &options, &pairs);
-        options.dt = model.opt.timestep;
+        run(&mut built.sets, &mut PhysicsPipeline::new(), Vector::ZERO, &options, &pairs);
+        Self { params, built }
+    }
+}
+
+fn options(timestep: f64) -> IntegrationParameters {
+    IntegrationParameters {
+        dt: timestep,
+        num_solver_iterations: SUBSTEPS,
+        num_internal_pgs_iterations: ITERATIONS,
+        num_internal_stabilization_iterations: ITERATIONS,
+        max_ccd_substeps: 0,
+        contact_clustering: false,
+        contact_recycling: false,
+        normalized_max_linear_velocity: f64::MAX,
+        friction_model: FrictionModel::Coulomb,
+        ..IntegrationParameters::default()
+    }
+}
+
+impl Stage {
+    pub fn new(robot: &Robot) -> Self {
+        let model = &**robot.physics.model();
         Self {
-            now: built.sets.clone(),
-            pipeline,
-            options,
+            pipeline: PhysicsPipeline::new(),
+            options: options(model.opt.timestep),
             middle: vec![0.0; model.nq()],
             velocities: vec![0.0; model.nv()],
             links: Vec::with_capacity(robot.layout.links.len()),
@@ -77,69 +94,64 @@ impl Scene {
             wrenches: Wrenches::default(),
             drive: Drive::new(model),
             contacts: Vec::new(),
-            params,
-            built,
         }
     }
 
     /// One timestep from (`qpos`, `qvel`), in place. False when the state was not finite, or is not after it (MuJoCo's bound
-    /// of 1e10 included); it is then what came out, and the scene is none the worse.
-    pub fn step(&mut self, robot: &Robot, qpos: &mut [f64], qvel: &mut [f64], ctrl: &[f64]) -> bool {
+    /// of 1e10 included); it is then left as it is, or what came out.
+    pub fn step(&mut self, robot: &Robot, scene: &Scene, qpos: &mut [f64], qvel: &mut [f64], ctrl: &[f64]) -> bool {
         let model = &**robot.physics.model();
         self.contacts.clear();
         if !bounded(qpos, qvel) || !ctrl.iter().all(|c| c.is_finite()) {
             return false;
         }
-        self.now = self.built.sets.clone();
+        let (built, params) = (&scene.built, &scene.params);
+        let mut now = built.sets.clone();
         let h = model.opt.timestep;
         self.middle.copy_from_slice(qpos);
         integrate_pos(model, &mut self.middle, qvel, 0.5 * h);
-        self.drive.evaluate(model, &self.params, &self.middle, qvel, ctrl);
-        // Rapier takes the damping force at the end of each substep, late by half of one. Of N substeps' damping a share of
-        // 1/(N + 1) is taken at the velocity before the step instead: on average the force is then on time.
-        let late = 1.0 / (SUBSTEPS as f64 + 1.0);
-        for i in 0..model.nv() {
-            let damping = self.params.dof_damping[i] + self.drive.damping[i];
-            self.drive.tau[i] -= late * damping * qvel[i];
-            self.drive.damping[i] = (1.0 - late) * damping;
-        }
-        self.place(robot, qpos, qvel, 0.5 * h);
-        self.wrenches.evaluate(
-            model,
-            &robot.layout,
-            &self.params,
-            &self.built,
-            &self.drive.tau,
-            &self.links,
-            &self.frame1,
-        );
+        self.drive.evaluate(model, params, &self.middle, qvel, ctrl);
+        self.split_damping(model, params, qvel);
+        self.place(robot, scene, &mut now, qpos, qvel, 0.5 * h);
+        let tau = &self.drive.tau;
+        self.wrenches.evaluate(model, &robot.layout, params, built, tau, &self.links, &self.frame1);
         let ahead = 0.5 * h / SUBSTEPS as f64;
-        self.place(robot, qpos, qvel, ahead);
-        self.apply(robot);
-        let pairs = Pairs { layout: &robot.layout, model, friction: &self.params.pair_friction };
-        let gravity = super::build::vector(self.params.gravity);
-        run(&mut self.now, &mut self.pipeline, gravity, &self.options, &pairs);
-        read(&pairs, &self.built, &self.now.narrow_phase, &self.now.colliders, &self.links, h, &mut self.contacts);
-        self.take(robot, qpos, qvel, -ahead);
+        self.place(robot, scene, &mut now, qpos, qvel, ahead);
+        self.apply(robot, scene, &mut now);
+        let pairs = Pairs { layout: &robot.layout, model, friction: &params.pair_friction };
+        run(&mut now, &mut self.pipeline, super::build::vector(params.gravity), &self.options, &pairs);
+        read(&pairs, built, &now.narrow_phase, &now.colliders, &self.links, h, &mut self.contacts);
+        take(robot, scene, &now, qpos, qvel, -ahead);
         bounded(qpos, qvel) && self.pipeline.quarantine().is_empty()
     }
 
+    /// Rapier takes the damping force at the end of each substep, late by half of one. Of N substeps' damping a share of
+    /// 1/(N + 1) is taken at the velocity before the step instead: on average the force is then on time.
+    fn split_damping(&mut self, model: &Model, params: &Params<f64>, qvel: &[f64]) {
+        let late = 1.0 / (SUBSTEPS as f64 + 1.0);
+        for i in 0..model.nv() {
+            let damping = params.dof_damping[i] + self.drive.damping[i];
+            self.drive.tau[i] -= late * damping * qvel[i];
+            self.drive.damping[i] = (1.0 - late) * damping;
+        }
+    }
+
     /// Puts the joints to the coordinates, moved on by `ahead` seconds of the velocities, and finds the links' poses.
-    fn place(&mut self, robot: &Robot, qpos: &[f64], qvel: &[f64], ahead: f64) {
+    fn place(&mut self, robot: &Robot, scene: &Scene, now: &mut Sets, qpos: &[f64], qvel: &[f64], ahead: f64) {
         let model = &**robot.physics.model();
         self.links.clear();
         self.frame1.clear();
         for (l, link) in robot.layout.links.iter().enumerate() {
-            let place = &self.built.places[l];
+            let place = &scene.built.places[l];
             let joint = &model.joints[link.joint];
             let (q, v) = (&qpos[joint.qposadr..], &qvel[joint.dofadr..]);
-            let mut moved = self.built.joints[l];
+            let mut moved = scene.built.joints[l];
             // coordinates and velocities of rapier's joint: rotations and their velocities in the first frame's axes
             let (mut shift, mut speed) = ([0.0; 6], [0.0; 6]);
             let n = dofs(joint.kind);
             match joint.kind {
                 JointKind::Hinge | JointKind::Slide => {
-                    shift[0] = q[0] - self.params.qpos0[joint.qposadr];
+                    shift[0] = q[0] - scene.params.qpos0[joint.qposadr];
                     speed[0] = v[0];
                 }
                 JointKind::Ball | JointKind::Free => {
@@ -158,77 +170,68 @@ impl Scene {
             let parent = link.parent.map_or(Pose::IDENTITY, |p| self.links[p]);
             self.frame1.push(parent * moved.data.local_frame1);
             self.links.push(parent * moved.body_to_parent());
-            if let Some(own) =
-                self.now.multibodies.get_multibody_mut(place.multibody).and_then(|m| m.link_mut(place.link))
-            {
+            if let Some(own) = now.multibodies.get_multibody_mut(place.multibody).and_then(|m| m.link_mut(place.link)) {
                 own.joint = moved;
             }
         }
     }
 
     /// Velocities, forces and damping into rapier.
-    fn apply(&mut self, robot: &Robot) {
+    fn apply(&self, robot: &Robot, scene: &Scene, now: &mut Sets) {
         let model = &**robot.physics.model();
         for (l, link) in robot.layout.links.iter().enumerate() {
-            let place = &self.built.places[l];
+            let place = &scene.built.places[l];
             let joint = &model.joints[link.joint];
-            let Some(multibody) = self.now.multibodies.get_multibody_mut(place.multibody) else { continue };
+            let Some(multibody) = now.multibodies.get_multibody_mut(place.multibody) else { continue };
             for k in 0..dofs(joint.kind) {
                 let i = joint.dofadr + k;
                 multibody.generalized_velocity_mut()[place.dof + k] = self.velocities[i];
                 multibody.damping_mut()[place.dof + k] = self.drive.damping[i];
             }
             let (force, torque) = self.wrenches.0[l];
-            if let Some(body) = self.now.bodies.get_mut(place.body) {
+            if let Some(body) = now.bodies.get_mut(place.body) {
+                // Rapier moves multibody links itself, but colliders only follow a body that was set.
+                body.set_position(self.links[l], true);
                 body.add_force(force, true);
                 body.add_torque(torque, true);
             }
         }
-        for (l, link) in robot.layout.links.iter().enumerate() {
-            let place = &self.built.places[l];
-            if link.parent.is_none()
-                && let Some(multibody) = self.now.multibodies.get_multibody_mut(place.multibody)
-            {
-                multibody.forward_kinematics(&self.now.bodies, false);
-                multibody.update_rigid_bodies(&mut self.now.bodies, true);
-            }
-        }
     }
+}
 
-    /// Coordinates and velocities out of rapier, moved by `ahead` seconds.
-    fn take(&self, robot: &Robot, qpos: &mut [f64], qvel: &mut [f64], ahead: f64) {
-        let model = &**robot.physics.model();
-        for (l, link) in robot.layout.links.iter().enumerate() {
-            let place = &self.built.places[l];
-            let joint = &model.joints[link.joint];
-            let n = dofs(joint.kind);
-            let Some(multibody) = self.now.multibodies.get_multibody(place.multibody) else { continue };
-            let Some(own) = multibody.link(place.link) else { continue };
-            let velocity = multibody.generalized_velocity();
-            let mut speed = [0.0; 6];
-            for k in 0..n {
-                speed[k] = velocity[place.dof + k];
-            }
-            let mut moved = own.joint;
-            moved.integrate(ahead, &speed[..n]);
-            let coords = moved.coords();
-            let (q, v) = (&mut qpos[joint.qposadr..], &mut qvel[joint.dofadr..]);
-            match joint.kind {
-                JointKind::Hinge => (q[0], v[0]) = (self.params.qpos0[joint.qposadr] + coords[3], speed[0]),
-                JointKind::Slide => (q[0], v[0]) = (self.params.qpos0[joint.qposadr] + coords[0], speed[0]),
-                JointKind::Ball | JointKind::Free => {
-                    let linear = n - 3;
-                    q[..linear].copy_from_slice(&coords[..linear]);
-                    v[..linear].copy_from_slice(&speed[..linear]);
-                    let turn = moved.joint_rot().normalize();
-                    let spin = turn.inverse() * Vector::new(speed[linear], speed[linear + 1], speed[linear + 2]);
-                    v[linear..linear + 3].copy_from_slice(&spin.to_array());
-                    let now = [turn.w, turn.x, turn.y, turn.z];
-                    // of the two quaternions of a rotation, the one next to where it was
-                    let along: f64 = now.iter().zip(&q[linear..]).map(|(a, b)| a * b).sum();
-                    for k in 0..4 {
-                        q[linear + k] = if along < 0.0 { -now[k] } else { now[k] };
-                    }
+/// Coordinates and velocities out of rapier, moved by `ahead` seconds.
+fn take(robot: &Robot, scene: &Scene, now: &Sets, qpos: &mut [f64], qvel: &mut [f64], ahead: f64) {
+    let model = &**robot.physics.model();
+    for (l, link) in robot.layout.links.iter().enumerate() {
+        let place = &scene.built.places[l];
+        let joint = &model.joints[link.joint];
+        let n = dofs(joint.kind);
+        let Some(multibody) = now.multibodies.get_multibody(place.multibody) else { continue };
+        let Some(own) = multibody.link(place.link) else { continue };
+        let velocity = multibody.generalized_velocity();
+        let mut speed = [0.0; 6];
+        for k in 0..n {
+            speed[k] = velocity[place.dof + k];
+        }
+        let mut moved = own.joint;
+        moved.integrate(ahead, &speed[..n]);
+        let coords = moved.coords();
+        let (q, v) = (&mut qpos[joint.qposadr..], &mut qvel[joint.dofadr..]);
+        match joint.kind {
+            JointKind::Hinge => (q[0], v[0]) = (scene.params.qpos0[joint.qposadr] + coords[3], speed[0]),
+            JointKind::Slide => (q[0], v[0]) = (scene.params.qpos0[joint.qposadr] + coords[0], speed[0]),
+            JointKind::Ball | JointKind::Free => {
+                let linear = n - 3;
+                q[..linear].copy_from_slice(&coords[..linear]);
+                v[..linear].copy_from_slice(&speed[..linear]);
+                let turn = moved.joint_rot().normalize();
+                let spin = turn.inverse() * Vector::new(speed[linear], speed[linear + 1], speed[linear + 2]);
+                v[linear..linear + 3].copy_from_slice(&spin.to_array());
+                let now = [turn.w, turn.x, turn.y, turn.z];
+                // of the two quaternions of a rotation, the one next to where it was
+                let along: f64 = now.iter().zip(&q[linear..]).map(|(a, b)| a * b).sum();
+                for k in 0..4 {
+                    q[linear + k] = if along < 0.0 { -now[k] } else { now[k] };
                 }
             }
         }
