@@ -16,6 +16,7 @@ use crate::data::integrate_pos;
 use crate::params::Params;
 use crate::physics::Physics;
 use pavlov_model::{JointKind, Model};
+use rapier3d::na;
 use rapier3d::prelude::*;
 
 /// Rapier's substeps of a timestep.
@@ -123,6 +124,59 @@ impl Stage {
         read(&pairs, built, &now.narrow_phase, &now.colliders, &self.links, h, &mut self.contacts);
         take(robot, scene, &now, qpos, qvel, -ahead);
         bounded(qpos, qvel) && self.pipeline.quarantine().is_empty()
+    }
+
+    /// The mass matrix at `qpos`, armature included, dense and row-major, in MuJoCo's coordinates. Empty when a coordinate is not
+    /// finite.
+    pub fn mass_matrix(&mut self, robot: &Robot, scene: &Scene, qpos: &[f64]) -> Vec<f64> {
+        let model = &**robot.physics.model();
+        let nv = model.nv();
+        let still = vec![0.0; nv];
+        if !bounded(qpos, &still) {
+            return Vec::new();
+        }
+        let mut now = scene.built.sets.clone();
+        self.place(robot, scene, &mut now, qpos, &still, 0.0);
+        for (place, pose) in scene.built.places.iter().zip(&self.links) {
+            if let Some(body) = now.bodies.get_mut(place.body) {
+                body.set_position(*pose, true);
+            }
+        }
+        // rapier's dof, multibody and turn into MuJoCo's axes of each of our dofs
+        let mut dof = vec![(0, MultibodyIndex(Default::default())); nv];
+        let mut turn = na::DMatrix::<f64>::identity(nv, nv);
+        for (l, link) in robot.layout.links.iter().enumerate() {
+            let (place, joint) = (&scene.built.places[l], &model.joints[link.joint]);
+            let n = dofs(joint.kind);
+            for k in 0..n {
+                dof[joint.dofadr + k] = (place.dof + k, place.multibody);
+            }
+            if matches!(joint.kind, JointKind::Ball | JointKind::Free) {
+                let (q, v) = (joint.qposadr + n - 3, joint.dofadr + n - 3);
+                let own = rotation([qpos[q], qpos[q + 1], qpos[q + 2], qpos[q + 3]]);
+                for (k, axis) in [Vector::X, Vector::Y, Vector::Z].into_iter().enumerate() {
+                    for (m, x) in (own * axis).to_array().into_iter().enumerate() {
+                        turn[(v + m, v + k)] = x;
+                    }
+                }
+            }
+        }
+        let mut found = na::DMatrix::<f64>::zeros(nv, nv);
+        for link in robot.layout.links.iter().enumerate().filter(|(_, l)| l.parent.is_none()) {
+            let index = scene.built.places[link.0].multibody;
+            let Some(multibody) = now.multibodies.get_multibody_mut(index) else { continue };
+            // assembles and factors the matrix, without damping
+            multibody.dof_inverse_inertia(&now.bodies);
+            let factors = multibody.inv_augmented_mass();
+            let mut matrix = factors.l() * factors.u();
+            factors.p().inv_permute_rows(&mut matrix);
+            for i in (0..nv).filter(|&i| dof[i].1 == index) {
+                for j in (0..nv).filter(|&j| dof[j].1 == index) {
+                    found[(i, j)] = matrix[(dof[i].0, dof[j].0)];
+                }
+            }
+        }
+        (turn.transpose() * found * turn).transpose().as_slice().to_vec()
     }
 
     /// Rapier takes the damping force at the end of each substep, late by half of one. Of N substeps' damping a share of

@@ -72,6 +72,7 @@ impl Backend for RapierBackend {
         for ((state, ctrl), found) in self.states.iter().zip(&self.ctrl).zip(&mut self.found) {
             let (mut qpos, mut qvel) = (state.qpos.clone(), state.qvel.clone());
             self.stage.step(&self.robot, &self.scene, &mut qpos, &mut qvel, ctrl);
+            found.qm = self.stage.mass_matrix(&self.robot, &self.scene, &state.qpos);
             found.qacc = qvel.iter().zip(&state.qvel).map(|(after, before)| (after - before) / h).collect();
             found.contacts = self.stage.contacts.iter().map(|c| c.point.clone()).collect();
         }
