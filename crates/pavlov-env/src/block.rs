@@ -36,6 +36,13 @@ pub(crate) struct Shared {
     pub options: EnvOptions,
 }
 
+impl Shared {
+    /// Do worlds have parameters of their own?
+    pub fn randomised(&self) -> bool {
+        self.options.disturb && !self.task.random.is_empty()
+    }
+}
+
 /// What must be evaluated besides the physics step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Needs {
@@ -88,7 +95,7 @@ impl EnvBlock {
         let task = shared.task.clone();
         let scripts = Scripts::new(&task, reward, worlds);
         let groups = worlds.div_ceil(LANES);
-        let randomised = shared.options.disturb && !task.random.is_empty();
+        let randomised = shared.randomised();
         let (terms, metrics) = (scripts.num_terms(), scripts.num_metrics());
         let is_physical = |s: Source| {
             !matches!(

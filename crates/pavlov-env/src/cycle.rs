@@ -135,7 +135,7 @@ impl EnvBlock {
             self.w.begin(task, world, disturb);
             self.scripts.reset_world(world);
             // What is drawn once per world was drawn at the first reset.
-            if self.params.len() > 1 && (task.random.per_episode || episode == 0) {
+            if shared.randomised() && (task.random.per_episode || episode == 0) {
                 task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
                 redraw = true;
                 start |= episode == 0;
@@ -151,7 +151,7 @@ impl EnvBlock {
     /// Draws the physical parameters of every world as they are in its present episode.
     pub(crate) fn redraw_parameters(&mut self) {
         let shared = self.shared.clone();
-        if self.params.len() < self.groups || !shared.options.disturb || shared.task.random.is_empty() {
+        if !shared.randomised() {
             return;
         }
         for group in 0..self.groups {

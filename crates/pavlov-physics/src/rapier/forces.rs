@@ -7,7 +7,8 @@ use super::build::{Built, vector};
 use super::layout::Layout;
 use crate::math::{quat_conj, quat_mul, quat_normalize, quat_to_rotvec};
 use crate::params::Params;
-use pavlov_model::{JointKind, Model};
+use pavlov_model::{Joint, JointKind, Model};
+use rapier3d::na;
 use rapier3d::prelude::*;
 
 /// Generalised forces of one world.
@@ -21,22 +22,40 @@ pub(crate) struct Drive {
     pub tau: Vec<f64>,
     /// Damping of actuators whose force is not clamped, for rapier to treat implicitly, per dof.
     pub damping: Vec<f64>,
+    /// Stiffness of springs and of servos whose force is not clamped, per dof: how `tau` of a hinge or slide changes from
+    /// substep to substep.
+    pub stiffness: Vec<f64>,
 }
 
 impl Drive {
     pub fn new(model: &Model) -> Self {
         let zeros = |n: usize| vec![0.0; n];
         let (nu, nv) = (model.nu(), model.nv());
-        Self { actuator_force: zeros(nu), qfrc_actuator: zeros(nv), tau: zeros(nv), damping: zeros(nv) }
+        Self {
+            actuator_force: zeros(nu),
+            qfrc_actuator: zeros(nv),
+            tau: zeros(nv),
+            damping: zeros(nv),
+            stiffness: zeros(nv),
+        }
     }
 
     /// Everything, at coordinates `qpos` and velocities `qvel`.
-    pub fn evaluate(&mut self, model: &Model, params: &Params<f64>, qpos: &[f64], qvel: &[f64], ctrl: &[f64]) {
+    pub fn evaluate(
+        &mut self,
+        model: &Model,
+        params: &Params<f64>,
+        stops: &[BallStop],
+        qpos: &[f64],
+        qvel: &[f64],
+        ctrl: &[f64],
+    ) {
         self.tau.fill(0.0);
         self.damping.fill(0.0);
+        self.stiffness.fill(0.0);
         self.actuators(model, params, qpos, qvel, ctrl);
         self.springs(model, params, qpos);
-        self.ball_limits(model, params, qpos, qvel);
+        self.ball_limits(model, params, stops, qpos, qvel);
     }
 
     fn actuators(&mut self, model: &Model, params: &Params<f64>, qpos: &[f64], qvel: &[f64], ctrl: &[f64]) {
@@ -49,8 +68,9 @@ impl Drive {
             let [b0, b1, b2] = params.actuator_bias[u];
             let mut force = params.actuator_gain[u] * clamp(ctrl[u], actuator.ctrlrange);
             force += b0 + gear * (b1 * qpos[joint.qposadr] + b2 * qvel[joint.dofadr]);
-            if b2 < 0.0 && inside(force, actuator.forcerange) {
-                self.damping[joint.dofadr] -= b2 * gear * gear;
+            if inside(force, actuator.forcerange) {
+                self.damping[joint.dofadr] -= b2.min(0.0) * gear * gear;
+                self.stiffness[joint.dofadr] -= b1.min(0.0) * gear * gear;
             }
             self.actuator_force[u] = clamp(force, actuator.forcerange);
             self.qfrc_actuator[joint.dofadr] += gear * self.actuator_force[u];
@@ -61,7 +81,7 @@ impl Drive {
             }
             let i = joint.dofadr;
             if !inside(self.qfrc_actuator[i], joint.actfrcrange) {
-                self.damping[i] = 0.0;
+                (self.damping[i], self.stiffness[i]) = (0.0, 0.0);
             }
             self.qfrc_actuator[i] = clamp(self.qfrc_actuator[i], joint.actfrcrange);
             self.tau[i] = self.qfrc_actuator[i] + self.damping[i] * qvel[i];
@@ -80,6 +100,9 @@ impl Drive {
                 JointKind::Hinge | JointKind::Slide => 1,
                 JointKind::Free => 3,
             };
+            if matches!(joint.kind, JointKind::Hinge | JointKind::Slide) {
+                self.stiffness[v] += k;
+            }
             for n in 0..linear {
                 self.tau[v + n] -= k * (qpos[q + n] - params.qpos_spring[q + n]);
             }
@@ -95,27 +118,51 @@ impl Drive {
         }
     }
 
-    /// Rapier limits single axes only. The spring is that of `solref`, on the mean inertia of the joint at `qpos0`.
-    fn ball_limits(&mut self, model: &Model, params: &Params<f64>, qpos: &[f64], qvel: &[f64]) {
-        for (j, joint) in model.joints.iter().enumerate() {
-            if joint.kind != JointKind::Ball || !joint.limited || !model.opt.limit {
-                continue;
-            }
+    /// Rapier limits single axes only, so a ball joint is stopped by a critically damped spring here. It is as stiff as MuJoCo's
+    /// constraint is under a load (stiffness of `solref` times d/(1 - d)), as far as the timestep allows.
+    fn ball_limits(&mut self, model: &Model, params: &Params<f64>, stops: &[BallStop], qpos: &[f64], qvel: &[f64]) {
+        for stop in stops {
+            let joint = &model.joints[stop.joint];
             let v = joint.dofadr;
             let turn = quat_to_rotvec(four(&qpos[joint.qposadr..]));
             let angle = crate::math::norm(turn);
-            let over = angle - params.jnt_range[j][1];
+            let over = angle - params.jnt_range[stop.joint][1];
             if over <= 0.0 {
                 continue;
             }
-            let (stiffness, damping) = super::build::reference(model, joint);
-            let axis = turn.map(|x| x / angle);
-            let rate = axis[0] * qvel[v] + axis[1] * qvel[v + 1] + axis[2] * qvel[v + 2];
-            let push = (stiffness * over + damping * rate).max(0.0) / params.dof_invweight0[v];
+            let d = joint.solimp_limit[1].clamp(0.01, 0.9999);
+            let (stiffness, _) = super::build::reference(model, joint);
+            let omega = (stiffness * d / (1.0 - d)).sqrt().min(0.5 / model.opt.timestep);
+            let axis = na::Vector3::from(turn) / angle;
+            let rate = axis.dot(&na::Vector3::new(qvel[v], qvel[v + 1], qvel[v + 2]));
+            let mass = 1.0 / axis.dot(&(stop.inverse * axis));
+            let push = mass * (omega * omega * over + 2.0 * omega * rate).max(0.0);
             for n in 0..3 {
                 self.tau[v + n] -= push * axis[n];
             }
         }
+    }
+}
+
+/// A ball joint with a limit.
+#[derive(Debug, Clone)]
+pub(crate) struct BallStop {
+    pub joint: usize,
+    /// Its block of the inverse mass matrix at `qpos0`, body axes.
+    pub inverse: na::Matrix3<f64>,
+}
+
+impl BallStop {
+    /// All of a model, from its dense mass matrix at `qpos0`.
+    pub fn all(model: &Model, mass_matrix: &[f64]) -> Vec<Self> {
+        let nv = model.nv();
+        let Some(inverse) = na::DMatrix::from_row_slice(nv, nv, mass_matrix).try_inverse() else { return Vec::new() };
+        let limited = |(_, j): &(usize, &Joint)| j.kind == JointKind::Ball && j.limited && model.opt.limit;
+        let stop = |(joint, j): (usize, &Joint)| Self {
+            joint,
+            inverse: inverse.fixed_view::<3, 3>(j.dofadr, j.dofadr).into_owned(),
+        };
+        model.joints.iter().enumerate().filter(limited).map(stop).collect()
     }
 }
 

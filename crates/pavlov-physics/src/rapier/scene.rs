@@ -10,12 +10,12 @@
 
 use super::build::{Built, Sets, build, rotation};
 use super::contacts::{PairContact, Pairs, read};
-use super::forces::{Drive, Wrenches};
+use super::forces::{BallStop, Drive, Wrenches};
 use super::layout::{Layout, dofs};
 use crate::data::integrate_pos;
 use crate::params::Params;
 use crate::physics::Physics;
-use pavlov_model::{JointKind, Model};
+use pavlov_model::{Joint, JointKind, Model};
 use rapier3d::na;
 use rapier3d::prelude::*;
 
@@ -37,6 +37,7 @@ const ITERATIONS: usize = 4;
 pub(crate) struct Scene {
     params: Params<f64>,
     built: Built,
+    stops: Vec<BallStop>,
 }
 
 /// Where scenes are stepped, one after the other.
@@ -63,7 +64,14 @@ impl Scene {
         let options = IntegrationParameters { dt: 0.0, ..options(0.0) };
         let pairs = Pairs { layout: &robot.layout, model, friction: &params.pair_friction };
         run(&mut built.sets, &mut PhysicsPipeline::new(), Vector::ZERO, &options, &pairs);
-        Self { params, built }
+        let qpos0 = params.qpos0.clone();
+        let mut scene = Self { params, built, stops: Vec::new() };
+        let limited = |j: &Joint| j.kind == JointKind::Ball && j.limited;
+        if model.joints.iter().any(limited) {
+            let matrix = Stage::new(robot).mass_matrix(robot, &scene, &qpos0);
+            scene.stops = BallStop::all(model, &matrix);
+        }
+        scene
     }
 }
 
@@ -111,12 +119,12 @@ impl Stage {
         let h = model.opt.timestep;
         self.middle.copy_from_slice(qpos);
         integrate_pos(model, &mut self.middle, qvel, 0.5 * h);
-        self.drive.evaluate(model, params, &self.middle, qvel, ctrl);
+        self.drive.evaluate(model, params, &scene.stops, &self.middle, qvel, ctrl);
         self.split_damping(model, params, qvel);
+        let ahead = 0.5 * h / SUBSTEPS as f64;
         self.place(robot, scene, &mut now, qpos, qvel, 0.5 * h);
         let tau = &self.drive.tau;
         self.wrenches.evaluate(model, &robot.layout, params, built, tau, &self.links, &self.frame1);
-        let ahead = 0.5 * h / SUBSTEPS as f64;
         self.place(robot, scene, &mut now, qpos, qvel, ahead);
         self.apply(robot, scene, &mut now);
         let pairs = Pairs { layout: &robot.layout, model, friction: &params.pair_friction };
@@ -136,6 +144,7 @@ impl Stage {
             return Vec::new();
         }
         let mut now = scene.built.sets.clone();
+        self.drive.stiffness.fill(0.0);
         self.place(robot, scene, &mut now, qpos, &still, 0.0);
         for (place, pose) in scene.built.places.iter().zip(&self.links) {
             if let Some(body) = now.bodies.get_mut(place.body) {
@@ -187,6 +196,9 @@ impl Stage {
             let damping = params.dof_damping[i] + self.drive.damping[i];
             self.drive.tau[i] -= late * damping * qvel[i];
             self.drive.damping[i] = (1.0 - late) * damping;
+            // Rapier takes a spring's force at the end of the substep. Less damping puts that back to its beginning, which, with
+            // coordinates half a substep ahead, is its middle.
+            self.drive.damping[i] -= self.drive.stiffness[i] * model.opt.timestep / SUBSTEPS as f64;
         }
     }
 
@@ -217,6 +229,11 @@ impl Stage {
                     let spin = turn * Vector::new(v[linear], v[linear + 1], v[linear + 2]);
                     speed[linear..linear + 3].copy_from_slice(&spin.to_array());
                 }
+            }
+            if n == 1 {
+                let axis = if joint.kind == JointKind::Hinge { 3 } else { 0 };
+                let rest = self.middle[joint.qposadr] - scene.params.qpos0[joint.qposadr];
+                moved.set_spring(axis, self.drive.stiffness[joint.dofadr], rest);
             }
             moved.apply_displacement(&shift[..n]);
             moved.integrate(ahead, &speed[..n]);
