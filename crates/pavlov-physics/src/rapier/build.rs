@@ -47,8 +47,8 @@ pub(crate) struct Built {
     pub body_pose: Vec<Pose>,
     /// Pose of each geom in its link (or the world).
     pub geom_pose: Vec<Pose>,
-    /// Centre of mass of each link, its frame.
-    pub link_com: Vec<Vector>,
+    /// Mass, centre of mass and inertia of each link, its frame.
+    pub link_mass: Vec<MassProperties>,
 }
 
 pub(crate) fn vector(v: [f64; 3]) -> Vector {
@@ -84,10 +84,10 @@ pub(crate) fn build(model: &Model, topo: &Topology, layout: &Layout, params: &Pa
         ccd: CCDSolver::new(),
     };
     let mut handles: Vec<RigidBodyHandle> = Vec::with_capacity(layout.links.len());
-    let mut link_com = Vec::with_capacity(layout.links.len());
+    let mut link_mass: Vec<MassProperties> = Vec::with_capacity(layout.links.len());
     for (l, link) in layout.links.iter().enumerate() {
-        let mass = link_mass(model, layout, params, &body_pose, l);
-        link_com.push(mass.local_com);
+        let mass = carried_mass(model, layout, params, &body_pose, l);
+        link_mass.push(mass);
         let body = RigidBodyBuilder::dynamic().additional_mass_properties(mass).can_sleep(false);
         handles.push(sets.bodies.insert(body));
         let parent = match link.parent {
@@ -117,7 +117,7 @@ pub(crate) fn build(model: &Model, topo: &Topology, layout: &Layout, params: &Pa
     }
     let places = finish(model, layout, params, &mut sets, &handles);
     let joints = places.iter().map(|p| joint_of(&sets, p)).collect();
-    Built { sets, places, joints, body_pose, geom_pose, link_com }
+    Built { sets, places, joints, body_pose, geom_pose, link_mass }
 }
 
 fn joint_of(sets: &Sets, place: &Place) -> MultibodyJoint {
@@ -155,7 +155,7 @@ fn finish(
 }
 
 /// Mass, centre of mass and inertia of everything that link `l` carries, in its frame.
-fn link_mass(model: &Model, layout: &Layout, params: &Params<f64>, body_pose: &[Pose], l: usize) -> MassProperties {
+fn carried_mass(model: &Model, layout: &Layout, params: &Params<f64>, body_pose: &[Pose], l: usize) -> MassProperties {
     let carried = || (1..model.bodies.len()).filter(|&b| layout.body_link[b] == Some(l));
     if !layout.links[l].last {
         return MassProperties::default();

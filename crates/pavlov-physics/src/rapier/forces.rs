@@ -188,7 +188,7 @@ impl Wrenches {
     ) {
         self.0.clear();
         self.0.resize(links.len(), (Vector::ZERO, Vector::ZERO));
-        let com = |l: usize| links[l] * built.link_com[l];
+        let com = |l: usize| links[l] * built.link_mass[l].local_com;
         for (l, link) in layout.links.iter().enumerate() {
             let joint = &model.joints[link.joint];
             let t = &tau[joint.dofadr..];

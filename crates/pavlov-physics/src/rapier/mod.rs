@@ -8,6 +8,7 @@
 
 mod build;
 mod contacts;
+mod coriolis;
 mod forces;
 mod layout;
 mod scene;

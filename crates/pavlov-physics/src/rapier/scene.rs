@@ -10,6 +10,7 @@
 
 use super::build::{Built, Sets, build, rotation};
 use super::contacts::{PairContact, Pairs, read};
+use super::coriolis::correct;
 use super::forces::{BallStop, Drive, Wrenches};
 use super::layout::{Layout, dofs};
 use crate::data::integrate_pos;
@@ -130,6 +131,9 @@ impl Stage {
         let pairs = Pairs { layout: &robot.layout, model, friction: &params.pair_friction };
         run(&mut now, &mut self.pipeline, super::build::vector(params.gravity), &self.options, &pairs);
         read(&pairs, built, &now.narrow_phase, &now.colliders, &self.links, h, &mut self.contacts);
+        if self.contacts.iter().all(|c| c.point.force == [0.0; 3]) {
+            correct(model, &robot.layout, built, &mut now.multibodies, &self.velocities, h);
+        }
         take(robot, scene, &now, qpos, qvel, -ahead);
         bounded(qpos, qvel) && self.pipeline.quarantine().is_empty()
     }
