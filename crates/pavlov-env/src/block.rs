@@ -15,11 +15,11 @@ use crate::error::EnvError;
 use crate::observe::Source;
 use crate::rng::Purpose;
 use crate::scripts::Scripts;
-use crate::spec::{BLOCK_WORLDS, EnvOptions, StepOut};
+use crate::spec::{BLOCK_WORLDS, BackendKind, EnvOptions, StepOut};
 use crate::stats::{BadValue, EpisodeLog, StepStats};
 use crate::task::Task;
 use crate::worlds::{Columns, Worlds};
-use pavlov_physics::{Data, LANES, Lane, Params, Physics, Real, State};
+use pavlov_physics::{Data, LANES, Lane, Params, Physics, RapierWorlds, Real, State};
 use pavlov_reward::Reward;
 use std::sync::Arc;
 
@@ -34,6 +34,13 @@ pub(crate) struct Shared {
     pub frame_skip: usize,
     pub nominal: Params<f64>,
     pub options: EnvOptions,
+}
+
+impl Shared {
+    /// Do worlds have parameters of their own?
+    pub fn randomised(&self) -> bool {
+        self.options.disturb && !self.task.random.is_empty()
+    }
 }
 
 /// What must be evaluated besides the physics step.
@@ -56,6 +63,8 @@ pub struct EnvBlock {
     /// One for each group when randomised, else one for all.
     pub(crate) params: Vec<Params<Lane>>,
     pub(crate) data: Data<Lane>,
+    /// The worlds' scenes, when rapier steps them.
+    pub(crate) rapier: Option<RapierWorlds>,
     pub(crate) w: Worlds,
     /// Control signals `[actuator][64]`.
     pub(crate) ctrl: Columns,
@@ -86,7 +95,7 @@ impl EnvBlock {
         let task = shared.task.clone();
         let scripts = Scripts::new(&task, reward, worlds);
         let groups = worlds.div_ceil(LANES);
-        let randomised = shared.options.disturb && !task.random.is_empty();
+        let randomised = shared.randomised();
         let (terms, metrics) = (scripts.num_terms(), scripts.num_metrics());
         let is_physical = |s: Source| {
             !matches!(
@@ -115,6 +124,8 @@ impl EnvBlock {
             states: (0..groups).map(|_| State::new(&task.model)).collect(),
             params: (0..if randomised { groups } else { 1 }).map(|_| shared.physics.params()).collect(),
             data: shared.physics.data(),
+            rapier: (shared.options.backend == BackendKind::Rapier)
+                .then(|| RapierWorlds::new(&shared.physics, worlds, randomised)),
             w: Worlds::new(&task, shared.options.seed, first, terms, metrics),
             ctrl: Columns::new(task.act_dim()),
             obs: Columns::new(task.obs_dim()),

@@ -7,7 +7,7 @@ use crate::schema::{Reduce, Sensing};
 use crate::scripts::{Scripts, SenseContext};
 use crate::spec::BLOCK_WORLDS;
 use crate::stats::{BadValue, Episode};
-use pavlov_physics::{LANES, Lane, Mask, Real};
+use pavlov_physics::{Data, LANES, Lane, Mask, Real};
 
 impl EnvBlock {
     /// Clips the actions, keeps the previous ones, and moves the queue of delayed ones.
@@ -86,10 +86,18 @@ impl EnvBlock {
         for (i, ctrl) in data.ctrl.iter_mut().enumerate() {
             *ctrl = lane_of(self.ctrl.column(i), group);
         }
-        for _ in 0..shared.frame_skip {
-            physics.step(params, data);
+        let mut note = |data: &Data<Lane>| {
             for lane in 0..LANES {
                 finite[group * LANES + lane] &= data.finite.get(lane);
+            }
+        };
+        if let Some(rapier) = &mut self.rapier {
+            rapier.step(group * LANES, params, data, shared.frame_skip);
+            note(data);
+        } else {
+            for _ in 0..shared.frame_skip {
+                physics.step(params, data);
+                note(data);
             }
         }
         data.save(&mut self.states[group]);
@@ -127,7 +135,7 @@ impl EnvBlock {
             self.w.begin(task, world, disturb);
             self.scripts.reset_world(world);
             // What is drawn once per world was drawn at the first reset.
-            if self.params.len() > 1 && (task.random.per_episode || episode == 0) {
+            if shared.randomised() && (task.random.per_episode || episode == 0) {
                 task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
                 redraw = true;
                 start |= episode == 0;
@@ -135,6 +143,7 @@ impl EnvBlock {
         }
         if redraw {
             task.random.finish(start, &shared.physics, &mut self.params[group]);
+            self.tell_rapier(group, lanes);
         }
         self.evaluate_reset(group, lanes);
     }
@@ -142,7 +151,7 @@ impl EnvBlock {
     /// Draws the physical parameters of every world as they are in its present episode.
     pub(crate) fn redraw_parameters(&mut self) {
         let shared = self.shared.clone();
-        if self.params.len() < self.groups || !shared.options.disturb || shared.task.random.is_empty() {
+        if !shared.randomised() {
             return;
         }
         for group in 0..self.groups {
@@ -152,6 +161,16 @@ impl EnvBlock {
                 shared.task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
             }
             shared.task.random.finish(true, &shared.physics, &mut self.params[group]);
+            self.tell_rapier(group, u8::MAX);
+        }
+    }
+
+    /// Hands the parameters of worlds whose bit is set to rapier, if it steps them.
+    fn tell_rapier(&mut self, group: usize, lanes: u8) {
+        if let Some(rapier) = &mut self.rapier {
+            for lane in (0..LANES).filter(|l| lanes >> l & 1 == 1) {
+                rapier.set_params(group * LANES + lane, &self.params[group], lane);
+            }
         }
     }
 
@@ -178,7 +197,10 @@ impl EnvBlock {
         let data = &mut self.data;
         data.load(&self.states[group]);
         data.ctrl.fill(Lane::ZERO);
-        self.shared.physics.forward(params, data);
+        match &mut self.rapier {
+            Some(rapier) => rapier.forward(group * LANES, params, data),
+            None => self.shared.physics.forward(params, data),
+        }
         // As after Gymnasium's reset: no step has been made, so there is no external force yet.
         data.cfrc_ext.fill([Lane::ZERO; 6]);
         if self.needs.sensors {

@@ -34,6 +34,37 @@ impl std::str::FromStr for Profile {
     }
 }
 
+/// What steps the worlds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum BackendKind {
+    /// The batch engine: MuJoCo's semantics, eight worlds in a lane.
+    #[default]
+    Batch,
+    /// rapier's multibodies, one world at a time.
+    Rapier,
+}
+
+impl BackendKind {
+    /// `batch` or `rapier`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Rapier => "rapier",
+        }
+    }
+}
+
+impl std::str::FromStr for BackendKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "batch" => Ok(Self::Batch),
+            "rapier" => Ok(Self::Rapier),
+            _ => Err(format!("no backend `{text}`: expected `batch` or `rapier`")),
+        }
+    }
+}
+
 /// How many worlds, of what seed, solved how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvOptions {
@@ -43,6 +74,8 @@ pub struct EnvOptions {
     pub seed: u64,
     /// Solver profile.
     pub profile: Profile,
+    /// What steps the worlds.
+    pub backend: BackendKind,
     /// Start each world's first episode as if it were already some steps old, so that time limits do not strike all worlds at once.
     /// For training; evaluation leaves it off.
     pub stagger: bool,
@@ -52,7 +85,14 @@ pub struct EnvOptions {
 
 impl Default for EnvOptions {
     fn default() -> Self {
-        Self { worlds: BLOCK_WORLDS, seed: 0, profile: Profile::Accurate, stagger: false, disturb: true }
+        Self {
+            worlds: BLOCK_WORLDS,
+            seed: 0,
+            profile: Profile::Accurate,
+            backend: BackendKind::Batch,
+            stagger: false,
+            disturb: true,
+        }
     }
 }
 

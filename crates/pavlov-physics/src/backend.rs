@@ -174,11 +174,11 @@ impl<R: Real> CpuBackend<R> {
 }
 
 /// Numbers of one world.
-fn row<R: Real>(column: &[R], lane: usize) -> Vec<f64> {
+pub(crate) fn row<R: Real>(column: &[R], lane: usize) -> Vec<f64> {
     column.iter().map(|v| v.get(lane)).collect()
 }
 
-fn set_row<R: Real>(column: &mut [R], lane: usize, values: &[f64]) {
+pub(crate) fn set_row<R: Real>(column: &mut [R], lane: usize, values: &[f64]) {
     assert_eq!(column.len(), values.len(), "a row of the wrong length");
     for (column, &v) in column.iter_mut().zip(values) {
         column.set(lane, v);

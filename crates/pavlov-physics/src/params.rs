@@ -177,6 +177,42 @@ impl<R: Real> Params<R> {
         }
     }
 
+    /// The parameters of one world of the lane.
+    pub fn world(&self, lane: usize) -> Params<f64> {
+        let one = |v: &[R]| -> Vec<f64> { v.iter().map(|x| x.get(lane)).collect() };
+        fn each<R: Real, const N: usize>(v: &[[R; N]], lane: usize) -> Vec<[f64; N]> {
+            v.iter().map(|x| x.map(|x| x.get(lane))).collect()
+        }
+        Params {
+            gravity: self.gravity.map(|x| x.get(lane)),
+            qpos0: one(&self.qpos0),
+            qpos_spring: one(&self.qpos_spring),
+            body_pos: each(&self.body_pos, lane),
+            body_quat: each(&self.body_quat, lane),
+            body_mass: one(&self.body_mass),
+            body_ipos: each(&self.body_ipos, lane),
+            body_inertia: each(&self.body_inertia, lane),
+            body_invweight0: each(&self.body_invweight0, lane),
+            jnt_pos: each(&self.jnt_pos, lane),
+            jnt_axis: each(&self.jnt_axis, lane),
+            jnt_stiffness: one(&self.jnt_stiffness),
+            jnt_range: each(&self.jnt_range, lane),
+            dof_armature: one(&self.dof_armature),
+            dof_damping: one(&self.dof_damping),
+            dof_frictionloss: one(&self.dof_frictionloss),
+            dof_invweight0: one(&self.dof_invweight0),
+            meaninertia: self.meaninertia.get(lane),
+            actuator_gain: one(&self.actuator_gain),
+            actuator_bias: each(&self.actuator_bias, lane),
+            actuator_gear: one(&self.actuator_gear),
+            geom_pos: each(&self.geom_pos, lane),
+            geom_quat: each(&self.geom_quat, lane),
+            geom_size: each(&self.geom_size, lane),
+            geom_friction: each(&self.geom_friction, lane),
+            pair_friction: each(&self.pair_friction, lane),
+        }
+    }
+
     /// Recomputes `pair_friction` from `geom_friction` by MuJoCo's rule (priority, else elementwise maximum, at least 1e-5).
     pub fn mix_friction(&mut self, model: &Model) {
         for (pair, mixed) in model.pairs.iter().zip(&mut self.pair_friction) {

@@ -2,7 +2,7 @@
 
 use crate::error::RunError;
 use crate::evaluate::{Buffers, fits};
-use pavlov_env::{Env, EnvOptions, Profile, Task};
+use pavlov_env::{BackendKind, Env, EnvOptions, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
 use serde::{Deserialize, Serialize};
@@ -68,10 +68,11 @@ pub fn record(
     policy: &Policy,
     seed: u64,
     profile: Profile,
+    backend: BackendKind,
 ) -> Result<Clip, RunError> {
     fits(task, policy)?;
     let mut policy = policy.clone();
-    let options = EnvOptions { worlds: 1, seed, profile, stagger: false, disturb: true };
+    let options = EnvOptions { worlds: 1, seed, profile, backend, stagger: false, disturb: true };
     let mut env = Env::new(task.clone(), reward.clone(), &options)?;
     let Some(block) = env.blocks.first_mut() else {
         return Err(RunError::Failed("an environment without worlds".into()));
@@ -187,9 +188,9 @@ mod tests {
         let (task, reward) = (Arc::new(task), Arc::new(reward));
         let config = pavlov_learn::PpoConfig::default();
         let policy = pavlov_learn::Ppo::new(config, task.policy_obs_dim(), 0, task.act_dim(), 1).unwrap().policy();
-        let clip = record(&task, &reward, &policy, 7, Profile::Fast).unwrap();
+        let clip = record(&task, &reward, &policy, 7, Profile::Fast, BackendKind::Batch).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let options = EvalOptions { episodes: 9, seed: 7, profile: Profile::Fast };
+        let options = EvalOptions { episodes: 9, seed: 7, profile: Profile::Fast, backend: BackendKind::Batch };
         let first = &evaluate(&task, &reward, &policy, options, &pool).unwrap().list[0];
         assert_eq!(clip.frames.len(), first.length as usize + 1);
         let sum: f64 = clip.frames.iter().map(|f| f64::from(f.reward)).sum();

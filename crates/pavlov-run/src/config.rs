@@ -4,7 +4,7 @@
 
 use crate::error::RunError;
 use crate::settings::{Layers, RunSettings};
-use pavlov_env::{Profile, Task};
+use pavlov_env::{BackendKind, Profile, Task};
 use pavlov_learn::PpoConfig;
 use pavlov_reward::Reward;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ pub struct Overrides {
     pub threads: Option<usize>,
     /// Solver profile.
     pub profile: Option<Profile>,
+    /// What steps the worlds.
+    pub backend: Option<BackendKind>,
     /// `key=value` settings, in order.
     pub set: Vec<String>,
 }
@@ -80,6 +82,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// Solver profile.
     pub profile: String,
+    /// What steps the worlds: `batch` or `rapier`.
+    #[serde(default = "batch")]
+    pub backend: String,
     /// Training ends after this many environment steps; none when only time limits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
@@ -143,6 +148,7 @@ impl RunConfig {
             reward: reward.name().to_string(),
             seed,
             profile: asked.profile.unwrap_or_default().name().to_string(),
+            backend: asked.backend.unwrap_or_default().name().to_string(),
             steps,
             minutes: asked.minutes,
             // As given: the reward keeps f32.
@@ -174,6 +180,14 @@ impl RunConfig {
         self.profile.parse().map_err(RunError::Usage)
     }
 
+    /// What steps the worlds.
+    ///
+    /// # Errors
+    /// When the file names one that does not exist.
+    pub fn backend(&self) -> Result<BackendKind, RunError> {
+        self.backend.parse().map_err(RunError::Usage)
+    }
+
     /// The text of `config.toml`.
     ///
     /// # Errors
@@ -195,8 +209,14 @@ impl RunConfig {
         }
         config.learner.validate().map_err(|e| RunError::damaged(path, e))?;
         config.profile().map_err(|e| RunError::damaged(path, e))?;
+        config.backend().map_err(|e| RunError::damaged(path, e))?;
         Ok(config)
     }
+}
+
+/// The backend of runs from before there was a choice.
+fn batch() -> String {
+    BackendKind::Batch.name().to_string()
 }
 
 #[cfg(test)]
@@ -219,7 +239,11 @@ mod tests {
         assert_eq!((config.steps, config.reward_params["upright"]), (Some(4096), 3.0));
         let again: RunConfig = toml::from_str(&config.to_toml().unwrap()).unwrap();
         assert_eq!(again, config);
-        let asked = Overrides { minutes: Some(0.5), ..Overrides::default() };
+        assert_eq!(config.backend().unwrap(), BackendKind::Batch);
+        let older = config.to_toml().unwrap().replace("backend = \"batch\"\n", "");
+        assert_eq!(toml::from_str::<RunConfig>(&older).unwrap(), config);
+        let asked = Overrides { minutes: Some(0.5), backend: Some(BackendKind::Rapier), ..Overrides::default() };
+        assert_eq!(RunConfig::resolve(&task, &mut reward, &asked).unwrap().backend, "rapier");
         assert_eq!(RunConfig::resolve(&task, &mut reward, &asked).unwrap().steps, None);
         let asked = Overrides { minutes: Some(0.5), steps: Some(9), ..Overrides::default() };
         assert_eq!(RunConfig::resolve(&task, &mut reward, &asked).unwrap().steps, Some(9));

@@ -4,7 +4,7 @@
 
 use crate::error::RunError;
 use crate::logs::Named;
-use pavlov_env::{Env, EnvBlock, EnvOptions, Episode, EpisodeLog, Profile, StepOut, Task};
+use pavlov_env::{BackendKind, Env, EnvBlock, EnvOptions, Episode, EpisodeLog, Profile, StepOut, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
 use rayon::prelude::*;
@@ -23,6 +23,8 @@ pub struct EvalOptions {
     pub seed: u64,
     /// Solver profile.
     pub profile: Profile,
+    /// What steps the worlds.
+    pub backend: BackendKind,
 }
 
 /// A mean and how far values are from it.
@@ -66,6 +68,9 @@ pub struct Evaluation {
     pub seed: u64,
     /// Solver profile.
     pub profile: String,
+    /// What stepped the worlds.
+    #[serde(default)]
+    pub backend: String,
     /// Sum of rewards.
     #[serde(rename = "return")]
     pub episode_return: Stat,
@@ -114,8 +119,8 @@ pub fn evaluate(
     pool: &rayon::ThreadPool,
 ) -> Result<Evaluation, RunError> {
     fits(task, policy)?;
-    let EvalOptions { episodes, seed, profile } = options;
-    let env = EnvOptions { worlds: episodes, seed, profile, stagger: false, disturb: true };
+    let EvalOptions { episodes, seed, profile, backend } = options;
+    let env = EnvOptions { worlds: episodes, seed, profile, backend, stagger: false, disturb: true };
     let mut env = Env::new(task.clone(), reward.clone(), &env)?;
     let play = |block: &mut EnvBlock| play(block, task, &mut policy.clone());
     let logs: Result<Vec<EpisodeLog>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(play).collect());
@@ -142,6 +147,7 @@ pub fn evaluate(
         episodes: all.len(),
         seed,
         profile: profile.name().to_string(),
+        backend: backend.name().to_string(),
         episode_return: stat(|e| e.reward),
         fitness: stat(|e| e.fitness),
         success: stat(|e| f64::from(u8::from(e.success))),
@@ -237,7 +243,7 @@ mod tests {
         let (task, reward) = (Arc::new(task), Arc::new(reward));
         let config = pavlov_learn::PpoConfig::default();
         let policy = pavlov_learn::Ppo::new(config, task.policy_obs_dim(), 0, task.act_dim(), 1).unwrap().policy();
-        let options = EvalOptions { episodes: 70, seed: 5, profile: Profile::Fast };
+        let options = EvalOptions { episodes: 70, seed: 5, profile: Profile::Fast, backend: BackendKind::Batch };
         let run = |threads, options| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             evaluate(&task, &reward, &policy, options, &pool).unwrap()

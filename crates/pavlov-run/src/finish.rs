@@ -63,6 +63,7 @@ impl Trainer {
             episodes: self.config.run.eval_episodes,
             seed: self.config.seed.wrapping_add(SEED_OFFSET),
             profile: self.config.profile()?,
+            backend: self.config.backend()?,
         };
         evaluate(&self.task, &self.reward, &self.policy(), options, &self.pool)
     }
@@ -80,8 +81,8 @@ impl Trainer {
         let policy = self.policy();
         let summary = self.summarise(Some(stop), None, Some(evaluation))?;
         crate::export::write(&self.folder, &self.config, &self.task, &policy)?;
-        let profile = self.config.profile()?;
-        let clip = crate::clips::record(&self.task, &self.reward, &policy, seed, profile)?;
+        let (profile, backend) = (self.config.profile()?, self.config.backend()?);
+        let clip = crate::clips::record(&self.task, &self.reward, &policy, seed, profile, backend)?;
         clip.write(&self.folder.clips().join("final.jsonl"))?;
         if let Some(picture) = crate::strip::strip(self.task.model(), &clip.poses()) {
             write_atomic(&self.folder.clips().join("final.svg"), picture.as_bytes())?;

@@ -113,9 +113,10 @@ fn head(config: &RunConfig, metrics: &[MetricsLine], summary: Option<&Summary>) 
             &mut out,
             "throughput",
             &format!(
-                "{} environment steps/s, all in ({} worlds, {} profile, {} threads, {} {})",
+                "{} environment steps/s, all in ({} worlds, {} backend, {} profile, {} threads, {} {})",
                 short(rate),
                 config.learner.worlds,
+                config.backend,
                 config.profile,
                 machine.threads,
                 machine.os,

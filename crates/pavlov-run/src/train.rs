@@ -100,6 +100,7 @@ fn make_blocks(config: &RunConfig, task: &Arc<Task>, reward: &Arc<Reward>) -> Re
         worlds: config.learner.worlds,
         seed: config.seed,
         profile: config.profile()?,
+        backend: config.backend()?,
         stagger: true,
         disturb: true,
     };

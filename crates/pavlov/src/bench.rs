@@ -61,7 +61,7 @@ fn measure(
     reward: &Arc<Reward>,
     kind: pavlov_env::BenchKind,
 ) -> Result<BenchResult> {
-    let env = EnvOptions { worlds, profile: args.profile, ..EnvOptions::default() };
+    let env = EnvOptions { worlds, profile: args.profile, backend: args.engine.backend, ..EnvOptions::default() };
     Ok(pavlov_env::bench(task, reward, &BenchOptions { kind, env, threads, seconds })?)
 }
 
@@ -74,7 +74,7 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
     if out.json {
         return out.object(&json!({
             "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
-            "device": args.engine.device, "backend": args.engine.backend, "profile": args.profile.name(),
+            "device": args.engine.device, "backend": args.engine.backend.name(), "profile": args.profile.name(),
             "env_steps_per_s": r.env_steps_per_s, "physics_steps_per_s": r.physics_steps_per_s, "worlds": r.worlds,
             "threads": r.threads, "frame_skip": r.frame_skip, "timestep": r.timestep, "episodes": r.episodes,
             "nonfinite": r.nonfinite, "seconds": r.seconds, "version": env!("CARGO_PKG_VERSION"),
@@ -82,8 +82,8 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
     }
     let parts = if what == "env" { "physics, sensing, reward, observation, resets" } else { "physics alone" };
     out.text(&format!(
-        "{} ({parts}): {} environment steps/s, {} physics steps/s\n{} profile, {} worlds, {} threads, frame skip {}, step {} s, {:.1} s measured; {} episodes, {} non-finite\n",
-        task.name, number(r.env_steps_per_s), number(r.physics_steps_per_s), args.profile.name(), r.worlds, r.threads,
+        "{} ({parts}): {} environment steps/s, {} physics steps/s\n{} backend, {} profile, {} worlds, {} threads, frame skip {}, step {} s, {:.1} s measured; {} episodes, {} non-finite\n",
+        task.name, number(r.env_steps_per_s), number(r.physics_steps_per_s), args.engine.backend.name(), args.profile.name(), r.worlds, r.threads,
         r.frame_skip, r.timestep, r.seconds, r.episodes, r.nonfinite
     ))
 }

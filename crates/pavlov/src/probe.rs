@@ -1,13 +1,14 @@
 //! `probe`: physical quantities of a robot in given states, for comparison with other simulators.
 //!
-//! Every state starts with a cold solver under the `accurate` profile. `f64` one at a time, or `f32` lanes, eight at a time.
+//! Every state starts with a cold solver under the `accurate` profile. `f64` one at a time, or `f32` lanes, eight at a time; or
+//! rapier, which has no bias force and no unconstrained acceleration to tell.
 
 use crate::Usage;
 use crate::args::Probe;
 use crate::out::Out;
 use anyhow::{Context, Result};
 use pavlov_env::Assets;
-use pavlov_physics::{LANES, Lane, Mask, Physics, Real};
+use pavlov_physics::{Backend, LANES, Lane, Mask, Physics, RapierBackend, Real};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -55,12 +56,8 @@ const MAX_LINE: u64 = 1 << 20;
 
 /// `pavlov probe`.
 pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
-    for (asked, what) in [(args.gpu, "GPU"), (args.rapier, "rapier")] {
-        if asked {
-            return Err(
-                Usage(format!("the {what} backend is not built yet: leave --{} out", what.to_lowercase())).into()
-            );
-        }
+    if args.gpu {
+        return Err(Usage("the GPU backend is not built yet: leave --gpu out".into()).into());
     }
     let model = pavlov_model::load_mjcf(&assets.robot(&args.robot, None)?)?;
     let physics = Physics::new(Arc::new(model)).map_err(|e| Usage(e.to_string()))?;
@@ -71,6 +68,7 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
         Box::new(std::fs::File::open(&args.states).map_err(bad)?)
     };
     let mut reader = BufReader::new(input);
+    let mut rapier = args.rapier.then(|| RapierBackend::new(physics.clone(), 1));
     let width = if args.lanes { LANES } else { 1 };
     let (mut group, mut line, mut number) = (Vec::with_capacity(width), Vec::new(), 0);
     loop {
@@ -81,7 +79,11 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
             group.push(parse(&physics, &line).map_err(|e| Usage(format!("{}:{number}: {e}", args.states.display())))?);
         }
         if group.len() == width || (size == 0 && !group.is_empty()) {
-            let answers = if args.lanes { answer::<Lane>(&physics, &group) } else { answer::<f64>(&physics, &group) };
+            let answers = match &mut rapier {
+                Some(rapier) => rapier_answer(rapier, &group)?,
+                None if args.lanes => answer::<Lane>(&physics, &group),
+                None => answer::<f64>(&physics, &group),
+            };
             for answer in &answers {
                 // The contract has one form for people and programs: numbers.
                 out.object(answer).context("probe")?;
@@ -174,6 +176,39 @@ fn answer<R: Real>(physics: &Physics, states: &[State]) -> Vec<Answer> {
     answers
 }
 
+/// Answers by rapier.
+fn rapier_answer(rapier: &mut RapierBackend, states: &[State]) -> Result<Vec<Answer>> {
+    let model = rapier.physics().model().clone();
+    let mut answers = Vec::with_capacity(states.len());
+    for state in states {
+        rapier.reset_world(0, &state.qpos, &state.qvel);
+        rapier.set_ctrl(0, &state.ctrl);
+        rapier.forward()?;
+        let found = rapier.evaluation(0)?;
+        rapier.step(1)?;
+        let next = rapier.state(0)?;
+        let contact = |c: &pavlov_physics::ContactPoint| Contact {
+            geom1: c.geom1,
+            geom2: c.geom2,
+            name1: model.geoms[c.geom1].name.clone(),
+            name2: model.geoms[c.geom2].name.clone(),
+            dist: c.dist,
+            pos: c.pos,
+            normal: c.normal,
+            active: true,
+        };
+        answers.push(Answer {
+            qm: found.qm.chunks(model.nv()).map(<[f64]>::to_vec).collect(),
+            contacts: found.contacts.iter().map(contact).collect(),
+            qacc: found.qacc,
+            qpos_next: next.qpos,
+            qvel_next: next.qvel,
+            ..Answer::default()
+        });
+    }
+    Ok(answers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +234,28 @@ mod tests {
         assert!(near(&lanes[2].qfrc_bias, &scalar.qfrc_bias) && near(&lanes[2].qpos_next, &scalar.qpos_next));
         assert_eq!(scalar.qm.len(), physics.model().nv());
         assert!(scalar.qm[0][0] > 0.0 && scalar.qm[0][1] == scalar.qm[1][0]);
+    }
+
+    #[test]
+    fn rapier_agrees_on_inertia_and_free_motion() {
+        let physics = physics();
+        let mut qpos = physics.model().qpos0.clone();
+        qpos[2] = 3.0;
+        // within the ankles' limits
+        for (q, angle) in [(8, 1.0), (10, -1.0), (12, -1.0), (14, 1.0)] {
+            qpos[q] = angle;
+        }
+        let line = serde_json::json!({"qpos": qpos, "ctrl": vec![0.3; physics.model().nu()]}).to_string();
+        let states = [parse(&physics, line.as_bytes()).unwrap()];
+        let own = &answer::<f64>(&physics, &states)[0];
+        let judge = &rapier_answer(&mut RapierBackend::new(physics, 1), &states).unwrap()[0];
+        assert_eq!(judge.qm.len(), own.qm.len());
+        for (a, b) in judge.qm.iter().flatten().zip(own.qm.iter().flatten()) {
+            assert!((a - b).abs() < 1e-9, "{a} {b}");
+        }
+        for (a, b) in judge.qpos_next.iter().zip(&own.qpos_next) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
     }
 
     #[test]

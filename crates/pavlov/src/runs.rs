@@ -46,7 +46,13 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
     let mut row = |name: &str, value: String| table.row([name.to_string(), value]);
     row("task", config.task.clone());
     row("reward", config.reward.clone());
-    row("seed", format!("seed {}, {} profile, {} worlds", config.seed, config.profile, config.learner.worlds));
+    row(
+        "seed",
+        format!(
+            "seed {}, {} backend, {} profile, {} worlds",
+            config.seed, config.backend, config.profile, config.learner.worlds
+        ),
+    );
     if let Some(e) = &entry {
         let problem = e.problem.as_ref().map_or_else(String::new, |p| format!(": {p}"));
         row("state", format!("{}{problem}", e.state.name()));
@@ -122,6 +128,7 @@ pub fn eval(out: Out, runs: &Path, args: &Eval) -> Result<()> {
         episodes: usize::try_from(args.episodes)?,
         seed: args.seed.unwrap_or(config.seed.wrapping_add(SEED_OFFSET)),
         profile: args.profile.map_or_else(|| config.profile(), Ok)?,
+        backend: args.backend.map_or_else(|| config.backend(), Ok)?,
     };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let pool = thread_pool(threads)?;

@@ -19,6 +19,7 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         minutes: args.minutes,
         threads: args.threads,
         profile: args.profile,
+        backend: Some(args.engine.backend),
         set: args.set.clone(),
     };
     let trainer = Trainer::create(assets, &args.task, args.reward.as_deref(), &asked, runs, args.out.as_deref())?;
@@ -43,8 +44,8 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         let (learner, threads) = (&config.learner, config.machine.threads);
         let (worlds, horizon) = (learner.worlds, learner.horizon);
         out.line(&format!(
-            "{worlds} worlds, {horizon} steps an update, {} profile, {threads} threads, {limit}",
-            config.profile
+            "{worlds} worlds, {horizon} steps an update, {} backend, {} profile, {threads} threads, {limit}",
+            config.backend, config.profile
         ))?;
         if config.minutes.is_some() {
             out.line("a limit in minutes: the same command will not give the same result again")?;
@@ -77,6 +78,7 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
         let c = trainer.config();
         out.object(&serde_json::json!({
             "event": "start", "run": run, "task": c.task, "reward": c.reward, "seed": c.seed, "profile": c.profile,
+            "backend": c.backend,
             "worlds": c.learner.worlds, "threads": c.machine.threads, "steps": c.steps, "minutes": c.minutes,
         }))?;
     }
