@@ -289,6 +289,7 @@ fn scene(model: &Model, file: &TaskFile, home: &[f64], dt: f64) -> Scene {
         nq: model.nq(),
         nv: model.nv(),
         dt,
+        lib: Vec::new(),
     }
 }
 

@@ -268,6 +268,11 @@ impl Interp {
         Self { engine, ast, scene: scene.clone(), entry: entry.into(), args, places, names, memory }
     }
 
+    /// Says anew which column is which input.
+    pub fn place(&mut self, inputs: &[Input]) {
+        self.places = Arc::new(inputs.iter().enumerate().map(|(i, &input)| (input, i)).collect());
+    }
+
     /// The result in one world. `memory` is read and written when the entry takes it.
     pub fn call(&self, values: Vec<f64>, params: &[f32], memory: &mut [f64]) -> Result<Value<f64>, (String, Position)> {
         let view = Arc::new(View { scene: self.scene.clone(), places: self.places.clone(), values });

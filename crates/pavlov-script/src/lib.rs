@@ -17,6 +17,7 @@ mod run;
 mod scene;
 mod script;
 mod table;
+mod tail;
 mod value;
 
 pub use diag::{Diagnostics, Finding, Severity};
@@ -24,3 +25,5 @@ pub use run::{Parity, Program, Scratch, ScriptError};
 pub use scene::{Channel, Input, JointInfo, Scene, SensorInfo};
 pub use script::{EntryKind, Script};
 pub use table::{BUILTINS, Builtin, Form, Ty, documentation};
+pub use tail::{Num, Slot, Tail, TailError};
+pub use value::{Bin, Un};

@@ -6,7 +6,7 @@ use crate::graph::{Graph, Node};
 use crate::interp::{self, Interp, all_inputs, flatten, neutral, unflatten};
 use crate::lower::{Lowerer, Stop, V};
 use crate::program::Lowered;
-use crate::run::{Program, Way};
+use crate::run::{Origin, Program, Way};
 use crate::scene::Scene;
 use crate::value::{Handle, Kind, Value};
 use rhai::{AST, Position};
@@ -128,7 +128,7 @@ impl Script {
         }
         let parts = Parts { entry, kind, args, scene, params, memory, start };
         match self.lower(&parts) {
-            Ok((lowered, outputs)) => Some(self.program(parts, outputs, Some(lowered))),
+            Ok((lowered, origin, outputs)) => Some(self.program(parts, outputs, Some((lowered, origin)))),
             Err((Stop::Error(Fault { rule, message, hint }, pos), term)) => {
                 sink.term = term;
                 sink.add(Severity::Error, rule, place(pos), message, hint);
@@ -181,7 +181,7 @@ impl Script {
         found
     }
 
-    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Vec<String>), (Stop, String)> {
+    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Origin, Vec<String>), (Stop, String)> {
         let mut g = Graph::new(parts.scene.clone());
         let mut args: Vec<V> = vec![Value::Handle(Handle { kind: Kind::State, index: 0, prev: false })];
         let names = parts.params.iter().enumerate();
@@ -207,7 +207,8 @@ impl Script {
         }
         let ids: Vec<u32> = outputs.iter().map(|(_, n)| *n).collect();
         let lowered = Lowered::new(&l.g, &ids, &memory);
-        Ok((lowered, outputs.into_iter().map(|(name, _)| name).collect()))
+        let names = outputs.into_iter().map(|(name, _)| name).collect();
+        Ok((lowered, Origin { graph: l.g, outputs: ids, memory }, names))
     }
 
     /// The numbers of a result, with their names. Terms stand in the order of the text.
@@ -299,9 +300,9 @@ impl Script {
         Some(program)
     }
 
-    fn program(&self, parts: Parts<'_>, outputs: Vec<String>, lowered: Option<Lowered>) -> Program {
+    fn program(&self, parts: Parts<'_>, outputs: Vec<String>, lowered: Option<(Lowered, Origin)>) -> Program {
         let inputs = match &lowered {
-            Some(l) => l.inputs.clone(),
+            Some((l, _)) => l.inputs.clone(),
             None => all_inputs(parts.scene),
         };
         let interp = Interp::new(
@@ -323,8 +324,9 @@ impl Script {
             params: parts.params.to_vec(),
             memory_init: parts.start.iter().map(|&x| x as f32).collect(),
             findings: Vec::<Finding>::new(),
-            way: lowered.map_or(Way::Interpreted, Way::Lowered),
+            way: lowered.map_or(Way::Interpreted, |(l, origin)| Way::Lowered(l, origin)),
             interp,
+            tail: None,
         }
     }
 }
