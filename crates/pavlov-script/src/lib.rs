@@ -10,6 +10,7 @@ mod builtins;
 mod diag;
 mod graph;
 mod interp;
+mod library;
 mod lower;
 mod lower_expr;
 mod program;
@@ -21,6 +22,7 @@ mod tail;
 mod value;
 
 pub use diag::{Diagnostics, Finding, Severity};
+pub use library::{available as available_modules, documentation as module_documentation};
 pub use run::{Parity, Program, Scratch, ScriptError};
 pub use scene::{Channel, Input, JointInfo, Scene, SensorInfo};
 pub use script::{EntryKind, Script};

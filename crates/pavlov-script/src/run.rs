@@ -3,10 +3,12 @@
 use crate::diag::Finding;
 use crate::graph::{Graph, Id};
 use crate::interp::Interp;
+use crate::library::Modules;
 use crate::program::{Lowered, Registers};
 use crate::scene::{Channel, Input, Scene};
 use crate::script::{EntryKind, Parts, Script};
 use crate::tail::{Tail, TailError};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How a program runs.
@@ -62,6 +64,8 @@ pub struct Program {
     pub(crate) interp: Interp,
     /// What follows the script.
     pub(crate) tail: Option<Tail>,
+    /// The script and what it imports.
+    pub(crate) modules: Arc<Modules>,
 }
 
 /// How far the lowered program and the interpreter are apart.
@@ -85,6 +89,11 @@ impl Program {
         &self.entry
     }
 
+    /// The script it was compiled from.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
     /// The columns to fill, in this order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
@@ -98,6 +107,11 @@ impl Program {
     /// Parameters with their default values; those of the script first, then the numbers that the host of a tail sets.
     pub fn params(&self) -> &[(String, f64)] {
         &self.params
+    }
+
+    /// Name and file of every module that the script imports, or that these import.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.modules.0.iter().skip(1).map(|m| (m.name.as_str(), m.path.as_path()))
     }
 
     /// Start value of each memory column; empty when nothing is remembered.
@@ -221,6 +235,7 @@ impl Program {
             kind: self.kind,
             args: 0,
             scene: &self.scene,
+            modules: &self.modules,
             params: &self.params,
             memory: None,
             start: Vec::new(),

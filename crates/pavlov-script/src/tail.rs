@@ -56,6 +56,11 @@ impl Tail {
         }
     }
 
+    /// Number of outputs of the script.
+    pub fn terms(&self) -> usize {
+        self.terms
+    }
+
     /// Output `i` of the script.
     ///
     /// # Panics
