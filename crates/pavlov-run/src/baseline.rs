@@ -191,7 +191,7 @@ mod tests {
         copy("reward.toml");
         let toml = std::fs::read_to_string(folder.join("reward.toml")).unwrap();
         let source = format!("\n[sources.gap]\nkind = \"baseline\"\nrun = {:?}\n", out("first").display().to_string());
-        std::fs::write(folder.join("reward.toml"), toml + &source).unwrap();
+        std::fs::write(folder.join("reward.toml"), format!("{toml}{source}")).unwrap();
 
         let task = Arc::new(Task::load(&assets, "cartpole_balance").unwrap());
         let reward = Arc::new(crate::load_reward(&assets, &task, Some("gap")).unwrap());
