@@ -61,7 +61,12 @@ fn rewards(good: f64) -> Vec<(&'static str, String)> {
     let estimate = |transform: &str| format!("[terms.estimate]\ntransform = [{transform}]\n");
     // Half of what a very good policy gets is good enough of an estimate.
     let enough = 0.5 * good;
-    let sigmoid = format!("{{ log_sigmoid = {{ reference = {enough:?}, slope = {:?} }} }}", 2.0 / enough);
+    let slope = 2.0 / enough;
+    // Divided by its slope: where the estimate is far below the reference, it pulls as the plain one does.
+    let sigmoid = format!(
+        "{{ log_sigmoid = {{ reference = {enough:?}, slope = {slope:?} }} }}, {{ weight = {:?} }}",
+        1.0 / slope
+    );
     vec![
         ("honest term alone", "[combine]\nof = [\"honest\"]\n".into()),
         ("plain sum", String::new()),
