@@ -65,7 +65,7 @@ impl Trainer {
             profile: self.config.profile()?,
             backend: self.config.backend()?,
         };
-        evaluate(&self.task, &self.reward, &self.policy(), options, &self.pool)
+        evaluate(&self.task, &self.arm.reward, &self.policy(), options, &self.pool)
     }
 
     /// Ends the run or this part of it: checkpoint, evaluation, `summary.json`, policy, clip, report.
@@ -82,7 +82,7 @@ impl Trainer {
         let summary = self.summarise(Some(stop), None, Some(evaluation))?;
         crate::export::write(&self.folder, &self.config, &self.task, &policy)?;
         let (profile, backend) = (self.config.profile()?, self.config.backend()?);
-        let clip = crate::clips::record(&self.task, &self.reward, &policy, seed, profile, backend)?;
+        let clip = crate::clips::record(&self.task, &self.arm.reward, &policy, seed, profile, backend)?;
         clip.write(&self.folder.clips().join("final.jsonl"))?;
         if let Some(picture) = crate::strip::strip(self.task.model(), &clip.poses()) {
             write_atomic(&self.folder.clips().join("final.svg"), picture.as_bytes())?;

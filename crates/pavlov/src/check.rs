@@ -12,9 +12,9 @@ use std::path::Path;
 
 /// Largest difference between the two ways of running a reward, relative where values are above 1: `f32` against `f64`
 /// arithmetic over a script's length.
-const PARITY_TOLERANCE: f64 = 1e-3;
+pub const PARITY_TOLERANCE: f64 = 1e-3;
 /// Seed of the random states.
-const PARITY_SEED: u64 = 1;
+pub const PARITY_SEED: u64 = 1;
 
 /// A finding as the contract has it.
 fn finding(f: &Finding) -> Value {
@@ -77,7 +77,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
             "ok": ok, "lowered": program.is_lowered(), "findings": findings,
             "parity_max_abs": parity.as_ref().map(|p| p.max_error), "parity_states": parity.as_ref().map(|p| p.states),
             "parity_output": parity.as_ref().map(|p| &p.output).filter(|o| !o.is_empty()), "task": task.name,
-            "terms": reward.term_names(), "operations": program.operations(), "error": failure,
+            "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(), "error": failure,
         }))?;
     } else {
         for finding in reward.findings() {

@@ -7,8 +7,10 @@ mod lists;
 mod out;
 mod probe;
 mod progress;
+mod rewards;
 mod runs;
 mod train;
+mod tune;
 
 use anyhow::Error;
 use args::{Cli, Command};
@@ -53,11 +55,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    pavlov_run::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),
-        Command::Rewards(args) => lists::rewards(out, &assets, &args),
+        Command::Rewards(args) => rewards::rewards(out, &assets, &args),
         Command::Robots => lists::robots(out, &assets),
         Command::Runs => lists::runs(out, &cli.runs),
         Command::Devices => lists::devices(out),
@@ -67,6 +70,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(args) => runs::export(out, &cli.runs, &args),
         Command::Eval(args) => runs::eval(out, &cli.runs, &args),
         Command::Check(args) => check::check(out, &assets, &args),
+        Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),
