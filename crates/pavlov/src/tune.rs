@@ -26,6 +26,7 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
         minutes: None,
         threads: args.threads,
         profile: args.profile,
+        backend: None,
         set: args.set.clone(),
     };
     let target = args.write.as_ref().map(|name| target(&reward, name)).transpose()?;
