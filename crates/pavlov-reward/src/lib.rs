@@ -5,6 +5,7 @@
 //! reward.rhai (fn reward(s, p) -> named terms) ─┴─ Reward::load(path, scene) ─> terms per world ─ combine ─> total
 //! ```
 
+pub mod compare;
 mod manifest;
 mod reward;
 
