@@ -8,6 +8,8 @@
 pub mod compare;
 mod manifest;
 mod reward;
+mod score;
 
 pub use manifest::{Combine, Manifest, Param};
 pub use reward::{Reward, RewardError};
+pub use score::{Columns, ScoreError, Scored, Span, score};

@@ -78,6 +78,7 @@ impl Trainer {
         let evaluation = self.evaluate()?;
         let seed = evaluation.seed;
         let policy = self.policy();
+        self.keep_rollouts(true)?;
         let summary = self.summarise(Some(stop), None, Some(evaluation))?;
         crate::export::write(&self.folder, &self.config, &self.task, &policy)?;
         let profile = self.config.profile()?;

@@ -118,6 +118,11 @@ impl RunFolder {
         self.root.join("clips")
     }
 
+    /// Episodes with everything scripts can read.
+    pub fn rollouts(&self) -> PathBuf {
+        self.root.join("rollouts")
+    }
+
     /// The report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")
