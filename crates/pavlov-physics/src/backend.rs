@@ -126,12 +126,8 @@ pub trait Backend {
     /// # Panics
     /// As [`Backend::set_state`].
     fn reset_world(&mut self, world: usize, qpos: &[f64], qvel: &[f64]) {
-        let state = WorldState {
-            qpos: qpos.to_vec(),
-            qvel: qvel.to_vec(),
-            qacc_warmstart: vec![0.0; qvel.len()],
-            time: 0.0,
-        };
+        let state =
+            WorldState { qpos: qpos.to_vec(), qvel: qvel.to_vec(), qacc_warmstart: vec![0.0; qvel.len()], time: 0.0 };
         self.set_state(world, &state);
     }
 

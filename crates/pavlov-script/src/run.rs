@@ -73,6 +73,11 @@ impl Program {
         &self.entry
     }
 
+    /// The scene it was checked against.
+    pub fn scene(&self) -> &Arc<Scene> {
+        &self.scene
+    }
+
     /// The columns to fill, in this order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs

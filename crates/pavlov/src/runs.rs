@@ -3,7 +3,7 @@
 use crate::Usage;
 use crate::args::{Eval, Export, OneRun};
 use crate::out::{Out, Table, duration, grouped, maybe, number, warn};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pavlov_run::{
     EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, list_runs,
     load_inputs, read_lines, thread_pool,
@@ -96,6 +96,18 @@ fn spark(values: &[f64]) -> String {
 /// `pavlov export`.
 pub fn export(out: Out, runs: &Path, args: &Export) -> Result<()> {
     let folder = RunFolder::open(&find(runs, &args.run)?)?;
+    if let Some(path) = &args.compact {
+        let (loaded, warnings) = find_checkpoint(&folder, args.checkpoint)?;
+        warnings.iter().for_each(|w| warn(w));
+        let bytes = loaded.ppo.policy().to_compact().map_err(pavlov_run::RunError::from)?;
+        std::fs::write(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        let size = bytes.len();
+        return if out.json {
+            out.object(&json!({"compact": path, "bytes": size}))
+        } else {
+            out.line(&format!("{}: {size} bytes", path.display()))
+        };
+    }
     let (exported, warnings) = pavlov_run::export(&folder, args.checkpoint)?;
     warnings.iter().for_each(|w| warn(w));
     if out.json {
