@@ -1,9 +1,11 @@
 //! A policy alone in a small file: what audit sets and archives of behaviours are kept in.
 //!
-//! safetensors; tensors are bfloat16 (8 bits of precision, which a feedback policy does not notice), row-major:
+//! safetensors, row-major. The net is bfloat16 (8 bits of precision, which a feedback policy does not notice), the normaliser is not:
+//! columns that hardly vary have means that many deviations fit into.
 //!
 //! ```text
-//! actor.<layer>.weight [in, out]   actor.<layer>.bias [out]   obs.mean [obs]   obs.inv_std [obs]   std [act]
+//! bf16  actor.<layer>.weight [in, out]   actor.<layer>.bias [out]
+//! f32   obs.mean [obs]   obs.inv_std [obs]   std [act]
 //! ```
 //! Metadata `pavlov_policy`: JSON of format, activation and the limit of normalised observations.
 
@@ -45,23 +47,26 @@ impl Policy {
     /// # Errors
     /// When it cannot be serialised.
     pub fn to_compact(&self) -> Result<Vec<u8>, LearnError> {
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         let mut put = |name: String, shape: Vec<usize>, values: &[f32]| {
-            tensors.push((name, shape, values.iter().flat_map(|&x| to_bf16(x).to_le_bytes()).collect()));
+            let bytes = values.iter().flat_map(|&x| to_bf16(x).to_le_bytes()).collect();
+            tensors.push((name, Dtype::BF16, shape, bytes));
         };
         for (l, layer) in self.shape.layers.iter().enumerate() {
             let (weight, bias) = layer.unpack(&self.params);
             put(format!("actor.{l}.weight"), vec![layer.inputs, layer.outputs], &weight);
             put(format!("actor.{l}.bias"), vec![layer.outputs], &bias);
         }
-        put("obs.mean".into(), vec![self.obs_dim()], &self.frozen.mean);
-        put("obs.inv_std".into(), vec![self.obs_dim()], &self.frozen.inv_std);
-        put("std".into(), vec![self.act_dim()], &self.std);
+        let own = [("obs.mean", &self.frozen.mean), ("obs.inv_std", &self.frozen.inv_std), ("std", &self.std)];
+        for (name, values) in own {
+            let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            tensors.push((name.into(), Dtype::F32, vec![values.len()], bytes));
+        }
         let header = Header { format: FORMAT, activation: self.shape.activation, limit: self.frozen.limit };
         let text = serde_json::to_string(&header).map_err(|e| bad(e.to_string()))?;
         let views: Vec<(&str, TensorView<'_>)> = tensors
             .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::BF16, shape.clone(), bytes)?)))
+            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|e| bad(e.to_string()))?;
         safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)]))).map_err(|e| bad(e.to_string()))
@@ -84,24 +89,29 @@ impl Policy {
             return Err(bad(format!("{KEY}: layout {format}, limit {limit}: this program reads layout {FORMAT}")));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
-        let read = |name: &str| -> Result<(Vec<usize>, Vec<f32>), LearnError> {
+        let read = |name: &str, dtype: Dtype| -> Result<(Vec<usize>, Vec<f32>), LearnError> {
             let tensor = tensors.tensor(name).map_err(|_| bad(format!("tensor `{name}` is missing")))?;
-            if tensor.dtype() != Dtype::BF16 {
-                return Err(bad(format!("tensor `{name}` is {:?}, expected BF16", tensor.dtype())));
+            if tensor.dtype() != dtype {
+                return Err(bad(format!("tensor `{name}` is {:?}, expected {dtype:?}", tensor.dtype())));
             }
-            let words = tensor.data().as_chunks().0.iter();
-            let values: Vec<f32> = words.map(|&b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)).collect();
+            let half = |&b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16);
+            let values: Vec<f32> = match dtype {
+                Dtype::BF16 => tensor.data().as_chunks().0.iter().map(half).collect(),
+                _ => tensor.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            };
             match values.iter().all(|x| x.is_finite()) {
                 true => Ok((tensor.shape().to_vec(), values)),
                 false => Err(bad(format!("tensor `{name}` has numbers that are not finite"))),
             }
         };
-        let ((_, mean), (_, inv_std), (_, std)) = (read("obs.mean")?, read("obs.inv_std")?, read("std")?);
+        let whole = |name: &str| read(name, Dtype::F32);
+        let ((_, mean), (_, inv_std), (_, std)) = (whole("obs.mean")?, whole("obs.inv_std")?, whole("std")?);
         let mut layers: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
         let mut width = mean.len();
         while layers.len() < MAX_LAYERS && tensors.tensor(&format!("actor.{}.weight", layers.len())).is_ok() {
             let l = layers.len();
-            let ((shape, weight), (_, bias)) = (read(&format!("actor.{l}.weight"))?, read(&format!("actor.{l}.bias"))?);
+            let half = |what: &str| read(&format!("actor.{l}.{what}"), Dtype::BF16);
+            let ((shape, weight), (_, bias)) = (half("weight")?, half("bias")?);
             if shape != [width, bias.len()] {
                 return Err(bad(format!("actor.{l}.weight is {shape:?}, expected [{width}, {}]", bias.len())));
             }

@@ -123,6 +123,16 @@ impl RunFolder {
         self.root.join("rollouts")
     }
 
+    /// What the run looks like afterwards: symptoms, curves.
+    pub fn diagnosis(&self) -> PathBuf {
+        self.root.join("diagnosis.json")
+    }
+
+    /// The same reward under another learner, when that was tried.
+    pub fn second(&self) -> PathBuf {
+        self.root.join("second.json")
+    }
+
     /// The report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")

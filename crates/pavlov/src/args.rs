@@ -85,6 +85,11 @@ pub enum Command {
         after_help = "Examples:\n  pavlov compare ant_run/default my_reward.rhai\n  pavlov compare a.rhai b.rhai c.rhai --task ant_run --on last --json"
     )]
     Compare(Compare),
+    /// Look at a finished run: is fitness still following the reward, and what does the robot do for it?
+    #[command(
+        after_help = "Examples:\n  pavlov diagnose last\n  pavlov diagnose last --second\n  pavlov diagnose last --second --set gamma=0.95 --steps 2M"
+    )]
+    Diagnose(Diagnose),
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.
@@ -285,6 +290,25 @@ pub struct Compare {
     /// Compare on what this run has kept, instead of the task's audit set.
     #[arg(long, value_name = "RUN")]
     pub on: Option<PathBuf>,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+/// `pavlov diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+    /// Train the same reward once more with another learner setting, and compare.
+    #[arg(long)]
+    pub second: bool,
+    /// A setting of the second learner; another discount, rate and net when omitted. May be given again.
+    #[arg(long, value_name = "KEY=VALUE", requires = "second")]
+    pub set: Vec<String>,
+    /// Environment steps of the second run; as many as the run's when omitted.
+    #[arg(long, value_name = "N", value_parser = count, requires = "second")]
+    pub steps: Option<u64>,
     /// Threads; all cores when omitted.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod check;
 mod compare;
+mod diagnose;
 mod lists;
 mod out;
 mod probe;
@@ -72,6 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(args) => check::check(out, &assets, &args),
         Command::Rescore(args) => rescore::rescore(out, &assets, &cli.runs, &args),
         Command::Compare(args) => compare::compare(out, &assets, &cli.runs, &args),
+        Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),

@@ -39,7 +39,8 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
     let parent = path.canonicalize().ok().and_then(|p| p.parent().map(Path::to_path_buf));
     let entry = list_runs(&parent.unwrap_or_default()).into_iter().find(|e| e.run == folder.name());
     if out.json {
-        return out.object(&json!({"run": entry, "config": config, "last": metrics.last()}));
+        let diagnosis = pavlov_run::diagnose(&folder)?;
+        return out.object(&json!({"run": entry, "config": config, "last": metrics.last(), "diagnosis": diagnosis}));
     }
     let mut text = format!("{}\n", path.display());
     let mut table = Table::new(&["", ""]);
@@ -72,11 +73,12 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
         }
         text += &format!("\n{table}");
     }
+    text += &crate::diagnose::symptoms(&pavlov_run::diagnose(&folder)?);
     out.text(&text)
 }
 
 /// A line of small bars from the lowest to the highest value, with both.
-fn spark(values: &[f64]) -> String {
+pub fn spark(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const WIDTH: usize = 40;
     let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
