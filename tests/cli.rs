@@ -65,6 +65,69 @@ fn every_listing_gives_json() {
 }
 
 #[test]
+fn a_reward_is_made_checked_and_tuned() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    // A root of its own, so that nothing is written to the repository; the user's folder is one of its own too.
+    for folder in ["tasks", "assets/robots", "rewards/cartpole_balance/default", "rewards/lib"] {
+        std::fs::create_dir_all(here.join(folder)).unwrap();
+        for entry in std::fs::read_dir(root().join(folder)).unwrap().flatten().filter(|e| e.path().is_file()) {
+            std::fs::copy(entry.path(), here.join(folder).join(entry.file_name())).unwrap();
+        }
+    }
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pavlov"));
+        command.current_dir(here).env("XDG_CONFIG_HOME", here.join("config")).arg("--root").arg(here).args(args);
+        let out = command.output().unwrap();
+        let (text, errors) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+        (out.status.code(), text, errors)
+    };
+    let made = run(&["rewards", "new", "cartpole_balance/mine"]);
+    assert!(made.0 == Some(0) && made.1.contains("pavlov train cartpole_balance"), "{made:?}");
+    assert_eq!(run(&["rewards", "new", "cartpole_balance/mine"]).0, Some(2), "it is there already");
+    assert!(run(&["rewards", "new", "mine"]).2.contains("TASK/NAME"));
+    let from = ["rewards", "new", "cartpole_balance/copy", "--from", "default", "--user"];
+    assert_eq!(run(&from).0, Some(0));
+    let copy = here.join("config/pavlov/rewards/cartpole_balance/copy");
+    assert!(std::fs::read_to_string(copy.join("reward.toml")).unwrap().contains("parent = \"default\""));
+    let listed = run(&["rewards", "--task", "cartpole_balance"]).1;
+    assert!(["default", "mine", "copy"].iter().all(|n| listed.contains(&format!("cartpole_balance/{n}"))), "{listed}");
+    let names = ["cartpole_balance/mine", "cartpole_balance/copy", "cartpole_balance/default"];
+    assert_eq!(run(&[&["rewards", "check"], &names[..]].concat()).0, Some(0));
+
+    // Slips in the manifest are placed; cases that do not hold are told.
+    let toml = copy.join("reward.toml");
+    let good = std::fs::read_to_string(&toml).unwrap();
+    std::fs::write(&toml, format!("{good}\n[terms.upright]\ntransform = [\n  {{ clip = {{ mx = 1.0 }} }},\n]\n"))
+        .unwrap();
+    let (code, text, _) = run(&["rewards", "check", "cartpole_balance/copy"]);
+    let line = good.lines().count() + 4;
+    let place = format!("reward.toml:{line}:14: `clip` has no option `mx`");
+    assert!(code == Some(2) && text.contains(&place), "{place}\n{text}");
+    std::fs::write(&toml, &good).unwrap();
+    let case = "[[case]]\nname = \"fallen\"\nqpos = [0.0, 3.1]\n[case.expect]\nupright = { at_least = 0.5 }\n";
+    std::fs::write(copy.join("tests.toml"), case).unwrap();
+    let (code, text, _) = run(&["rewards", "check", "cartpole_balance/copy"]);
+    assert!(code == Some(2) && text.contains("case `fallen`: `upright` is -"), "{text}");
+
+    let doc = run(&["rewards", "doc"]).1;
+    assert!(["body.linvel", "`log_sigmoid`", "`lagrangian`", "lib/feet"].iter().all(|w| doc.contains(w)));
+
+    let tune = ["tune", "cartpole_balance", "--reward", "mine", "--param", "effort", "--method", "halving"];
+    let more =
+        ["--variants", "2", "--steps", "4k", "--worlds", "16", "--set", "minibatches=2", "--write", "tuned", "--json"];
+    let (code, text, errors) = run(&[&tune[..], &more[..]].concat());
+    assert!(code == Some(0) && text.lines().count() == 4, "{text}{errors}");
+    let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let best = end["best"]["params"][0][1].as_f64().unwrap();
+    let tuned = std::fs::read_to_string(here.join("rewards/cartpole_balance/tuned/reward.toml")).unwrap();
+    let written: toml::Table = tuned.parse().unwrap();
+    assert_eq!(written["params"]["effort"]["value"].as_float().unwrap() as f32, best as f32);
+    assert_eq!(written["parent"].as_str(), Some("cartpole_balance/mine"));
+    assert_eq!(run(&["rewards", "check", "cartpole_balance/tuned"]).0, Some(0));
+}
+
+#[test]
 fn probe_gives_the_same_quantities_scalar_and_in_lanes() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("s.jsonl"), "{\"qpos\":[0.1,0.2],\"qvel\":[0.3,-0.4],\"ctrl\":[0.5]}\n").unwrap();

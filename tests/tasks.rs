@@ -126,3 +126,75 @@ fn gymnasium_tasks_answer_as_gymnasium_does() {
         );
     }
 }
+
+/// Counts the steps of each world's episode by itself, and says how far the environment's own count is off.
+#[derive(Debug)]
+struct Counter {
+    steps: Vec<f32>,
+    weight: f32,
+}
+
+impl pavlov_reward::RewardSource for Counter {
+    fn inputs(&self) -> Vec<pavlov_script::Input> {
+        vec![pavlov_script::Input::now(pavlov_script::Channel::EpisodeStep)]
+    }
+    fn reset(&mut self, world: usize, _episode: u32) {
+        self.steps[world] = 0.0;
+    }
+    fn evaluate(&mut self, step: &pavlov_reward::SourceStep<'_>, out: &mut [f32]) -> Result<(), String> {
+        for (world, out) in out.iter_mut().enumerate() {
+            self.steps[world] += 1.0;
+            assert_eq!(self.steps[world], step.column(0)[world]);
+            assert_eq!(step.step[world] as f32, self.steps[world]);
+            *out = self.weight * self.steps[world];
+        }
+        Ok(())
+    }
+    fn save(&mut self) -> Vec<u8> {
+        self.steps.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        for (x, raw) in self.steps.iter_mut().zip(bytes.chunks_exact(4)) {
+            *x = f32::from_le_bytes(raw.try_into().map_err(|_| "cut".to_string())?);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_native_source_is_a_term_like_any_other_and_is_saved() {
+    pavlov_reward::register_source("counter", |setup| {
+        let weight = setup.options.get("weight").and_then(toml::Value::as_float).ok_or("`weight` is missing")?;
+        Ok(Box::new(Counter { steps: vec![0.0; setup.worlds], weight: weight as f32 }))
+    });
+    let (task, _) = load("cartpole_balance");
+    let reward = |plugin: &str, options: &str| {
+        let toml = format!(
+            "[sources.count]\nkind = \"native\"\nplugin = \"{plugin}\"\noptions = {{ {options} }}\n[terms.count]\ntransform = [{{ clip = {{ max = 1.0 }} }}]"
+        );
+        let manifest = toml::from_str(&toml).unwrap();
+        Arc::new(
+            Reward::from_text("t", "r.rhai", "fn reward(s) { #{ zero: 0.0 * s.time } }", manifest, task.scene())
+                .unwrap(),
+        )
+    };
+    let options = EnvOptions { worlds: 5, ..EnvOptions::default() };
+    let wrong = |r| Env::new(task.clone(), r, &options).unwrap_err().to_string();
+    assert!(wrong(reward("cuonter", "weight = 0.5")).contains("did you mean `counter`"));
+    assert!(wrong(reward("counter", "")).contains("`weight` is missing"));
+    let good = reward("counter", "weight = 0.5");
+    let mut block = Env::new(task.clone(), good.clone(), &options).unwrap().blocks.remove(0);
+    let mut b = Buffers::new(5, task.obs_dim());
+    block.reset(&mut b.obs);
+    for expected in [0.5, 1.0, 1.0] {
+        block.step(&[0.0; 5], b.out());
+        assert_eq!(b.reward, [expected; 5]);
+    }
+    let saved = block.save();
+    let mut other = Env::new(task.clone(), good.clone(), &options).unwrap().blocks.remove(0);
+    other.restore(&saved).unwrap();
+    other.step(&[0.0; 5], b.out());
+    let node = good.node_names().iter().position(|n| n == "count").unwrap();
+    assert_eq!((other.reward_node(node, 4), b.reward[4]), (2.0, 1.0));
+    assert!(other.restore(&saved[..saved.len() - 3]).is_err());
+}

@@ -3,7 +3,8 @@
 //! A *root* is a folder that holds `tasks/`, `rewards/` or `assets/robots/`. They are searched in this order:
 //! an explicit one, the working directory, the workspace around it (the nearest folder above with both `tasks/` and
 //! `assets/`), `$PAVLOV_HOME`, and last the source tree this program was built from. A user's own `tasks/mine.toml` in the
-//! working directory is thus found beside the tasks that are shipped.
+//! working directory is thus found beside the tasks that are shipped. Rewards, and modules for scripts (`rewards/lib/`), are also
+//! found in `~/.config/pavlov/rewards`, after all of these.
 
 use crate::error::{EnvError, hint};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assets {
     roots: Vec<PathBuf>,
+    /// The user's own rewards, after those of the roots.
+    user_rewards: Option<PathBuf>,
+}
+
+/// `$XDG_CONFIG_HOME/pavlov/rewards`, or `~/.config/pavlov/rewards`.
+fn user_rewards() -> Option<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let config = config.or_else(|| std::env::home_dir().map(|home| home.join(".config")))?;
+    Some(config.join("pavlov/rewards"))
 }
 
 /// A task that was found.
@@ -64,12 +74,28 @@ impl Assets {
         if let Some(source) = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2) {
             add(source.to_path_buf());
         }
-        Self { roots }
+        Self { roots, user_rewards: user_rewards() }
     }
 
     /// Only these roots.
     pub fn from_roots(roots: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { roots: roots.into_iter().collect() }
+        Self { roots: roots.into_iter().collect(), user_rewards: None }
+    }
+
+    /// With a user's folder of rewards.
+    #[must_use]
+    pub fn with_user_rewards(self, folder: PathBuf) -> Self {
+        Self { user_rewards: Some(folder), ..self }
+    }
+
+    /// Folders of rewards: of the roots, then the user's.
+    pub fn reward_folders(&self) -> Vec<PathBuf> {
+        self.roots.iter().map(|r| r.join("rewards")).chain(self.user_rewards.clone()).collect()
+    }
+
+    /// Folders in which scripts find what they import as `lib/...`.
+    pub fn lib(&self) -> Vec<PathBuf> {
+        self.reward_folders().into_iter().map(|f| f.join("lib")).filter(|f| f.is_dir()).collect()
     }
 
     /// The roots searched.
@@ -98,8 +124,7 @@ impl Assets {
     /// Every reward folder, sorted by name; the first root that has a name wins.
     pub fn rewards(&self) -> Vec<RewardEntry> {
         let mut found: Vec<RewardEntry> = Vec::new();
-        for root in &self.roots {
-            let base = root.join("rewards");
+        for base in self.reward_folders() {
             walk(&base, MAX_DEPTH, &mut |path| {
                 if path.file_name().is_some_and(|f| f == "reward.toml")
                     && let Some(folder) = path.parent()
@@ -201,7 +226,9 @@ impl Assets {
         known: impl IntoIterator<Item = &'a str>,
         folder: &str,
     ) -> EnvError {
-        let searched: Vec<String> = self.roots.iter().map(|r| r.join(folder).display().to_string()).collect();
+        let user = self.user_rewards.iter().filter(|_| folder == "rewards");
+        let places = self.roots.iter().map(|r| r.join(folder)).chain(user.cloned());
+        let searched: Vec<String> = places.map(|p| p.display().to_string()).collect();
         EnvError::NotFound { what, name: name.to_string(), hint: hint(name, known), searched: searched.join(", ") }
     }
 }
@@ -255,6 +282,14 @@ mod tests {
         assert_eq!(assets.reward("gym/ant", "walk/default").unwrap(), b.join("rewards/walk/default"));
         assert_eq!(assets.robot("ant.xml", None).unwrap(), b.join("assets/robots/ant.xml"));
         assert_eq!(assets.robot("ant", None).unwrap(), b.join("assets/robots/ant.xml"));
+        // The user's own rewards come last, and their modules too.
+        touch(&dir.path().join("own/walk/mine/reward.toml"));
+        touch(&dir.path().join("own/walk/default/reward.toml"));
+        touch(&dir.path().join("own/lib/gait.rhai"));
+        let assets = assets.with_user_rewards(dir.path().join("own"));
+        assert_eq!(assets.reward("walk", "mine").unwrap(), dir.path().join("own/walk/mine"));
+        assert_eq!(assets.reward("walk", "default").unwrap(), b.join("rewards/walk/default"));
+        assert_eq!(assets.lib(), [dir.path().join("own/lib")]);
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::stats::{BadValue, EpisodeLog, StepStats};
 use crate::task::Task;
 use crate::worlds::{Columns, Worlds};
 use pavlov_physics::{Data, LANES, Lane, Params, Physics, Real, State};
-use pavlov_reward::Reward;
-use std::sync::Arc;
+use pavlov_reward::{Reward, SourceSetup};
+use std::sync::{Arc, LazyLock};
 
 /// Every world of a lane group.
 const ALL: u8 = u8::MAX;
@@ -69,6 +69,8 @@ pub struct EnvBlock {
     /// Columns with noise.
     pub(crate) noisy: Vec<usize>,
     pub(crate) needs: Needs,
+    /// What the last step adds to the reward of the step before it.
+    pub(crate) late: Vec<f32>,
     pub(crate) ended: Vec<bool>,
     pub(crate) log: EpisodeLog,
     pub(crate) stats: StepStats,
@@ -86,10 +88,10 @@ impl EnvBlock {
         worlds: usize,
     ) -> Result<Self, EnvError> {
         let task = shared.task.clone();
-        let scripts = Scripts::new(&task, reward, worlds);
+        let scripts = Scripts::new(&task, reward, &source_setup(&shared, reward, first, worlds))?;
         let groups = worlds.div_ceil(LANES);
         let randomised = shared.options.disturb && !task.random.is_empty();
-        let (terms, metrics) = (scripts.num_terms(), scripts.num_metrics());
+        let (terms, metrics) = (scripts.num_nodes(), scripts.num_metrics());
         let is_physical = |s: Source| {
             !matches!(
                 s,
@@ -123,6 +125,7 @@ impl EnvBlock {
             physical: columns.clone().filter(|(_, c)| is_physical(c.source)).map(|(i, c)| (i, c.source)).collect(),
             noisy: columns.filter(|(_, c)| shared.options.disturb && c.noise > 0.0).map(|(i, _)| i).collect(),
             needs,
+            late: vec![0.0; BLOCK_WORLDS],
             ended: vec![false; BLOCK_WORLDS],
             log,
             stats,
@@ -206,7 +209,7 @@ impl EnvBlock {
         }
         self.scripts.evaluate(&self.w);
         if let Some(recording) = &mut self.recording {
-            recording.stepped(&self.w);
+            recording.stepped(&self.w, &self.scripts);
         }
         self.stats.world_steps += n as u64;
         let mut any_ended = false;
@@ -256,6 +259,31 @@ impl EnvBlock {
         }
     }
 
+    /// What the last step adds to the reward of the step before it `[worlds]`, for rewards with terms that are paid as the difference
+    /// to the next step; none for others. The episode's first step adds nothing: it has none before it. Where a time limit cuts an
+    /// episode, or a rollout ends, the number stands for what the unknown next step would add to this one.
+    pub fn late(&self) -> Option<&[f32]> {
+        self.scripts.late().map(|_| &self.late[..self.worlds])
+    }
+
+    /// Node `node` of the reward in a world, in the last step; in the order of [`Reward::node_names`].
+    ///
+    /// # Panics
+    /// When there is no such node or world.
+    pub fn reward_node(&self, node: usize, world: usize) -> f32 {
+        assert!(node < self.scripts.num_nodes() && world < self.worlds, "node {node}, world {world}");
+        self.scripts.node(node, world)
+    }
+
+    /// Other values of the reward's parameters, and of what changes between updates, from the next step on: [`Reward::values`] of the
+    /// same reward.
+    ///
+    /// # Panics
+    /// When they are not as many as the reward has.
+    pub fn set_reward_values(&mut self, values: &[f32]) {
+        self.scripts.set_values(values);
+    }
+
     /// Finished episodes since [`EnvBlock::clear_log`].
     pub fn log(&self) -> &EpisodeLog {
         &self.log
@@ -299,9 +327,13 @@ impl EnvBlock {
     }
 
     /// Another reward, from the next step on (hot reload). Sums of open episodes start anew; what it remembers too.
-    pub fn set_reward(&mut self, reward: &Arc<Reward>) {
-        self.scripts.set_reward(reward);
-        let terms = self.scripts.num_terms();
+    ///
+    /// # Errors
+    /// When a source of the reward cannot be made.
+    pub fn set_reward(&mut self, reward: &Arc<Reward>) -> Result<(), EnvError> {
+        let shared = self.shared.clone();
+        self.scripts.set_reward(reward, &source_setup(&shared, reward, self.first, self.worlds))?;
+        let terms = self.scripts.num_nodes();
         self.needs = self.scripts.needs();
         self.needs.cfrc_ext |= self.shared.task.obs.needs_cfrc_ext;
         self.needs.sensors |= self.shared.task.obs.columns.iter().any(|c| matches!(c.source, Source::Sensor(_)));
@@ -315,6 +347,20 @@ impl EnvBlock {
         self.stats.terms_squared = vec![0.0; terms];
         self.log.clear();
         self.bad = None;
+        Ok(())
+    }
+
+    /// Puts a world to the beginning of its episode number `episode`, from the reset that this episode has. The observation is then
+    /// given by [`EnvBlock::observe`].
+    ///
+    /// # Panics
+    /// When there is no such world.
+    pub fn start_episode(&mut self, world: usize, episode: u32) {
+        assert!(world < self.worlds, "world {world} of {}", self.worlds);
+        self.w.episode[world] = episode;
+        self.w.head_start[world] = 0;
+        self.reset_group(world / LANES, 1 << (world % LANES));
+        self.scripts.observe(&self.w);
     }
 
     /// Puts a world to a given state, as Gymnasium's `set_state` does after its reset: a new episode begins there.
@@ -329,8 +375,24 @@ impl EnvBlock {
         let task = self.shared.task.clone();
         self.w.begin(&task, world, self.shared.options.disturb);
         self.states[world / LANES].reset_world(world % LANES, qpos, qvel);
-        self.scripts.reset_world(world);
+        self.scripts.reset_world(world, self.w.episode[world]);
         self.evaluate_reset(world / LANES, 1 << (world % LANES));
         self.scripts.observe(&self.w);
+    }
+}
+
+/// What sources of the reward are made for.
+fn source_setup<'a>(shared: &'a Shared, reward: &'a Reward, first_world: usize, worlds: usize) -> SourceSetup<'a> {
+    static NONE: LazyLock<toml::Table> = LazyLock::new(toml::Table::new);
+    SourceSetup {
+        scene: &shared.task.scene,
+        options: &NONE,
+        reward,
+        profile: shared.options.profile.name(),
+        seed: shared.options.seed,
+        first_world,
+        worlds,
+        episode_steps: shared.task.episode_steps as usize,
+        disturb: shared.options.disturb,
     }
 }

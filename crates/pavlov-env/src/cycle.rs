@@ -128,7 +128,7 @@ impl EnvBlock {
             task.reset.draw(&rng, episode, &mut self.qpos, &mut self.qvel);
             self.states[group].reset_world(lane, &self.qpos, &self.qvel);
             self.w.begin(task, world, disturb);
-            self.scripts.reset_world(world);
+            self.scripts.reset_world(world, episode);
             // What is drawn once per world was drawn at the first reset.
             if self.params.len() > 1 && (task.random.per_episode || episode == 0) {
                 task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
@@ -211,30 +211,37 @@ impl EnvBlock {
 
     /// Adds a step to the sums; the reward, and whether the task ends here.
     pub(crate) fn account(&mut self, world: usize, finite: bool) -> (f32, bool) {
+        self.late[world] = 0.0;
         if !finite {
             self.stats.nonfinite += 1;
             return (0.0, true);
         }
         let (scripts, w, stats) = (&self.scripts, &mut self.w, &mut self.stats);
-        for term in 0..scripts.num_terms() {
-            let value = scripts.term(term, world);
+        let mut bad = 0;
+        for term in 0..scripts.num_nodes() {
+            let value = scripts.node(term, world);
             if value.is_finite() {
                 let value = f64::from(value);
                 w.terms[term * BLOCK_WORLDS + world] += value;
                 stats.terms[term] += value;
                 stats.terms_squared[term] += value * value;
             } else {
-                stats.bad_terms += 1;
+                // What is made of a bad term is bad too: it counts once.
+                bad += u64::from(term < scripts.num_terms() || bad == 0);
                 if self.bad.is_none() {
-                    let name = scripts.term_name(term).to_string();
+                    let name = scripts.node_name(term).to_string();
                     self.bad = Some(BadValue { term: name, world: self.first + world, step: w.step[world], value });
                 }
             }
         }
+        stats.bad_terms += bad;
         let total = scripts.total(world);
         let reward = if total.is_finite() { total } else { 0.0 };
-        stats.reward += f64::from(reward);
-        w.reward[world] += f64::from(reward);
+        let late = scripts.late().map_or(0.0, |l| l[world]);
+        self.late[world] = if late.is_finite() { late } else { 0.0 };
+        let arrived = f64::from(reward) + if w.step[world] > 1 { f64::from(self.late[world]) } else { 0.0 };
+        stats.reward += arrived;
+        w.reward[world] += arrived;
         let fitness = f64::from(scripts.fitness(world));
         match self.shared.task.file.fitness.reduce {
             Reduce::Last => w.fitness[world] = fitness,
@@ -277,7 +284,7 @@ impl EnvBlock {
             nonfinite,
         });
         let of_world = |sums: &[f64], i: usize| sums[i * BLOCK_WORLDS + world];
-        self.log.term_sums.extend((0..self.scripts.num_terms()).map(|t| of_world(&w.terms, t)));
+        self.log.term_sums.extend((0..self.scripts.num_nodes()).map(|t| of_world(&w.terms, t)));
         self.log.metrics.extend((0..self.scripts.num_metrics()).map(|m| of_world(&w.metrics, m) / lived));
     }
 

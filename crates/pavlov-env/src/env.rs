@@ -38,6 +38,25 @@ impl Env {
         Ok(Self { blocks, task, reward })
     }
 
+    /// One block alone: worlds `first..first + options.worlds` of an environment, at most [`BLOCK_WORLDS`].
+    ///
+    /// # Errors
+    /// As [`Env::new`].
+    pub fn block(
+        task: &Arc<Task>,
+        reward: &Arc<Reward>,
+        options: &EnvOptions,
+        first: usize,
+    ) -> Result<EnvBlock, EnvError> {
+        if !(1..=BLOCK_WORLDS).contains(&options.worlds) {
+            return Err(EnvError::Usage(format!("{} worlds: expected 1 to {BLOCK_WORLDS}", options.worlds)));
+        }
+        let (physics, frame_skip) = task.physics(options.profile)?;
+        let nominal = physics.params::<f64>();
+        let shared = Arc::new(Shared { task: task.clone(), physics, frame_skip, nominal, options: options.clone() });
+        EnvBlock::new(shared, reward, first, options.worlds)
+    }
+
     /// The task.
     pub fn task(&self) -> &Arc<Task> {
         &self.task

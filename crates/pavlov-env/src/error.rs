@@ -59,6 +59,12 @@ pub enum EnvError {
         /// The checker's report, rustc style.
         message: String,
     },
+    /// The reward cannot be used here. The text is its own report.
+    #[error("{message}")]
+    Reward {
+        /// What is wrong.
+        message: String,
+    },
     /// Wrong use of the environment (for example zero worlds).
     #[error("{0}")]
     Usage(String),

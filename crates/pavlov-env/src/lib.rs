@@ -25,6 +25,7 @@ pub mod rng;
 mod save;
 pub mod schema;
 mod scripts;
+mod sense;
 mod spec;
 mod stats;
 mod task;

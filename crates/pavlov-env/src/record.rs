@@ -6,7 +6,8 @@
 
 use crate::block::EnvBlock;
 use crate::cycle::store;
-use crate::scripts::{self, SenseContext};
+use crate::scripts::{self, Scripts, SenseContext};
+use crate::sense;
 use crate::spec::BLOCK_WORLDS;
 use crate::worlds::Worlds;
 use pavlov_physics::Lane;
@@ -53,8 +54,8 @@ impl Recording {
             context.shared.physics.contact_forces(context.data, &mut self.forces);
         }
         for (&channel, column) in self.channels.iter().zip(self.now.chunks_exact_mut(BLOCK_WORLDS)) {
-            if !scripts::is_kept(channel) {
-                store(column, group, lanes, scripts::read(context, &self.forces, channel));
+            if !scripts::is_kept(channel) && !channel.is_derived() {
+                store(column, group, lanes, sense::read(context, &self.forces, channel));
             }
         }
     }
@@ -67,9 +68,18 @@ impl Recording {
     }
 
     /// The states of now are those the step led to.
-    pub(crate) fn stepped(&mut self, w: &Worlds) {
+    pub(crate) fn stepped(&mut self, w: &Worlds, task: &Scripts) {
         self.keep(w);
         self.after.copy_from_slice(&self.now);
+        // What follows from the task's script belongs to the step, not to the state that a new episode starts from.
+        for (&channel, column) in self.channels.iter().zip(self.after.chunks_exact_mut(BLOCK_WORLDS)) {
+            let flag: fn(&Scripts, usize) -> bool = match channel {
+                Channel::Terminated => Scripts::terminated,
+                Channel::Success => Scripts::success,
+                _ => continue,
+            };
+            column.iter_mut().enumerate().for_each(|(w, x)| *x = f32::from(u8::from(flag(task, w))));
+        }
     }
 }
 
@@ -125,7 +135,7 @@ mod tests {
         let options = EnvOptions { worlds: 16, seed: 4, stagger: true, ..EnvOptions::default() };
         let mut env = Env::new(task.clone(), reward.clone(), &options).unwrap();
         let mut plain = Env::new(task.clone(), reward.clone(), &options).unwrap();
-        let channels = task.scene().channels();
+        let channels = task.scene().recorded();
         let block = &mut env.blocks[0];
         block.record(&channels);
         let (rows, n) = (task.obs_dim() * 16, 16);

@@ -57,6 +57,22 @@ impl Word for Lane {
 }
 
 impl Tape<'_> {
+    /// Bytes whose length the block does not know.
+    pub fn bytes(&mut self, what: &str, values: &mut Vec<u8>) -> Result<(), EnvError> {
+        let mut length = [values.len() as u64];
+        self.array(what, &mut length)?;
+        match self {
+            Tape::Write(bytes) => bytes.extend_from_slice(values),
+            Tape::Read(bytes) => {
+                let own = usize::try_from(length[0]).ok().and_then(|n| bytes.split_at_checked(n));
+                let (own, rest) = own.ok_or_else(|| EnvError::State(format!("{what}: the data end")))?;
+                *values = own.to_vec();
+                *bytes = rest;
+            }
+        }
+        Ok(())
+    }
+
     /// One array whose length the block knows.
     pub fn array<T: Word>(&mut self, what: &str, values: &mut [T]) -> Result<(), EnvError> {
         match self {

@@ -8,13 +8,15 @@ use crate::block::{Needs, Shared};
 use crate::cycle::store;
 use crate::error::EnvError;
 use crate::save::Tape;
+use crate::sense::{foot_force, read};
 use crate::spec::BLOCK_WORLDS;
 use crate::task::Task;
 use crate::worlds::Worlds;
-use pavlov_physics::{Data, Lane, Params, Real, body_velocity, contact_wrench, point_velocity};
-use pavlov_reward::Reward;
+use pavlov_physics::{Data, Lane, Params};
+use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep};
 use pavlov_script::{Channel, EntryKind, Finding, Input, Program, Scene, Scratch, Script, ScriptError};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The compiled entry functions of a task script.
@@ -67,6 +69,17 @@ impl TaskScript {
             Err(e) => Err(EnvError::Script { message: e.to_string() }),
         };
         self.programs().map(of).collect()
+    }
+
+    /// Name and file of every module that the script imports.
+    pub fn modules(&self) -> Vec<(String, PathBuf)> {
+        let mut all: Vec<(String, PathBuf)> = Vec::new();
+        for (name, path) in self.programs().flat_map(Program::modules) {
+            if !all.iter().any(|(n, _)| n == name) {
+                all.push((name.into(), path.into()));
+            }
+        }
+        all
     }
 
     fn programs(&self) -> impl Iterator<Item = &Program> {
@@ -137,8 +150,25 @@ pub(crate) struct Scripts {
     terminated: Option<Runner>,
     metrics: Option<Runner>,
     observation: Option<Runner>,
+    /// Columns that are known only after the task's scripts have run.
+    derived: Vec<(usize, Channel)>,
+    /// Sources of the reward that are outside of its program.
+    sources: Vec<Outside>,
+    /// Parameters of the reward and what the trainer sets between updates.
+    values_of_reward: Vec<f32>,
     worlds: usize,
     error: Option<ScriptError>,
+}
+
+/// A source of the reward that is outside of its program.
+#[derive(Debug)]
+struct Outside {
+    name: String,
+    source: Box<dyn RewardSource>,
+    /// Columns it reads.
+    columns: Vec<usize>,
+    inputs: Vec<f32>,
+    out: Vec<f32>,
 }
 
 /// What sensing reads.
@@ -169,12 +199,17 @@ pub(crate) fn kept(w: &Worlds, dt: f64, channel: Channel, column: &mut [f32]) {
 }
 
 impl Scripts {
-    /// For a block of `worlds` worlds.
-    pub fn new(task: &Arc<Task>, reward: &Arc<Reward>, worlds: usize) -> Self {
+    /// For a block of `worlds` worlds; `setup` makes the reward's sources.
+    pub fn new(task: &Arc<Task>, reward: &Arc<Reward>, setup: &SourceSetup<'_>) -> Result<Self, EnvError> {
         let script = &task.script;
+        let worlds = setup.worlds;
+        let sources = reward.sources(setup).map_err(|e| EnvError::Reward { message: e.to_string() })?;
         let mut all = BTreeSet::new();
         for program in script.programs().chain([reward.program()]) {
             all.extend(program.inputs().iter().copied());
+        }
+        for source in &sources {
+            all.extend(source.inputs());
         }
         let present: Vec<Input> = all.iter().filter(|i| i.prev).map(|i| Input::now(i.channel)).collect();
         all.extend(present);
@@ -186,16 +221,30 @@ impl Scripts {
             .filter(|(_, c)| c.prev)
             .map(|(i, c)| (i, place(Input::now(c.channel))))
             .collect();
-        let now = |kept: bool| {
-            let of = columns.iter().enumerate().filter(move |(_, c)| !c.prev && is_kept(c.channel) == kept);
+        let now = |of: fn(Channel) -> bool| {
+            let of = columns.iter().enumerate().filter(move |(_, c)| !c.prev && of(c.channel));
             of.map(|(i, c)| (i, c.channel)).collect()
         };
+        let specs = reward.graph().map_or(&[][..], |g| &g.sources);
+        let outside = sources.into_iter().zip(specs).map(|(source, spec)| {
+            let wanted = source.inputs();
+            Outside {
+                name: spec.name.clone(),
+                columns: wanted.iter().map(|&i| place(i)).collect(),
+                inputs: vec![0.0; wanted.len() * BLOCK_WORLDS],
+                out: vec![0.0; BLOCK_WORLDS],
+                source,
+            }
+        });
         let optional = |p: &Option<Program>| p.as_ref().map(|p| Runner::new(p, &columns));
-        Self {
+        Ok(Self {
+            derived: now(Channel::is_derived),
+            sources: outside.collect(),
+            values_of_reward: reward.values().to_vec(),
             values: vec![0.0; columns.len() * BLOCK_WORLDS],
             previous,
-            physical: now(false),
-            kept: now(true),
+            physical: now(|c| !is_kept(c) && !c.is_derived()),
+            kept: now(is_kept),
             body_forces: columns.iter().any(|c| matches!(c.channel, Channel::BodyForce { .. })),
             forces: vec![[Lane::ZERO; 3]; task.model.bodies.len()],
             terms: Runner::new(reward.program(), &columns),
@@ -209,7 +258,7 @@ impl Scripts {
             columns,
             worlds,
             error: None,
-        }
+        })
     }
 
     /// What the programs need besides the physics step.
@@ -221,12 +270,18 @@ impl Scripts {
         }
     }
 
-    pub fn num_terms(&self) -> usize {
-        self.reward.term_names().len()
+    /// Nodes of the reward: its terms, what is made of them, the total.
+    pub fn num_nodes(&self) -> usize {
+        self.reward.node_names().len()
     }
 
-    pub fn term_name(&self, term: usize) -> &str {
-        &self.reward.term_names()[term]
+    pub fn node_name(&self, node: usize) -> &str {
+        &self.reward.node_names()[node]
+    }
+
+    /// The first nodes are terms before any transform.
+    pub fn num_terms(&self) -> usize {
+        self.reward.term_names().len()
     }
 
     pub fn num_metrics(&self) -> usize {
@@ -260,7 +315,10 @@ impl Scripts {
     }
 
     /// A new episode: what scripts remember starts anew.
-    pub fn reset_world(&mut self, world: usize) {
+    pub fn reset_world(&mut self, world: usize, episode: u32) {
+        for outside in self.sources.iter_mut().filter(|_| world < self.worlds) {
+            outside.source.reset(world, episode);
+        }
         let script = &self.task.script;
         let of = |r: &mut Runner, p: &Program| p.reset_memory(world, BLOCK_WORLDS, &mut r.memory);
         of(&mut self.terms, self.reward.program());
@@ -290,7 +348,7 @@ impl Scripts {
     pub fn evaluate(&mut self, w: &Worlds) {
         self.keep(w);
         let (script, n) = (&self.task.script, self.worlds);
-        let mut failed = self.terms.run(self.reward.program(), &self.values, self.reward.values(), n).err();
+        let mut failed = None;
         let mut run = |r: &mut Runner, p: &Program| {
             if let Err(e) = r.run(p, &self.values, &[], n) {
                 failed.get_or_insert(e);
@@ -303,8 +361,52 @@ impl Scripts {
                 run(r, p);
             }
         }
+        self.derive(w, &mut failed);
+        if let Err(e) = self.terms.run(self.reward.program(), &self.values, &self.values_of_reward, n) {
+            failed.get_or_insert(e);
+        }
         if self.error.is_none() {
             self.error = failed;
+        }
+    }
+
+    /// Fills the columns that the reward reads of the task's own scripts and of sources outside of its program.
+    fn derive(&mut self, w: &Worlds, failed: &mut Option<ScriptError>) {
+        if self.derived.is_empty() && self.sources.is_empty() {
+            return;
+        }
+        let n = self.worlds;
+        let mut terminated = [false; BLOCK_WORLDS];
+        if let Some(r) = &self.terminated {
+            terminated.iter_mut().zip(&r.out).for_each(|(t, &x)| *t = x != 0.0);
+        }
+        for outside in &mut self.sources {
+            for (into, &from) in outside.inputs.chunks_exact_mut(BLOCK_WORLDS).zip(&outside.columns) {
+                into.copy_from_slice(&self.values[from * BLOCK_WORLDS..(from + 1) * BLOCK_WORLDS]);
+            }
+            let step = SourceStep {
+                worlds: n,
+                stride: BLOCK_WORLDS,
+                columns: &outside.inputs,
+                terminated: &terminated[..n],
+                step: &w.step[..n],
+            };
+            if let Err(message) = outside.source.evaluate(&step, &mut outside.out[..n]) {
+                let file = format!("reward `{}`", self.reward.name());
+                let entry = format!("source {}", outside.name);
+                failed.get_or_insert(ScriptError { file, line: 0, entry, world: 0, message });
+            }
+        }
+        for &(i, channel) in &self.derived {
+            let column = &mut self.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS];
+            match channel {
+                Channel::Terminated => {
+                    column.iter_mut().zip(terminated).for_each(|(c, t)| *c = f32::from(u8::from(t)));
+                }
+                Channel::Success => column.copy_from_slice(&self.success.out[..BLOCK_WORLDS]),
+                Channel::Source(k) => column.copy_from_slice(&self.sources[usize::from(k)].out),
+                _ => {}
+            }
         }
     }
 
@@ -326,12 +428,24 @@ impl Scripts {
         self.error.as_ref()
     }
 
-    pub fn term(&self, term: usize, world: usize) -> f32 {
-        self.terms.get(term, world)
+    /// A node of the reward; the last one is the total.
+    pub fn node(&self, node: usize, world: usize) -> f32 {
+        // Without a graph the total is no output of the program.
+        if node < self.reward.program().outputs().len() { self.terms.get(node, world) } else { self.total(world) }
     }
 
     pub fn total(&self, world: usize) -> f32 {
-        self.reward.total((0..self.num_terms()).map(|t| self.terms.get(t, world)))
+        self.reward.total((0..self.reward.program().outputs().len()).map(|t| self.terms.get(t, world)))
+    }
+
+    /// What the last step adds to the reward of the step before it; see [`Reward::late`].
+    pub fn late(&self) -> Option<&[f32]> {
+        self.reward.late().map(|i| &self.terms.out[i * BLOCK_WORLDS..][..self.worlds])
+    }
+
+    /// Other parameters of the same reward.
+    pub fn set_values(&mut self, values: &[f32]) {
+        self.values_of_reward.copy_from_slice(values);
     }
 
     pub fn fitness(&self, world: usize) -> f32 {
@@ -362,12 +476,20 @@ impl Scripts {
         for runner in own.into_iter().chain(optional.into_iter().flatten()) {
             tape.array("script memory", &mut runner.memory)?;
         }
+        for outside in &mut self.sources {
+            let mut bytes = outside.source.save();
+            tape.bytes("source", &mut bytes)?;
+            if matches!(tape, Tape::Read(_)) {
+                let wrong = |e: String| EnvError::State(format!("source `{}`: {e}", outside.name));
+                outside.source.restore(&bytes).map_err(wrong)?;
+            }
+        }
         Ok(())
     }
 
     /// Another reward, from the next step on. Its memory starts anew; previous values start as the present ones.
-    pub fn set_reward(&mut self, reward: &Arc<Reward>) {
-        let mut new = Self::new(&self.task, reward, self.worlds);
+    pub fn set_reward(&mut self, reward: &Arc<Reward>, setup: &SourceSetup<'_>) -> Result<(), EnvError> {
+        let mut new = Self::new(&self.task, reward, setup)?;
         for (i, input) in new.columns.iter().enumerate() {
             let old =
                 self.columns.binary_search(input).or_else(|_| self.columns.binary_search(&Input::now(input.channel)));
@@ -388,6 +510,7 @@ impl Scripts {
             }
         }
         *self = new;
+        Ok(())
     }
 
     /// Is the foot in contact? Of geoms, in the worlds of the group now in `data`.
@@ -406,85 +529,4 @@ impl Scripts {
             store(&mut self.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS], group, lanes, value);
         }
     }
-}
-
-/// Force on a foot's geom in world axes, and 1 where it touches something.
-fn foot_force(shared: &Shared, data: &Data<Lane>, foot: usize) -> ([Lane; 3], Lane) {
-    let geom = shared.task.feet[foot];
-    let pairs = &shared.physics.model().pairs;
-    let mut force = [Lane::ZERO; 3];
-    let mut touch = Lane::ZERO;
-    for c in data.contacts.iter() {
-        let pair = &pairs[c.pair];
-        let sign = match (pair.geom1 == geom, pair.geom2 == geom) {
-            (true, _) => -Lane::ONE,
-            (_, true) => Lane::ONE,
-            _ => continue,
-        };
-        let wrench = contact_wrench(c).0;
-        for k in 0..3 {
-            force[k] += sign * wrench[k].masked(c.active);
-        }
-        touch = touch.max(Lane::ONE.masked(c.active));
-    }
-    (force, touch)
-}
-
-/// One column in the eight worlds of the group now in the data.
-pub(crate) fn read(context: &SenseContext<'_>, forces: &[[Lane; 3]], channel: Channel) -> Lane {
-    let SenseContext { shared, params, data } = context;
-    let model = &**shared.physics.model();
-    let d = *data;
-    let at = usize::from;
-    let one = |mask: <Lane as Real>::Mask| Lane::ONE.masked(mask);
-    match channel {
-        Channel::Qpos(i) => d.state.qpos[at(i)],
-        Channel::Qvel(i) => d.state.qvel[at(i)],
-        Channel::BodyPos { body, axis } => d.xpos[at(body)][axis as usize],
-        Channel::BodyQuat { body, axis } => d.xquat[at(body)][axis as usize],
-        Channel::BodyLinVel { body, axis } => body_velocity(model, d, at(body)).0[axis as usize],
-        Channel::BodyAngVel { body, axis } => d.cvel[at(body)][axis as usize],
-        Channel::BodyForce { body, axis } => forces[at(body)][axis as usize],
-        Channel::BodyContact(body) => {
-            let pairs = &shared.physics.topology().pairs;
-            let touches = |c: &&pavlov_physics::Contact<Lane>| {
-                let p = &pairs[c.pair];
-                p.body1 == at(body) || p.body2 == at(body)
-            };
-            d.contacts.iter().filter(touches).fold(Lane::ZERO, |sum, c| sum.max(one(c.active)))
-        }
-        Channel::JointPos(j) => d.state.qpos[model.joints[at(j)].qposadr],
-        Channel::JointVel(j) => d.state.qvel[model.joints[at(j)].dofadr],
-        Channel::JointTorque(j) => d.qfrc_actuator[model.joints[at(j)].dofadr],
-        Channel::JointAcc(j) => d.qacc[model.joints[at(j)].dofadr],
-        Channel::ActuatorForce(a) => d.actuator_force[at(a)],
-        Channel::ActuatorCtrl(a) => d.ctrl[at(a)],
-        Channel::FootPos { foot, axis } => d.geom_xpos[shared.task.feet[at(foot)]][axis as usize],
-        Channel::FootVel { foot, axis } => {
-            let geom = shared.task.feet[at(foot)];
-            point_velocity(model, d, model.geoms[geom].body, d.geom_xpos[geom]).0[axis as usize]
-        }
-        Channel::FootForce { foot, axis } => foot_force(shared, d, at(foot)).0[axis as usize],
-        Channel::FootContact(foot) => foot_force(shared, d, at(foot)).1,
-        Channel::SitePos { site, axis } => shared.physics.site_pose(d, at(site)).0[axis as usize],
-        Channel::SiteVel { site, axis } => {
-            let point = shared.physics.site_pose(d, at(site)).0;
-            point_velocity(model, d, model.sites[at(site)].body, point).0[axis as usize]
-        }
-        Channel::Sensor { sensor, k } => {
-            let start: usize = model.sensors[..at(sensor)].iter().map(|s| s.dim).sum();
-            d.sensordata[start + at(k)]
-        }
-        Channel::CfrcExt(i) => d.cfrc_ext[at(i) / 6][at(i) % 6],
-        Channel::Com(axis) => d.subtree_com[first_moving(model)][axis as usize],
-        Channel::ComVel(axis) => shared.physics.subtree_velocity(params, d, first_moving(model))[axis as usize],
-        Channel::Time | Channel::EpisodeStep | Channel::Action(_) | Channel::PrevAction(_) | Channel::Command(_) => {
-            Lane::ZERO
-        }
-    }
-}
-
-/// Body of the first joint: the robot's root.
-fn first_moving(model: &pavlov_model::Model) -> usize {
-    model.joints.first().map_or(0, |j| model.bodies[j.body].root)
 }

@@ -26,7 +26,7 @@ pub struct Episode {
 pub struct EpisodeLog {
     /// The episodes, in the order in which they ended within a block (by step, then by world).
     pub episodes: Vec<Episode>,
-    /// Sums of the reward terms, `[episode][term]`.
+    /// Sums of the nodes of the reward (terms first, the total last), `[episode][node]`.
     pub term_sums: Vec<f64>,
     /// Means over the steps of the task's diagnostic metrics, `[episode][metric]`.
     pub metrics: Vec<f64>,
@@ -55,9 +55,9 @@ pub struct StepStats {
     pub world_steps: u64,
     /// Sum of rewards.
     pub reward: f64,
-    /// Sum of each reward term.
+    /// Sum of each node of the reward: terms first, the total last (`Reward::node_names`).
     pub terms: Vec<f64>,
-    /// Sum of the squares of each reward term (for its spread).
+    /// Sum of their squares (for their spread).
     pub terms_squared: Vec<f64>,
     /// Sum of each diagnostic metric.
     pub metrics: Vec<f64>,

@@ -47,6 +47,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// Name and file of every module that the task's script imports.
+    pub fn modules(&self) -> Vec<(String, PathBuf)> {
+        self.script.modules()
+    }
+
     /// Reads and checks a task given by name (`ant_run`) or by path (`./mine.toml`).
     pub fn load(assets: &Assets, name: &str) -> Result<Self, EnvError> {
         let TaskEntry { name, path } = assets.task(name)?;
@@ -65,7 +70,8 @@ impl Task {
             Some(script) => source.error(script.span(), format!("script `{}`: {e}", script_path.display())),
             None => EnvError::io(&script_path, e),
         })?;
-        let mut task = Self::new(name, file, model, &source, (&script_path.display().to_string(), &text))?;
+        let mut task =
+            Self::new(name, file, model, &source, (&script_path.display().to_string(), &text), assets.lib())?;
         task.inputs.extend([robot, script_path]);
         Ok(task)
     }
@@ -77,6 +83,7 @@ impl Task {
         model: Model,
         source: &Source,
         (script_file, script_text): (&str, &str),
+        lib: Vec<PathBuf>,
     ) -> Result<Self, EnvError> {
         let frame_skip = at(&file.timing.frame_skip, source, "frame_skip", |v| (1..=1000).contains(&v), "1 to 1000")?;
         let timestep = timestep(file.timing.timestep.as_ref(), model.opt.timestep, source)?;
@@ -103,7 +110,7 @@ impl Task {
             Some(name) => keyframe(&model, name, source)?.qpos.clone(),
             None => model.qpos0.clone(),
         };
-        let scene = Arc::new(scene(&model, &file, &home, control_dt));
+        let scene = Arc::new(Scene { lib, ..scene(&model, &file, &home, control_dt) });
         let script = TaskScript::new(script_file, script_text, &scene)?;
         let script_outputs = script.observation.as_ref().map_or(0, |p| p.outputs().len());
         let sizes = Sizes { feet: &feet, commands: command.len(), script_outputs, home: &home };
@@ -294,6 +301,7 @@ fn scene(model: &Model, file: &TaskFile, home: &[f64], dt: f64) -> Scene {
         nq: model.nq(),
         nv: model.nv(),
         dt,
+        lib: Vec::new(),
     }
 }
 

@@ -34,6 +34,11 @@ pub trait EnvBlock: Send {
     fn reset(&mut self, obs: &mut [f32]);
     /// One control step. `actions` `[worlds, act_dim]` are unbounded samples of a Gaussian: clipping is the environment's work.
     fn step(&mut self, actions: &[f32], out: StepOut<'_>);
+    /// What the last step adds to the reward of the step before it `[worlds]`; none when rewards are complete at once. Where no next
+    /// step is known (a time limit, the end of a rollout) the number stands for what that one would add to this step.
+    fn late(&self) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl<T: EnvBlock + ?Sized> EnvBlock for Box<T> {
@@ -54,5 +59,8 @@ impl<T: EnvBlock + ?Sized> EnvBlock for Box<T> {
     }
     fn step(&mut self, actions: &[f32], out: StepOut<'_>) {
         (**self).step(actions, out);
+    }
+    fn late(&self) -> Option<&[f32]> {
+        (**self).late()
     }
 }

@@ -228,6 +228,7 @@ impl<B: EnvBlock> Part<'_, B> {
         let mut actions = vec![0.0f32; worlds * act];
         let mut reward = vec![0.0f32; worlds];
         let (mut terminated, mut truncated) = (vec![false; worlds], vec![false; worlds]);
+        let (mut held, mut arrived) = (vec![0.0f32; worlds], vec![0.0f32; worlds]);
         let mut cut = Vec::with_capacity(worlds);
         let mut z = vec![0.0f32; act];
         let (mut seen_obs, mut seen_sum) = (Gather::new(row), Gather::new(1));
@@ -275,12 +276,31 @@ impl<B: EnvBlock> Part<'_, B> {
                     final_obs: &mut final_obs,
                 },
             );
+            if let Some(late) = self.block.late() {
+                for w in 0..worlds {
+                    let sample = w * horizon + t;
+                    // The step before gets its rest, if it is of the same episode and rollout.
+                    if t > 0 && !self.done[sample - 1] {
+                        self.reward[sample - 1] += late[w];
+                    }
+                    // Where no next step is known, this one's stands for it.
+                    let last = t + 1 == horizon && !(terminated[w] || truncated[w]);
+                    if last || (truncated[w] && !terminated[w]) {
+                        held[w] = late[w];
+                    }
+                    if self.episode_length[w] > 0 {
+                        arrived[w] = late[w];
+                    }
+                }
+            }
             self.current.copy_from_slice(&next);
             cut.clear();
             for w in 0..worlds {
                 let sample = w * horizon + t;
-                let r = f64::from(reward[w]);
-                self.reward[sample] = reward[w];
+                let r = f64::from(reward[w]) + f64::from(arrived[w]);
+                arrived[w] = 0.0;
+                self.reward[sample] = reward[w] + held[w];
+                held[w] = 0.0;
                 self.done[sample] = terminated[w] || truncated[w];
                 self.after[sample] = 0.0;
                 out.reward_sum += r;
@@ -330,6 +350,66 @@ mod tests {
     use super::*;
     use crate::config::PpoConfig;
     use crate::rng::Purpose;
+
+    /// One world that never ends on its own: reward 1, 2, ...; each step takes half of it from the step before.
+    struct Late {
+        step: u32,
+        late: Vec<f32>,
+    }
+
+    impl EnvBlock for Late {
+        fn num_worlds(&self) -> usize {
+            1
+        }
+        fn obs_dim(&self) -> usize {
+            1
+        }
+        fn act_dim(&self) -> usize {
+            1
+        }
+        fn reset(&mut self, obs: &mut [f32]) {
+            obs.fill(0.0);
+        }
+        fn step(&mut self, _actions: &[f32], out: StepOut<'_>) {
+            self.step += 1;
+            let s = self.step;
+            out.reward[0] = s as f32;
+            self.late[0] = -0.5 * s as f32;
+            out.terminated[0] = s == 3;
+            out.truncated[0] = s == 5;
+        }
+        fn late(&self) -> Option<&[f32]> {
+            Some(&self.late)
+        }
+    }
+
+    #[test]
+    fn what_a_step_adds_to_the_one_before_stays_within_its_episode() {
+        let config = PpoConfig { worlds: 1, horizon: 7, ..PpoConfig::default() };
+        let mut model = Model::zeros(&config, 1, 1, 1);
+        model.init(&config, 1);
+        let frozen = Frozen { mean: vec![0.0], inv_std: vec![1.0], limit: 100.0 };
+        let rng = Rng::new(1, Purpose::Action, 0);
+        let shared = Shared {
+            model: &model,
+            frozen: &frozen,
+            value_mean: 0.0,
+            value_std: 1.0,
+            rng,
+            horizon: 7,
+            row: 1,
+            gamma: 0.5,
+        };
+        let (mut carried, mut rollout) = (Carried::new(1, 1), Rollout::default());
+        rollout.fit(1, 7, 1, 1);
+        let mut blocks = [Late { step: 0, late: vec![0.0] }];
+        reset(&mut blocks, 1, &mut carried);
+        let gathered = run(&mut blocks, &shared, &mut carried, &mut rollout);
+        // Steps 1, 2, [3 terminates], 4, [5 is cut: holds its own], 6, [7 ends the rollout: holds its own].
+        assert_eq!(rollout.reward, [1.0 - 1.0, 2.0 - 1.5, 3.0, 4.0 - 2.5, 5.0 - 2.5, 6.0 - 3.5, 7.0 - 3.5]);
+        // Episodes by what arrived: 1 + (2 - 1) + (3 - 1.5), 4 + (5 - 2.5).
+        assert_eq!((gathered[0].return_min, gathered[0].return_max), (3.5, 6.5));
+    }
 
     /// World 0 is cut by its time limit every third step, world 1 terminates every second one, world 2 both at once every fourth.
     struct Ends {

@@ -11,6 +11,24 @@ pub struct Manifest {
     pub about: String,
     /// Who wrote it.
     pub author: String,
+    /// Tasks it is for, besides the one whose folder it is in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+    /// Reward it was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Anything else worth knowing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// `[sources.name]`: terms besides those of the script.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, toml::Table>,
+    /// `[terms.name]`: what is done to terms.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, TermTable>,
+    /// `[groups.name]`: terms combined before the total.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, toml::Table>,
     /// How terms become the reward.
     pub combine: Combine,
     /// Parameters by name, as scripts read them (`p.name`).
@@ -37,9 +55,17 @@ pub struct Param {
     pub about: String,
 }
 
-/// `[combine]`: total = scale * clip(sum of terms).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `[terms.name]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct TermTable {
+    /// Transforms, in order; see [`crate::TRANSFORMS`].
+    pub transform: Vec<toml::Value>,
+}
+
+/// `[combine]`: total = scale * clip(sum of terms), or of another combiner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Combine {
     /// Factor on the total; `dt` of the task is not applied by itself.
     pub scale: f64,
@@ -47,11 +73,29 @@ pub struct Combine {
     pub min: Option<f64>,
     /// The sum is not let above this.
     pub max: Option<f64>,
+    /// Combiner; see [`crate::COMBINERS`]. `sum` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What is combined; everything that nothing else uses when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<Vec<String>>,
+    /// Options of the combiner.
+    #[serde(flatten)]
+    pub options: toml::Table,
 }
 
 impl Default for Combine {
     fn default() -> Self {
-        Self { scale: 1.0, min: None, max: None }
+        Self { scale: 1.0, min: None, max: None, kind: None, of: None, options: toml::Table::new() }
+    }
+}
+
+impl Manifest {
+    /// Is there more than terms that are summed?
+    pub fn has_graph(&self) -> bool {
+        let c = &self.combine;
+        let tables = !(self.sources.is_empty() && self.terms.is_empty() && self.groups.is_empty());
+        tables || c.kind.is_some() || c.of.is_some()
     }
 }
 
@@ -103,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_total_is_clipped_then_scaled_and_nan_stays() {
-        let c = Combine { scale: 0.5, min: Some(0.0), max: Some(4.0) };
+        let c = Combine { scale: 0.5, min: Some(0.0), max: Some(4.0), ..Combine::default() };
         assert_eq!(c.total([1.0, 2.0]), 1.5);
         assert_eq!(c.total([-1.0, -2.0]), 0.0);
         assert_eq!(c.total([10.0]), 2.0);

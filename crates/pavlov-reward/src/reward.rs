@@ -1,7 +1,10 @@
 //! A reward read from disk and checked against a scene.
 
+use crate::graph::{self, RewardGraph, TOTAL};
 use crate::manifest::{Manifest, Param, problem};
-use pavlov_script::{Diagnostics, EntryKind, Finding, Program, Scene, Script};
+use crate::read::{Fault, place};
+use crate::source::{RewardSource, SourceSetup, registered};
+use pavlov_script::{Diagnostics, EntryKind, Finding, Program, Scene, Script, Severity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +27,28 @@ pub enum RewardError {
         /// What is wrong.
         message: String,
     },
+    /// A place in the manifest says something that cannot be honoured.
+    #[error("{path}:{line}:{column}: {message}", path = .path.display())]
+    Graph {
+        /// The manifest; the reward's name when it is in no file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A source outside of the program cannot be made.
+    #[error("reward `{reward}`, source `{source_name}`: {message}")]
+    Source {
+        /// The reward.
+        reward: String,
+        /// The source.
+        source_name: String,
+        /// What is wrong.
+        message: String,
+    },
     /// The script is wrong: the checker's findings.
     #[error("{0}")]
     Script(Diagnostics),
@@ -39,14 +64,20 @@ pub enum RewardError {
     },
 }
 
-/// A reward bound to a scene. Cheap to share in an `Arc`; each runner has its own scratch.
-#[derive(Debug)]
+/// A reward bound to a scene. Cheap to clone, so that variants with other parameters share a program; each runner has its own
+/// scratch.
+#[derive(Debug, Clone)]
 pub struct Reward {
     name: String,
     path: PathBuf,
     manifest: Manifest,
     inputs: Vec<PathBuf>,
-    program: Program,
+    program: Arc<Program>,
+    scene: Arc<Scene>,
+    graph: Option<Arc<RewardGraph>>,
+    terms: Vec<String>,
+    nodes: Vec<String>,
+    findings: Vec<Finding>,
     values: Vec<f32>,
 }
 
@@ -63,6 +94,32 @@ fn read(path: &Path) -> Result<String, RewardError> {
     std::fs::read_to_string(path).map_err(io)
 }
 
+/// An error whose place in the manifest is not yet known.
+enum Unplaced {
+    Fault(Fault),
+    Other(RewardError),
+}
+
+impl From<RewardError> for Unplaced {
+    fn from(e: RewardError) -> Self {
+        Self::Other(e)
+    }
+}
+
+fn unused(file: &str, name: &str) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        rule: "unused-term".into(),
+        file: file.into(),
+        line: 0,
+        column: 0,
+        message: format!("`{name}` is logged, but is no part of the reward"),
+        hint: "name it in `of` of [combine] or of a group".into(),
+        term: name.into(),
+        source: String::new(),
+    }
+}
+
 impl Reward {
     /// Reads the folder (or lone `.rhai` file) at `path` and checks it against `scene`. `name` is what listings call it.
     ///
@@ -74,16 +131,25 @@ impl Reward {
         let manifest_path = path.join("reward.toml");
         let mut inputs = vec![script_path.clone()];
         let mut manifest = Manifest::default();
+        let mut manifest_text = String::new();
         if folder && manifest_path.exists() {
             let bad = |message| RewardError::Manifest { path: manifest_path.clone(), message };
-            manifest = toml::from_str(&read(&manifest_path)?).map_err(|e| bad(e.to_string()))?;
+            manifest_text = read(&manifest_path)?;
+            manifest = toml::from_str(&manifest_text).map_err(|e| bad(e.to_string()))?;
             if let Some(message) = problem(&manifest) {
                 return Err(bad(message));
             }
-            inputs.push(manifest_path);
+            inputs.push(manifest_path.clone());
         }
         let text = read(&script_path)?;
-        let mut reward = Self::from_text(name, &script_path.display().to_string(), &text, manifest, scene)?;
+        let file = script_path.display().to_string();
+        let mut reward = Self::build(name, &file, &text, manifest, scene).map_err(|e| match e {
+            Unplaced::Fault(Fault { path, message }) => {
+                let (line, column) = place(&manifest_text, &path);
+                RewardError::Graph { path: manifest_path.clone(), line, column, message }
+            }
+            Unplaced::Other(e) => e,
+        })?;
         reward.path = path.to_path_buf();
         reward.inputs = inputs;
         Ok(reward)
@@ -100,11 +166,54 @@ impl Reward {
         manifest: Manifest,
         scene: &Arc<Scene>,
     ) -> Result<Self, RewardError> {
+        Self::build(name, file, text, manifest, scene).map_err(|e| match e {
+            // Without a file a place is the keys that lead there.
+            Unplaced::Fault(Fault { path, message }) => {
+                let message = format!("{}: {message}", path.join("."));
+                RewardError::Manifest { path: PathBuf::from(name), message }
+            }
+            Unplaced::Other(e) => e,
+        })
+    }
+
+    fn build(name: &str, file: &str, text: &str, manifest: Manifest, scene: &Arc<Scene>) -> Result<Self, Unplaced> {
         let script = Script::parse(file, text).map_err(RewardError::Script)?;
         let params: Vec<(String, f64)> = manifest.params.iter().map(|(n, p)| (n.clone(), p.value)).collect();
-        let program = script.compile("reward", EntryKind::Terms, scene, &params).map_err(RewardError::Script)?;
-        let values = params.iter().map(|(_, x)| *x as f32).collect();
-        Ok(Self { name: name.into(), path: PathBuf::new(), manifest, inputs: Vec::new(), program, values })
+        let mut program = script.compile("reward", EntryKind::Terms, scene, &params).map_err(RewardError::Script)?;
+        if let Some(fault) = graph::problem_of_combine(&manifest) {
+            return Err(Unplaced::Fault(fault));
+        }
+        let mut findings = program.findings().to_vec();
+        let (mut graph, mut terms) = (None, program.outputs().to_vec());
+        let mut nodes = terms.clone();
+        if manifest.has_graph() {
+            let (tail, made) = graph::build(&manifest, scene, &terms).map_err(Unplaced::Fault)?;
+            let names = terms.clone();
+            program = program.extend(tail).map_err(|e| {
+                let term = &names[e.term];
+                let path = ["terms", term, "transform"].map(str::to_string).to_vec();
+                Unplaced::Fault(Fault { path, message: format!("a potential is of one state, `{term}` is not: {e}") })
+            })?;
+            findings.extend(made.unused.iter().map(|name| unused(file, name)));
+            nodes.clone_from(&made.nodes);
+            terms = made.nodes[..made.terms].to_vec();
+            graph = Some(Arc::new(made));
+        } else if !nodes.iter().any(|n| n == TOTAL) {
+            nodes.push(TOTAL.into());
+        }
+        Ok(Self {
+            name: name.into(),
+            path: PathBuf::new(),
+            manifest,
+            inputs: Vec::new(),
+            values: program.params().iter().map(|(_, x)| *x as f32).collect(),
+            program: Arc::new(program),
+            scene: scene.clone(),
+            graph,
+            terms,
+            nodes,
+            findings,
+        })
     }
 
     /// What listings call it.
@@ -132,14 +241,72 @@ impl Reward {
         &self.program
     }
 
-    /// Names of the terms, in the order of the script.
+    /// Names of the terms before any transform: those of the script in its order, then those of other sources.
     pub fn term_names(&self) -> &[String] {
-        self.program.outputs()
+        &self.terms
+    }
+
+    /// Names of everything that is logged: the terms, what transforms and groups make of them, and the total.
+    pub fn node_names(&self) -> &[String] {
+        &self.nodes
+    }
+
+    /// The graph, when the manifest has one: which outputs are what, and what changes between updates.
+    pub fn graph(&self) -> Option<&Arc<RewardGraph>> {
+        self.graph.as_ref()
     }
 
     /// Warnings of the checker.
     pub fn findings(&self) -> &[Finding] {
-        self.program.findings()
+        &self.findings
+    }
+
+    /// Sources outside of the program, for a block of worlds.
+    ///
+    /// # Errors
+    /// When one is not registered or refuses its options.
+    pub fn sources(&self, setup: &SourceSetup<'_>) -> Result<Vec<Box<dyn RewardSource>>, RewardError> {
+        let specs = self.graph.as_ref().map_or(&[][..], |g| &g.sources);
+        let make = |spec: &graph::SourceSpec| {
+            let made = registered(&spec.plugin).and_then(|f| f(&SourceSetup { options: &spec.options, ..*setup }));
+            made.map_err(|message| RewardError::Source {
+                reward: self.name.clone(),
+                source_name: spec.name.clone(),
+                message,
+            })
+        };
+        specs.iter().map(make).collect()
+    }
+
+    /// The same reward without its sources of a kind, and without what is done to them.
+    ///
+    /// # Errors
+    /// When what is left is no reward.
+    pub fn without_sources(&self, kind: &str) -> Result<Self, RewardError> {
+        let mut manifest = self.manifest.clone();
+        let of_kind = |t: &toml::Table| t.get("kind").and_then(toml::Value::as_str) == Some(kind);
+        let gone: Vec<String> = manifest.sources.iter().filter(|(_, t)| of_kind(t)).map(|(n, _)| n.clone()).collect();
+        for name in &gone {
+            manifest.sources.remove(name);
+            manifest.terms.remove(name);
+        }
+        let kept = |list: &mut Vec<String>| list.retain(|n| !gone.contains(n));
+        manifest.combine.of.iter_mut().for_each(kept);
+        for group in manifest.groups.values_mut() {
+            if let Some(toml::Value::Array(of)) = group.get_mut("of") {
+                of.retain(|n| !n.as_str().is_some_and(|n| gone.iter().any(|g| g == n)));
+            }
+        }
+        let script = self.program.script();
+        let mut reward = Self::from_text(&self.name, script.file(), script.text(), manifest, &self.scene)?;
+        let own = self.manifest.params.len();
+        reward.values[..own].copy_from_slice(&self.values[..own]);
+        Ok(reward)
+    }
+
+    /// The scene it was checked against.
+    pub fn scene(&self) -> &Arc<Scene> {
+        &self.scene
     }
 
     /// Parameters with their present values, sorted by name.
@@ -150,6 +317,16 @@ impl Reward {
     /// Present values of the parameters, as the program takes them.
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// Sets the numbers that change between updates; see [`crate::Adaptive`].
+    ///
+    /// # Panics
+    /// When they are not as many as the graph has.
+    pub fn set_host(&mut self, values: &[f64]) {
+        let own = self.manifest.params.len();
+        assert_eq!(values.len(), self.values.len() - own, "numbers of the host");
+        self.values[own..].iter_mut().zip(values).for_each(|(to, x)| *to = *x as f32);
     }
 
     /// Changes a parameter.
@@ -175,10 +352,20 @@ impl Reward {
         }
     }
 
-    /// The total of one world's terms.
+    /// The total of one world, from the outputs of the program in their order.
     #[inline]
-    pub fn total(&self, terms: impl IntoIterator<Item = f32>) -> f32 {
-        self.manifest.combine.total(terms)
+    pub fn total(&self, outputs: impl IntoIterator<Item = f32>) -> f32 {
+        match &self.graph {
+            None => self.manifest.combine.total(outputs),
+            Some(_) => outputs.into_iter().nth(self.nodes.len() - 1).unwrap_or(f32::NAN),
+        }
+    }
+
+    /// Output of the program that says what a step adds to the reward of the step before it, where some term is paid as the
+    /// difference to the next step (`delta`). Where no next step is known (a time limit, the end of a rollout) it stands for what
+    /// that one would add: the term is taken to stay as it is.
+    pub fn late(&self) -> Option<usize> {
+        self.graph.as_ref().and_then(|g| g.late)
     }
 }
 

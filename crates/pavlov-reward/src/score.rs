@@ -2,7 +2,8 @@
 //!
 //! An episode of `steps` steps has `steps + 1` rows: the state after the reset, then the state after each step. What a step's script
 //! reads as `s` is its row, as `s.prev` the row before. A reward without memory is run over the rows of an episode as if they were
-//! worlds; one with memory step by step over up to 64 episodes side by side.
+//! worlds; one with memory (the script's, or that of a transform) step by step over up to 64 episodes side by side. Sources outside of the
+//! program are not recorded; a reward that has some cannot be scored.
 
 use crate::reward::Reward;
 use pavlov_script::{Channel, Input, Scene, Scratch, ScriptError};
@@ -92,7 +93,7 @@ pub fn score(
             return Err(ScoreError::Rows { first, last, rows });
         }
     }
-    let terms = program.outputs().len();
+    let terms = reward.term_names().len();
     let mut run = Run { reward, read, scratch: program.scratch(), inputs: Vec::new(), out: Vec::new() };
     let fresh = |span: &Span| Scored {
         terms: vec![0.0; terms],
@@ -184,9 +185,15 @@ fn add(reward: &Reward, out: &[f32], stride: usize, at: usize, step: usize, scor
             steps.push(value);
         }
     }
-    let total = reward.total((0..terms).map(of));
-    let total = if total.is_finite() { total } else { 0.0 };
+    let finite = |x: f32| if x.is_finite() { x } else { 0.0 };
+    let total = finite(reward.total((0..out.len() / stride).map(of)));
     scored.total += f64::from(total);
+    // A term that is paid as the difference to the next step arrives one step late.
+    if let (Some(late), Some(before)) = (reward.late(), scored.step_totals.last_mut()) {
+        let late = finite(of(late));
+        *before += late;
+        scored.total += f64::from(late);
+    }
     scored.step_totals.push(total);
 }
 

@@ -53,4 +53,8 @@ impl pavlov_learn::EnvBlock for Block {
         let pavlov_learn::StepOut { obs, reward, terminated, truncated, final_obs } = out;
         self.inner.step(actions, pavlov_env::StepOut { obs, reward, terminated, truncated, final_obs });
     }
+
+    fn late(&self) -> Option<&[f32]> {
+        self.inner.late()
+    }
 }

@@ -15,6 +15,7 @@ use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::slots::{Parts, Slots};
 use pavlov_learn::Ppo;
+use pavlov_reward::Adaptive;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -49,6 +50,9 @@ pub struct LoopState {
     pub recent: Vec<(f64, u64)>,
     /// Best checkpoint so far.
     pub best: Option<Best>,
+    /// What changes between updates in the reward, for rewards with a graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<Adaptive>,
 }
 
 /// `state.json`.

@@ -89,7 +89,7 @@ pub fn record(
             step: step as u32,
             action: buffers.actions.clone(),
             reward: buffers.reward[0],
-            terms: block.stats().terms.clone(),
+            terms: block.stats().terms[..reward.term_names().len()].to_vec(),
             ..ClipFrame::default()
         };
         let ended = buffers.terminated[0] || buffers.truncated[0];

@@ -81,6 +81,9 @@ pub struct Evaluation {
     pub nonfinite: u64,
     /// Mean over episodes of each term's sum.
     pub terms: Named<f64>,
+    /// The same of what the reward graph makes of them, and of the total.
+    #[serde(default)]
+    pub nodes: Named<f64>,
     /// Mean over episodes of each metric's mean.
     pub metrics: Named<f64>,
     /// Each episode's return, fitness, success and length.
@@ -119,12 +122,12 @@ pub fn evaluate(
     let mut env = Env::new(task.clone(), reward.clone(), &env)?;
     let play = |block: &mut EnvBlock| play(block, task, &mut policy.clone());
     let logs: Result<Vec<EpisodeLog>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(play).collect());
-    let (terms, metrics) = (reward.term_names(), task.metric_names());
+    let (terms, nodes, metrics) = (reward.term_names(), reward.node_names(), task.metric_names());
     let mut all: Vec<(Episode, Vec<f64>, Vec<f64>)> = Vec::new();
     for log in logs? {
         for (i, episode) in log.episodes.iter().enumerate().filter(|(_, e)| e.index == 0) {
             let of = |values: &[f64], n: usize| values[i * n..(i + 1) * n].to_vec();
-            all.push((episode.clone(), of(&log.term_sums, terms.len()), of(&log.metrics, metrics.len())));
+            all.push((episode.clone(), of(&log.term_sums, nodes.len()), of(&log.metrics, metrics.len())));
         }
     }
     all.sort_by_key(|(e, _, _)| e.world);
@@ -149,6 +152,10 @@ pub fn evaluate(
         terminated: all.iter().filter(|(e, _, _)| e.terminated).count() as f64 / n,
         nonfinite: all.iter().filter(|(e, _, _)| e.nonfinite).count() as u64,
         terms: Named::new(terms, (0..terms.len()).map(|t| all.iter().map(|(_, v, _)| v[t]).sum::<f64>() / n)),
+        nodes: Named::new(
+            &nodes[terms.len()..],
+            (terms.len()..nodes.len()).map(|t| all.iter().map(|(_, v, _)| v[t]).sum::<f64>() / n),
+        ),
         metrics: Named::new(metrics, (0..metrics.len()).map(|m| all.iter().map(|(_, _, v)| v[m]).sum::<f64>() / n)),
         list: all.iter().map(|(e, _, _)| result(e)).collect(),
     })
@@ -171,7 +178,7 @@ pub(crate) struct Buffers {
     pub reward: Vec<f32>,
     pub terminated: Vec<bool>,
     pub truncated: Vec<bool>,
-    final_obs: Vec<f32>,
+    pub final_obs: Vec<f32>,
 }
 
 impl Buffers {

@@ -67,7 +67,7 @@ impl Trainer {
             seed: self.config.seed.wrapping_add(SEED_OFFSET),
             profile: self.config.profile()?,
         };
-        evaluate(&self.task, &self.reward, &self.policy(), options, &self.pool)
+        evaluate(&self.task, &self.arm.reward, &self.policy(), options, &self.pool)
     }
 
     /// The evaluation in worlds solved with the other profile.
@@ -78,7 +78,7 @@ impl Trainer {
         };
         let seed = self.config.seed.wrapping_add(SEED_OFFSET);
         let options = EvalOptions { episodes: self.config.run.eval_episodes, seed, profile };
-        let probe = evaluate(&self.task, &self.reward, &self.policy(), options, &self.pool)?;
+        let probe = evaluate(&self.task, &self.arm.reward, &self.policy(), options, &self.pool)?;
         Ok(Evaluation { list: Vec::new(), ..probe })
     }
 
@@ -98,7 +98,7 @@ impl Trainer {
         let summary = self.summarise(Some(stop), None, Some(evaluation), Some(probe))?;
         crate::export::write(&self.folder, &self.config, &self.task, &policy)?;
         let profile = self.config.profile()?;
-        let clip = crate::clips::record(&self.task, &self.reward, &policy, seed, profile)?;
+        let clip = crate::clips::record(&self.task, &self.arm.reward, &policy, seed, profile)?;
         clip.write(&self.folder.clips().join("final.jsonl"))?;
         if let Some(picture) = crate::strip::strip(self.task.model(), &clip.poses()) {
             write_atomic(&self.folder.clips().join("final.svg"), picture.as_bytes())?;

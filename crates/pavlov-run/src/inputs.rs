@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
+//! inputs/rewards/lib/<module>.rhai
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
 //! robot or script by a path, the copy names the copied file instead.
@@ -83,6 +84,13 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     for path in reward.inputs() {
         let kind = if path.extension().is_some_and(|e| e == "toml") { "toml" } else { "rhai" };
         to.copy("reward", &format!("inputs/reward/reward.{kind}"), path)?;
+    }
+    let own = reward.program().modules().map(|(name, path)| (name.to_string(), path.to_path_buf()));
+    for (name, path) in task.modules().into_iter().chain(own) {
+        let relative = format!("inputs/rewards/{name}.rhai");
+        if !to.copied.iter().any(|c| c.path == relative) {
+            to.copy("module", &relative, &path)?;
+        }
     }
     Ok(to.copied)
 }
@@ -175,6 +183,29 @@ mod tests {
         std::fs::write(&path, "fn reward(s) { 1.0 }").unwrap();
         let error = load(&folder, &config).unwrap_err();
         assert!(error.is_bad_input() && error.to_string().contains("changed"), "{error}");
+    }
+
+    #[test]
+    fn imported_modules_come_along() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        std::fs::create_dir_all(root.join("rewards/lib")).unwrap();
+        std::fs::write(root.join("rewards/lib/near.rhai"), "fn upright(x) { 1.0 - x * x }").unwrap();
+        let prepend = |file: &str, from: &str, to: &str| {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let text = format!("import \"lib/near\" as near;\n{}", text.replacen(from, to, 1));
+            std::fs::write(root.join(file), text).unwrap();
+        };
+        prepend("rewards/cartpole_balance/default/reward.rhai", "#{", "#{ near: near::upright(s.qpos[1]),");
+        let script = "tasks/cartpole_balance.rhai";
+        prepend(script, "fn success", "fn unused(s) { near::upright(s.qpos[1]) }\nfn success");
+        let (folder, config) = run(&assets, "cartpole_balance", root);
+        std::fs::remove_dir_all(root.join("rewards")).unwrap();
+        let module = config.inputs.iter().find(|i| i.role == "module").unwrap();
+        assert_eq!((module.path.as_str(), config.inputs.len()), ("inputs/rewards/lib/near.rhai", 6));
+        assert!(load(&folder, &config).unwrap().1.term_names().contains(&"near".to_string()));
+        std::fs::write(root.join("run").join(&module.path), "fn upright(x) { 2.0 }").unwrap();
+        assert!(load(&folder, &config).unwrap_err().to_string().contains("changed"));
     }
 
     #[test]

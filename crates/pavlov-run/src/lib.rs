@@ -8,6 +8,10 @@
 //! The README documents the format of every file.
 
 mod adapter;
+mod arm;
+mod baseline;
+mod calibrate;
+mod cases;
 mod checkpoint;
 mod clips;
 mod clock;
@@ -36,8 +40,13 @@ mod tensorboard;
 #[cfg(test)]
 mod testing;
 mod train;
+mod tune;
+mod variants;
 
 pub use adapter::Block;
+pub use baseline::register_sources;
+pub use calibrate::calibrate;
+pub use cases::{CaseResult, cases};
 pub use checkpoint::{Best, Loaded, LoopState, Which, find as find_checkpoint, read as read_checkpoint};
 pub use clips::{Clip, ClipFrame, ClipHeader, record};
 pub use config::{InputFile, Machine, Overrides, RunConfig};
@@ -49,10 +58,12 @@ pub use finish::{Stop, Summary};
 pub use folder::RunFolder;
 pub use inputs::{load as load_inputs, sha256};
 pub use list::{RunEntry, RunState, list_runs};
-pub use logs::{MetricsLine, Named, TermStats, TermsLine, Timing, read_lines};
+pub use logs::{MetricsLine, Named, NodeStats, TermStats, TermsLine, Timing, read_lines};
 pub use play::{PlayOptions, Player, PolicyPlayer, play_rollouts};
 pub use report::write_report;
 pub use rescore::{Rescored, RescoredEpisode, Swap, channels_of, rescore, rollout_files, score_all};
 pub use rollouts::{RolloutEpisode, RolloutFile, RolloutInfo, Rollouts};
 pub use settings::RunSettings;
 pub use train::{ResumeOptions, Trainer, Update, load_reward, thread_pool};
+pub use tune::{Method, Trial, TuneOptions, Tuned, tune};
+pub use variants::{VariantUpdate, Variants};

@@ -5,6 +5,7 @@
 use crate::error::RunError;
 use crate::tensorboard::EventFile;
 use pavlov_learn::UpdateStats;
+use pavlov_reward::ConstraintState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
@@ -18,6 +19,11 @@ impl<T> Named<T> {
     /// Pairs names with values.
     pub fn new(names: &[String], values: impl IntoIterator<Item = T>) -> Self {
         Self(names.iter().cloned().zip(values).collect())
+    }
+
+    /// Is there nothing?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The value of that name.
@@ -98,6 +104,14 @@ pub struct MetricsLine {
     pub reward_mean: f64,
     /// Mean of each reward term over steps.
     pub terms: Named<Option<f64>>,
+    /// Mean of what the reward graph makes of them, and of the total, over steps.
+    pub nodes: Named<Option<f64>>,
+    /// Numbers of the reward that change between updates, as they are after this one.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub host: Named<f64>,
+    /// How the constraints of the reward stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<ConstraintState>,
     /// Mean of each of the task's metrics over steps.
     pub metrics: Named<Option<f64>>,
     /// Worlds that became non-finite and were reset.
@@ -181,9 +195,10 @@ impl MetricsLine {
         add("learner/log_std", Some(self.log_std));
         add("timing/env_steps_per_s", Some(self.timing.env_steps_per_s));
         add("timing/env_steps", Some(self.env_steps as f64));
-        for (group, values) in [("terms", &self.terms), ("metrics", &self.metrics)] {
+        for (group, values) in [("terms", &self.terms), ("nodes", &self.nodes), ("metrics", &self.metrics)] {
             all.extend(values.0.iter().filter_map(|(n, v)| v.map(|v| (format!("{group}/{n}"), v))));
         }
+        all.extend(self.host.0.iter().map(|(n, v)| (format!("host/{n}"), *v)));
         if let Some(eval) = &self.eval {
             all.push(("eval/return".into(), eval.episode_return.mean));
             all.push(("eval/fitness".into(), eval.fitness.mean));
@@ -204,6 +219,15 @@ pub struct TermStats {
     pub share: f64,
 }
 
+/// Statistics of one node of the reward graph over the steps of an update.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStats {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation over worlds and steps.
+    pub std: f64,
+}
+
 /// A line of `terms.jsonl`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TermsLine {
@@ -213,26 +237,33 @@ pub struct TermsLine {
     pub env_steps: u64,
     /// Statistics by term.
     pub terms: Named<TermStats>,
+    /// Statistics of what the reward graph makes of them, and of the total.
+    #[serde(default)]
+    pub nodes: Named<NodeStats>,
 }
 
 impl TermsLine {
-    /// From sums over `steps` world-steps.
+    /// From sums over `steps` world-steps of every node; the first `terms` of them are terms.
     pub(crate) fn new(
-        update: u64,
-        env_steps: u64,
+        (update, env_steps): (u64, u64),
         names: &[String],
+        terms: usize,
         sums: &[f64],
         squares: &[f64],
         steps: u64,
     ) -> Self {
         let n = steps.max(1) as f64;
-        let total: f64 = sums.iter().map(|s| (s / n).abs()).sum();
-        let stats = sums.iter().zip(squares).map(|(sum, square)| {
+        let total: f64 = sums.iter().take(terms).map(|s| (s / n).abs()).sum();
+        let mut stats = sums.iter().zip(squares).map(|(sum, square)| {
             let mean = sum / n;
-            let share = if total > 0.0 { mean.abs() / total } else { 0.0 };
-            TermStats { mean, std: (square / n - mean * mean).max(0.0).sqrt(), share }
+            NodeStats { mean, std: (square / n - mean * mean).max(0.0).sqrt() }
         });
-        Self { update, env_steps, terms: Named::new(names, stats) }
+        let of_terms = stats.by_ref().take(terms).map(|NodeStats { mean, std }| {
+            let share = if total > 0.0 { mean.abs() / total } else { 0.0 };
+            TermStats { mean, std, share }
+        });
+        let own = Named::new(&names[..terms], of_terms);
+        Self { update, env_steps, terms: own, nodes: Named::new(&names[terms..], stats) }
     }
 }
 
@@ -303,7 +334,10 @@ impl Logs {
     pub fn push(&mut self, metrics: &MetricsLine, terms: &TermsLine) -> Result<(), RunError> {
         self.metrics.push(metrics)?;
         self.terms.push(terms)?;
-        self.events.scalars(metrics.update, metrics.scalars())
+        let mut scalars = metrics.scalars();
+        scalars.extend(terms.terms.0.iter().map(|(n, s)| (format!("terms_std/{n}"), s.std)));
+        scalars.extend(terms.nodes.0.iter().map(|(n, s)| (format!("nodes_std/{n}"), s.std)));
+        self.events.scalars(metrics.update, scalars)
     }
 }
 
@@ -356,8 +390,9 @@ mod tests {
 
     #[test]
     fn terms_have_mean_spread_and_share() {
-        let names = ["a".to_string(), "b".to_string()];
-        let line = TermsLine::new(1, 4, &names, &[4.0, -12.0], &[4.0, 40.0], 4);
+        let names = ["a".to_string(), "b".to_string(), "total".to_string()];
+        let line = TermsLine::new((1, 4), &names, 2, &[4.0, -12.0, -8.0], &[4.0, 40.0, 32.0], 4);
+        assert_eq!(line.nodes.0, [("total".to_string(), NodeStats { mean: -2.0, std: 2.0 })]);
         assert_eq!(line.terms.get("a"), Some(&TermStats { mean: 1.0, std: 0.0, share: 0.25 }));
         assert_eq!(line.terms.get("b"), Some(&TermStats { mean: -3.0, std: 1.0, share: 0.75 }));
         let text = serde_json::to_string(&line).unwrap();

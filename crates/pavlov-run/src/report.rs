@@ -215,6 +215,30 @@ fn term_charts(terms: &[TermsLine], metrics: &[MetricsLine]) -> Vec<String> {
         let title = format!("{} (band: ± one deviation)", series.name);
         charts.push(chart(&title, STEPS, "reward per step", &[Series { band, ..series }]));
     }
+    let of_nodes = |f: fn(&crate::logs::NodeStats) -> (f64, f64, f64), name: &String| {
+        let of = |l: &TermsLine| Some((l.env_steps as f64, f(l.nodes.get(name)?)));
+        let (points, band) = terms.iter().filter_map(of).map(|(x, (y, a, b))| ((x, y), (a, b))).unzip();
+        Series { name: name.clone(), points, band }
+    };
+    for (name, _) in &last.nodes.0 {
+        let series = of_nodes(|n| (n.mean, n.mean - n.std, n.mean + n.std), name);
+        charts.push(chart(&format!("Node {name} (band: ± one deviation)"), STEPS, "per step", &[series]));
+    }
+    if let Some(line) = metrics.last().filter(|m| !m.constraints.is_empty()) {
+        let of = |name: &str, f: fn(&pavlov_reward::ConstraintState) -> f64| {
+            let point = |m: &MetricsLine| Some((m.env_steps as f64, f(m.constraints.iter().find(|c| c.name == name)?)));
+            metrics.iter().filter_map(point).collect()
+        };
+        for c in &line.constraints {
+            let series = |label: &str, f| Series { name: label.into(), points: of(&c.name, f), band: Vec::new() };
+            let all = [
+                series("mean", |c| c.mean),
+                series("threshold", |c| c.threshold),
+                series("multiplier", |c| c.multiplier),
+            ];
+            charts.push(chart(&format!("Constraint {}", c.name), STEPS, "per step", &all));
+        }
+    }
     if let Some(names) = metrics.last().map(|m| &m.metrics.0) {
         for (name, _) in names {
             let series = line(name, metrics, |m| m.metrics.get(name).copied().flatten());
@@ -283,7 +307,9 @@ mod tests {
             })
             .collect();
         let stats = TermStats { mean: f64::NAN, std: 1.0, share: 0.5 };
-        let terms = [TermsLine { update: 1, env_steps: 100, terms: Named(vec![(odd.into(), stats)]) }];
+        let node = crate::logs::NodeStats { mean: 1.0, std: f64::NAN };
+        let nodes = Named(vec![(odd.into(), node)]);
+        let terms = [TermsLine { update: 1, env_steps: 100, terms: Named(vec![(odd.into(), stats)]), nodes }];
         let summary = Summary { evaluation: Some(crate::Evaluation::default()), ..Summary::default() };
         let sources = [("inputs/reward/reward.rhai".to_string(), "if a < b && c > d { }".to_string())];
         for (metrics, terms, summary) in [(&metrics[..], &terms[..], Some(&summary)), (&[], &[], None)] {
@@ -291,7 +317,7 @@ mod tests {
             let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
             let page = roxmltree::Document::parse_with_options(&html, options).unwrap();
             let charts = page.descendants().filter(|n| n.has_tag_name("svg")).count();
-            assert_eq!(charts, if terms.is_empty() { 12 } else { 16 });
+            assert_eq!(charts, if terms.is_empty() { 12 } else { 17 });
             assert!(html.contains("if a &lt; b &amp;&amp; c"));
         }
     }

@@ -244,7 +244,7 @@ mod tests {
         let policy = pavlov_learn::Ppo::new(config, task.policy_obs_dim(), 0, task.act_dim(), 1).unwrap().policy();
         let options = PlayOptions { episodes: 70, seed: 5, profile: Profile::Fast, disturb: true };
         let pool = crate::train::thread_pool(2).unwrap();
-        let channels = task.scene().channels();
+        let channels = task.scene().recorded();
         let player = |_, _| PolicyPlayer::new(&task, &policy);
         let played = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();
         assert_eq!(played.info.episodes.len(), 70);
@@ -279,7 +279,7 @@ mod tests {
         }
         let pool = crate::train::thread_pool(2).unwrap();
         let options = PlayOptions { episodes: 128, seed: 5, profile: Profile::Fast, disturb: true };
-        let channels = task.scene().channels();
+        let channels = task.scene().recorded();
         let player = |first, _| Ok(Wave(first));
         let one = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();
         let dir = tempfile::tempdir().unwrap();

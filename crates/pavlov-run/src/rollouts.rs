@@ -132,7 +132,7 @@ impl Rollouts {
         let mut info = self.info.clone();
         let mut stored: Vec<(String, Vec<u8>)> = Vec::new();
         let mut known: HashMap<Vec<u8>, String> = HashMap::new();
-        for channel in scene.channels() {
+        for channel in scene.recorded() {
             let Some(column) = self.columns.get(&channel) else { continue };
             let name = channel.describe(scene);
             let still = column.iter().all(|x| x.to_bits() == column[0].to_bits());
@@ -282,7 +282,7 @@ mod tests {
         all.write(&path, &scene()).unwrap();
         let file = RolloutFile::open(&path).unwrap();
         assert_eq!((file.places.len(), file.info.same.len()), (2, 1));
-        let read = file.read(&scene(), scene().channels()).unwrap();
+        let read = file.read(&scene(), scene().recorded()).unwrap();
         assert_eq!(read.columns, all.columns);
         assert_eq!((read.info.episodes, read.info.rows), (all.info.episodes, 7));
         let some = file.read(&scene(), [Channel::Qvel(0), Channel::Time]).unwrap();

@@ -4,18 +4,19 @@
 //! and a resume cuts the logs back to it: what then follows is what an uninterrupted run would have written, timings apart.
 
 use crate::adapter::Block;
+use crate::arm::{Arm, Outcome};
 use crate::checkpoint::{self, Best, Checkpoints, LoopState, Which};
 use crate::config::{Overrides, RunConfig};
 use crate::error::RunError;
-use crate::evaluate::{Evaluation, SEED_OFFSET, script_failure};
+use crate::evaluate::{Evaluation, SEED_OFFSET};
 use crate::finish::Stop;
 use crate::folder::{Lock, RunFolder, write_atomic};
 use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
-use pavlov_env::{Assets, Env, EnvOptions, EpisodeLog, StepStats, Task};
-use pavlov_learn::{LearnError, Policy, Ppo};
-use pavlov_reward::Reward;
+use pavlov_env::{Assets, Env, EnvOptions, Task};
+use pavlov_learn::{Policy, Ppo};
+use pavlov_reward::{Adaptive, Reward};
 use rayon::ThreadPool;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,8 +29,6 @@ const RECENT_EPISODES: u64 = 100;
 const BEST_EPISODES: u64 = 20;
 /// Episodes recorded before and while training.
 const ROLLOUT_EPISODES: usize = 4;
-/// Updates in a row that may meet a number that is not finite.
-const MAX_FAILURES: u32 = 3;
 
 /// What one update gave.
 #[derive(Debug, Clone, Default)]
@@ -59,9 +58,7 @@ pub struct Trainer {
     pub(crate) folder: RunFolder,
     pub(crate) config: RunConfig,
     pub(crate) task: Arc<Task>,
-    pub(crate) reward: Arc<Reward>,
-    ppo: Ppo,
-    blocks: Vec<Block>,
+    pub(crate) arm: Arm,
     pub(crate) pool: ThreadPool,
     logs: Logs,
     checkpoints: Checkpoints,
@@ -71,8 +68,6 @@ pub struct Trainer {
     before_s: f64,
     last: Instant,
     checkpoint_s: f64,
-    failures: u32,
-    warned_bad: bool,
     warnings: Vec<String>,
     _lock: Lock,
 }
@@ -98,7 +93,7 @@ pub fn thread_pool(threads: usize) -> Result<ThreadPool, RunError> {
     pool.map_err(|e| RunError::Failed(format!("cannot start {threads} threads: {e}")))
 }
 
-fn make_blocks(config: &RunConfig, task: &Arc<Task>, reward: &Arc<Reward>) -> Result<Vec<Block>, RunError> {
+pub(crate) fn make_blocks(config: &RunConfig, task: &Arc<Task>, reward: &Arc<Reward>) -> Result<Vec<Block>, RunError> {
     let options = EnvOptions {
         worlds: config.learner.worlds,
         seed: config.seed,
@@ -132,11 +127,17 @@ impl Trainer {
         let (obs, act) = (task.policy_obs_dim(), task.act_dim());
         let ppo = Ppo::new(config.learner.clone(), obs, task.obs_dim() - obs, act, config.seed)?;
         let pool = thread_pool(config.machine.threads)?;
+        let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
+        if let Some(adaptive) = &mut adaptive {
+            let (seed, profile) = (config.seed, config.profile()?);
+            crate::calibrate::calibrate(&task, &reward, None, seed, profile, &mut adaptive.values)?;
+        }
         let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
         let lock = folder.lock()?;
         config.inputs = inputs::copy(&folder, &task, &reward)?;
         write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
-        Self::new(folder, config, (task, reward), ppo, blocks, pool, LoopState::default(), lock)
+        let arm = Arm::new(ppo, blocks, reward, adaptive);
+        Self::new(folder, config, task, arm, pool, LoopState::default(), lock)
     }
 
     /// Goes on from the newest checkpoint that can be read. The run continues as if it had never stopped.
@@ -166,7 +167,13 @@ impl Trainer {
         let mut blocks = make_blocks(&config, &task, &reward)?;
         loaded.restore(&mut blocks)?;
         let state = loaded.state;
-        let mut trainer = Self::new(folder, config, (task, reward), loaded.ppo, blocks, pool, state, lock)?;
+        if let (Some(graph), Some(adaptive)) = (reward.graph(), &state.adaptive)
+            && !adaptive.fits(graph)
+        {
+            return Err(RunError::damaged(&loaded.path, "its running statistics are of another reward"));
+        }
+        let arm = Arm::new(loaded.ppo, blocks, reward, state.adaptive.clone());
+        let mut trainer = Self::new(folder, config, task, arm, pool, state, lock)?;
         trainer.checkpoints.drop_after(trainer.state.update);
         trainer.warnings = warnings;
         Ok(trainer)
@@ -175,9 +182,8 @@ impl Trainer {
     fn new(
         folder: RunFolder,
         config: RunConfig,
-        (task, reward): (Arc<Task>, Arc<Reward>),
-        ppo: Ppo,
-        blocks: Vec<Block>,
+        task: Arc<Task>,
+        arm: Arm,
         pool: ThreadPool,
         state: LoopState,
         lock: Lock,
@@ -190,16 +196,12 @@ impl Trainer {
             folder,
             config,
             task,
-            reward,
-            ppo,
-            blocks,
+            arm,
             pool,
             state,
             began: now,
             last: now,
             checkpoint_s: 0.0,
-            failures: 0,
-            warned_bad: false,
             warnings: Vec::new(),
             _lock: lock,
         })
@@ -222,7 +224,7 @@ impl Trainer {
 
     /// The reward.
     pub fn reward(&self) -> &Arc<Reward> {
-        &self.reward
+        &self.arm.reward
     }
 
     /// What the loop carries: updates, steps, best.
@@ -232,7 +234,7 @@ impl Trainer {
 
     /// The policy as it is now.
     pub fn policy(&self) -> Policy {
-        self.ppo.policy()
+        self.arm.ppo.policy()
     }
 
     /// Seconds trained, interruptions left out.
@@ -289,34 +291,21 @@ impl Trainer {
         }
         let third = |progress: f64| (3.0 * progress).floor();
         let before = third(self.progress());
-        let stats = loop {
-            match self.ppo.update(&mut self.blocks, &self.pool) {
-                Ok(stats) => break stats,
-                Err(e @ LearnError::NotFinite { .. }) if self.failures + 1 < MAX_FAILURES => {
-                    self.failures += 1;
-                    warnings.push(e.to_string());
-                    self.clear_blocks();
-                }
-                Err(e) => return Err(e.into()),
-            }
-        };
-        self.failures = 0;
-        for block in &self.blocks {
-            script_failure(block.inner())?;
-        }
-        let (mut log, mut sums) = (EpisodeLog::default(), StepStats::default());
-        for block in &self.blocks {
-            log.extend(block.inner().log());
-            sums.add(block.inner().stats());
-        }
-        warnings.extend(self.bad_value());
-        self.clear_blocks();
-
-        let mut line = MetricsLine::from_stats(&stats);
-        self.describe(&mut line, &log, &sums);
-        let names = self.reward.term_names();
-        let terms =
-            TermsLine::new(line.update, line.env_steps, names, &sums.terms, &sums.terms_squared, sums.world_steps);
+        let mut outcome = self.arm.update(&self.pool)?;
+        warnings.append(&mut outcome.warnings);
+        self.state.adaptive.clone_from(&self.arm.adaptive);
+        let mut line = MetricsLine::from_stats(&outcome.stats);
+        self.describe(&mut line, &outcome);
+        let sums = &outcome.sums;
+        let (nodes, count) = (self.arm.reward.node_names(), self.arm.reward.term_names().len());
+        let terms = TermsLine::new(
+            (line.update, line.env_steps),
+            nodes,
+            count,
+            &sums.terms,
+            &sums.terms_squared,
+            sums.world_steps,
+        );
         if self.config.run.eval_every > 0 && line.update.is_multiple_of(self.config.run.eval_every) {
             line.eval = Some(Evaluation { list: Vec::new(), ..self.evaluate()? });
         }
@@ -337,7 +326,8 @@ impl Trainer {
     }
 
     /// The environment's part of the line, and the window of recent episodes.
-    fn describe(&mut self, line: &mut MetricsLine, log: &EpisodeLog, sums: &StepStats) {
+    fn describe(&mut self, line: &mut MetricsLine, outcome: &Outcome) {
+        let (log, sums) = (&outcome.log, &outcome.sums);
         let count = log.episodes.len();
         let share = |n: usize| (count > 0).then(|| n as f64 / count as f64);
         let fitness: f64 = log.episodes.iter().map(|e| e.fitness).sum();
@@ -347,7 +337,13 @@ impl Trainer {
         (line.nonfinite, line.bad_terms) = (sums.nonfinite, sums.bad_terms);
         let steps = sums.world_steps.max(1) as f64;
         let mean = |sum: &f64| Some(sum / steps).filter(|m| m.is_finite());
-        line.terms = Named::new(self.reward.term_names(), sums.terms.iter().map(mean));
+        let (names, count) = (self.arm.reward.node_names(), self.arm.reward.term_names().len());
+        line.terms = Named::new(&names[..count], sums.terms.iter().map(mean));
+        line.nodes = Named::new(&names[count..], sums.terms.iter().skip(count).map(mean));
+        line.constraints.clone_from(&outcome.constraints);
+        if let (Some(graph), Some(adaptive)) = (self.arm.reward.graph(), &self.arm.adaptive) {
+            line.host = Named(graph.host.iter().map(|h| h.name.clone()).zip(adaptive.values.iter().copied()).collect());
+        }
         line.metrics = Named::new(self.task.metric_names(), sums.metrics.iter().map(mean));
 
         let state = &mut self.state;
@@ -367,7 +363,7 @@ impl Trainer {
         if limit == 0 {
             return Ok(());
         }
-        let channels = self.task.scene().channels();
+        let channels = self.task.scene().recorded();
         // Half of the room is for the end, an eighth for each of the others. Equal columns are stored once, so it takes less.
         let room = limit / if last { 2 } else { 8 };
         let fit = room / (4 * channels.len() * (self.task.episode_steps() + 1)).max(1) as u64;
@@ -379,8 +375,9 @@ impl Trainer {
             disturb: true,
         };
         let policy = self.policy();
-        let player = |_, _| PolicyPlayer::new(&self.task, &policy);
-        let mut played = play_rollouts(&self.task, &self.reward, &options, &channels, player, &self.pool)?;
+        let task = &self.task;
+        let player = |_, _| PolicyPlayer::new(task, &policy);
+        let mut played = play_rollouts(task, &self.arm.reward, &options, &channels, player, &self.pool)?;
         (played.info.update, played.info.env_steps) = (self.state.update, self.state.env_steps);
         played
             .write(&self.folder.rollouts().join(format!("{:09}.safetensors", self.state.update)), self.task.scene())?;
@@ -400,23 +397,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// A warning when a reward term was not finite for the first time.
-    fn bad_value(&mut self) -> Option<String> {
-        let bad = self.blocks.iter().find_map(|b| b.inner().bad_value()).filter(|_| !self.warned_bad)?;
-        self.warned_bad = true;
-        let pavlov_env::BadValue { term, world, step, value } = bad;
-        Some(format!(
-            "reward term `{term}` was {value} in world {world} at step {step} of its episode and counted as 0"
-        ))
-    }
-
-    fn clear_blocks(&mut self) {
-        for block in &mut self.blocks {
-            block.inner_mut().clear_log();
-            block.inner_mut().clear_stats();
-        }
-    }
-
     /// Writes a checkpoint now: to a slot, with `full` to a folder that is kept, with `sync` safely to the disk.
     pub(crate) fn checkpoint(&mut self, full: bool, sync: bool) -> Result<(), RunError> {
         let start = Instant::now();
@@ -429,7 +409,7 @@ impl Trainer {
         {
             state.best = Some(Best { update: state.update, fitness });
         }
-        self.checkpoints.save(&self.ppo, &mut self.blocks, &self.state, full, sync)?;
+        self.checkpoints.save(&self.arm.ppo, &mut self.arm.blocks, &self.state, full, sync)?;
         self.checkpoint_s = start.elapsed().as_secs_f64();
         Ok(())
     }

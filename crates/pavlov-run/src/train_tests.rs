@@ -195,3 +195,88 @@ fn tampering_is_an_error_not_a_panic() {
         })
         .unwrap();
 }
+
+/// A graph with everything that lasts: memory of worlds, running statistics, a quantile, multipliers, a delta.
+const GRAPH: &str = "[sources.held]\nkind = \"success\"\n\
+    [terms.upright]\ntransform = [{ ema = 0.1 }, \"normalize\"]\n\
+    [terms.center]\ntransform = [{ log_sigmoid = { quantile = 0.85 } }]\n\
+    [terms.effort]\ntransform = [\"potential\"]\n\
+    [groups.pose]\nkind = \"lagrangian\"\nof = [\"upright\", \"center\"]\nconstraints = { center = { at_least = 90.0 } }\nlimit = 2.0\nrate = 5.0\npatience = 2\n";
+
+#[test]
+fn a_graph_is_logged_node_by_node_and_resumes_to_the_same_bits() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let folder = dir.path().join("rewards/cartpole_balance/default");
+    let toml = std::fs::read_to_string(folder.join("reward.toml")).unwrap();
+    std::fs::write(folder.join("reward.toml"), format!("{toml}\n{GRAPH}")).unwrap();
+    let mut whole = create(&assets, dir.path(), "whole", &asked(1, &[]));
+    let mut warnings = Vec::new();
+    while whole.limit().is_none() {
+        warnings.extend(whole.update().unwrap().warnings);
+    }
+    whole.checkpoint(true, true).unwrap();
+    let mut cut = create(&assets, dir.path(), "cut", &asked(3, &[]));
+    (0..3).for_each(|_| drop(cut.update().unwrap()));
+    drop(cut);
+    let mut resumed = Trainer::resume(&dir.path().join("cut"), &ResumeOptions::default()).unwrap();
+    while resumed.limit().is_none() {
+        resumed.update().unwrap();
+    }
+    let terms = |t: &Trainer| std::fs::read(t.folder().terms()).unwrap();
+    assert!(terms(&whole) == terms(&resumed), "a kill changes the run");
+    assert_eq!(whole.state().adaptive, resumed.state().adaptive);
+    resumed.finish(Stop::Steps).unwrap();
+
+    let lines: Vec<MetricsLine> = crate::read_lines(&whole.folder().metrics()).unwrap();
+    let last = &lines[7];
+    let names: Vec<&str> = last.terms.0.iter().chain(&last.nodes.0).map(|(n, _)| n.as_str()).collect();
+    let expected = [
+        "upright",
+        "center",
+        "effort",
+        "held",
+        "center.log_sigmoid",
+        "effort.potential",
+        "upright.ema",
+        "upright.ema.normalize",
+        "pose",
+        "total",
+    ];
+    assert_eq!(names, expected);
+    assert!(last.host.get("center.log_sigmoid.reference").unwrap() < &0.0);
+    assert!((last.host.get("discount").unwrap() - whole.config().learner.gamma).abs() < 1e-12);
+    // Nothing is above 90: its multiplier ends at its limit and says so.
+    let constraint = &last.constraints[0];
+    assert!(constraint.multiplier > 1.9 && !constraint.met && constraint.infeasible, "{constraint:?}");
+    assert!(warnings.iter().any(|w| w.contains("`center` is") && w.contains("cannot all be met")), "{warnings:?}");
+    assert_eq!(warnings.len(), 1);
+    // The normalised node has mean 0 and deviation 1 once its statistics are of many steps.
+    let stats: Vec<TermsLine> = crate::read_lines(&whole.folder().terms()).unwrap();
+    let normal = stats[7].nodes.get("upright.ema.normalize").unwrap();
+    assert!(normal.mean.abs() < 1.0 && (0.3..3.0).contains(&normal.std), "{normal:?}");
+}
+
+#[test]
+fn a_delta_is_paid_late_and_its_episodes_stay_small() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let folder = dir.path().join("rewards/cartpole_balance/default");
+    let toml = std::fs::read_to_string(folder.join("reward.toml")).unwrap();
+    std::fs::write(
+        folder.join("reward.toml"),
+        format!("{toml}\n[terms.upright]\ntransform = [{{ delta = 1.0 }}]\n[combine]\nof = [\"upright\"]\n"),
+    )
+    .unwrap();
+    let mut run = create(&assets, dir.path(), "delta", &asked(1, &[]));
+    while run.limit().is_none() {
+        run.update().unwrap();
+    }
+    let lines: Vec<MetricsLine> = crate::read_lines(&run.folder().metrics()).unwrap();
+    // With gamma 1 all that arrives in an episode is its first value, at most 1, however long it is.
+    let ended: Vec<&MetricsLine> = lines.iter().filter(|l| l.episodes > 0).collect();
+    assert!(!ended.is_empty());
+    for line in ended {
+        assert!(line.episode_return_max.unwrap() < 1.0 + 1e-3 && line.episode_length.unwrap() > 5.0, "{line:?}");
+    }
+    let evaluation = run.evaluate().unwrap();
+    assert!(evaluation.episode_return.max < 1.0 + 1e-3 && evaluation.length.max > 5.0, "{evaluation:?}");
+}

@@ -135,6 +135,12 @@ impl<'a> Sink<'a> {
         });
     }
 
+    /// What follows is about another file.
+    pub fn enter(&mut self, file: &'a str, text: &'a str) {
+        self.file = file;
+        self.lines = text.lines().collect();
+    }
+
     pub fn failed(&self) -> bool {
         self.findings.iter().any(|f| f.severity == Severity::Error)
     }

@@ -16,13 +16,17 @@ pub(crate) enum Node {
     Param(u16),
     /// A slot of what is remembered, as it was before the step.
     Memory(u16),
+    /// In a [`Tail`](crate::Tail) only: output of the script it will follow.
+    Term(u16),
+    /// In a [`Tail`](crate::Tail) only: that output in the state before the step.
+    Before(u16),
     Un(Un, Id),
     Bin(Bin, Id, Id),
     Sel(Id, Id, Id),
 }
 
 /// Nodes in an order in which operands come first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     known: HashMap<Node, Id>,

@@ -3,6 +3,7 @@
 //! Every row of the table is registered under its name; the meaning comes from `builtins.rs`, the control flow is rhai's.
 
 use crate::builtins::{Fault, apply, find};
+use crate::library::{Modules, Resolver};
 use crate::scene::{Channel, Input, Scene};
 use crate::table::{BUILTINS, Form, Ty};
 use crate::value::{Bin, Builder, Handle, Kind, Un, Value};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(crate) const MAX_OPERATIONS: u64 = 2_000_000;
 const MAX_CALLS: usize = 32;
 const MAX_ARRAY: usize = 10_000;
+/// Modules that may be loaded; which there are is found out before.
+const MAX_IMPORTS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct V2([f64; 2]);
@@ -144,7 +147,6 @@ pub(crate) fn engine() -> Engine {
     engine.set_max_modules(0);
     engine.set_module_resolver(rhai::module_resolvers::DummyModuleResolver::new());
     engine.disable_symbol("eval");
-    engine.disable_symbol("import");
     engine.on_print(|_| {}).on_debug(|_, _, _| {});
     let refuse = |_: FLOAT| -> Result<(), Box<EvalAltResult>> { Err("scripts cannot sleep".into()) };
     engine.register_fn("sleep", refuse);
@@ -260,12 +262,20 @@ impl Interp {
         inputs: &[Input],
         params: &[(String, f64)],
         memory: Option<Value<f64>>,
+        modules: &Arc<Modules>,
     ) -> Self {
         let mut engine = engine();
+        engine.set_max_modules(MAX_IMPORTS);
+        engine.set_module_resolver(Resolver::new(modules.clone()));
         register(&mut engine, scene);
         let places = Arc::new(inputs.iter().enumerate().map(|(i, &input)| (input, i)).collect());
         let names = params.iter().map(|(n, _)| n.clone()).collect();
         Self { engine, ast, scene: scene.clone(), entry: entry.into(), args, places, names, memory }
+    }
+
+    /// Says anew which column is which input.
+    pub fn place(&mut self, inputs: &[Input]) {
+        self.places = Arc::new(inputs.iter().enumerate().map(|(i, &input)| (input, i)).collect());
     }
 
     /// The result in one world. `memory` is read and written when the entry takes it.

@@ -6,6 +6,7 @@
 
 use crate::builtins::{Fault, fault};
 use crate::graph::{Graph, Id};
+use crate::library::Modules;
 use crate::value::{Bin, Builder, Un, Value};
 use rhai::{AST, ASTFlags, Expr, FlowControl, Position, Stmt, StmtBlock};
 
@@ -57,12 +58,18 @@ struct Loop {
 /// Executes the tree.
 pub(crate) struct Lowerer<'a> {
     pub g: Graph,
-    pub ast: &'a AST,
+    modules: &'a Modules,
+    /// Module whose function is being executed; 0 is the script itself.
+    pub module: usize,
+    /// Module in which lowering ended.
+    pub ended_in: usize,
     /// Term whose expression is being lowered.
     pub term: String,
     frames: Vec<Frame>,
     pub mask: Mask,
     steps: usize,
+    /// Depth at which lowering ended.
+    deepest: usize,
 }
 
 /// Calls within calls.
@@ -71,8 +78,37 @@ const MAX_DEPTH: usize = 32;
 const MAX_STEPS: usize = 2_000_000;
 
 impl<'a> Lowerer<'a> {
-    pub fn new(g: Graph, ast: &'a AST) -> Self {
-        Self { g, ast, term: String::new(), frames: Vec::new(), mask: Mask::All, steps: 0 }
+    pub fn new(g: Graph, modules: &'a Modules) -> Self {
+        Self {
+            g,
+            modules,
+            module: 0,
+            ended_in: 0,
+            term: String::new(),
+            frames: Vec::new(),
+            mask: Mask::All,
+            steps: 0,
+            deepest: 0,
+        }
+    }
+
+    /// The file whose function is being executed.
+    pub fn ast(&self) -> &'a AST {
+        &self.modules.0[self.module].ast
+    }
+
+    /// The module that is imported under that name in the file whose function is being executed.
+    pub fn alias(&self, name: &str) -> Result<usize, String> {
+        let aliases = &self.modules.0[self.module].aliases;
+        aliases.get(name).copied().ok_or_else(|| pavlov_model::did_you_mean(name, aliases.keys().map(String::as_str)))
+    }
+
+    /// Calls a function of a module.
+    pub fn call_in(&mut self, module: usize, name: &str, args: Vec<V>, pos: Position) -> Res<(V, Vec<V>)> {
+        let from = std::mem::replace(&mut self.module, module);
+        let done = self.call(name, args, pos);
+        self.module = from;
+        done
     }
 
     /// Depth of calls: 1 in the entry function.
@@ -98,7 +134,7 @@ impl<'a> Lowerer<'a> {
         if self.frames.len() >= MAX_DEPTH {
             return Err(Stop::Interpret(format!("calls nest deeper than {MAX_DEPTH} (in `{name}`)"), pos));
         }
-        let def = self.ast.shared_lib().get_script_fn(name, args.len()).cloned();
+        let def = self.ast().shared_lib().get_script_fn(name, args.len()).cloned();
         let def =
             def.ok_or_else(|| Stop::Interpret(format!("function `{name}` with {} arguments", args.len()), pos))?;
         let entry = self.mask;
@@ -116,6 +152,10 @@ impl<'a> Lowerer<'a> {
         let last = match last {
             Ok(v) => v,
             Err(stop) => {
+                // The innermost function sees it first.
+                if self.depth() >= self.deepest {
+                    (self.ended_in, self.deepest) = (self.module, self.depth());
+                }
                 self.frames.pop();
                 return Err(stop);
             }
@@ -255,6 +295,10 @@ impl<'a> Lowerer<'a> {
                     }
                 }
                 Ok(Value::Unit)
+            }
+            Stmt::Import(_, pos) => {
+                let hint = "move it to the beginning, before the functions";
+                Err(Stop::Error(fault("syntax", "an import stands at the top of the file", hint), *pos))
             }
             Stmt::Switch(_, pos) => Err(Stop::Interpret("`switch`".into(), *pos)),
             Stmt::Do(_, _, pos) => Err(Stop::Interpret("`do`".into(), *pos)),

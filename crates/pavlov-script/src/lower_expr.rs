@@ -6,6 +6,9 @@ use crate::table::{BUILTINS, Form, rows};
 use crate::value::{Bin, Builder, Un, Value};
 use rhai::{ASTFlags, BinaryExpr, Dynamic, Expr, FnCallExpr, FnPtr, OpAssignment, Position};
 
+/// Between the module and the name of a function that is a value.
+const MODULE: char = '\u{1}';
+
 /// One step of a path into a value.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -139,7 +142,8 @@ impl Lowerer<'_> {
         }
         if let Some(f) = d.read_lock::<FnPtr>() {
             let captured = f.curry().iter().map(|c| self.dynamic(c, pos)).collect::<Res<_>>()?;
-            return Ok(Value::Fn(f.fn_name().to_string(), captured));
+            // A closure is a function of the file it stands in.
+            return Ok(Value::Fn(format!("{}{MODULE}{}", self.module, f.fn_name()), captured));
         }
         if let Ok(a) = d.as_array_ref() {
             return Ok(Value::Array(a.iter().map(|x| self.dynamic(x, pos)).collect::<Res<_>>()?));
@@ -157,10 +161,13 @@ impl Lowerer<'_> {
     /// A call written as a function, operators included.
     pub fn function(&mut self, call: &FnCallExpr, pos: Position) -> Res<V> {
         let name = call.name.as_str();
-        if call.is_qualified() || call.capture_parent_scope {
+        if call.capture_parent_scope {
             return Err(Stop::Interpret(format!("the call of `{name}`"), pos));
         }
         let args: Vec<V> = call.args.iter().map(|a| self.expr(a)).collect::<Res<_>>()?;
+        if call.is_qualified() {
+            return self.qualified(call, args, pos);
+        }
         if name == "curry" {
             let mut args = args.into_iter();
             let Some(Value::Fn(target, mut captured)) = args.next() else {
@@ -175,12 +182,41 @@ impl Lowerer<'_> {
         self.apply_named(name, args, pos)
     }
 
+    /// `module::name(...)`.
+    fn qualified(&mut self, call: &FnCallExpr, args: Vec<V>, pos: Position) -> Res<V> {
+        let name = call.name.as_str();
+        let [alias] = call.namespace.path.as_slice() else {
+            return Err(Stop::Interpret(format!("the call of `{name}`"), pos));
+        };
+        let alias = alias.name.as_str();
+        let module = self.alias(alias).map_err(|hint| {
+            Stop::Error(fault("unknown-name", format!("no module is imported as `{alias}`: {hint}"), ""), pos)
+        })?;
+        let from = std::mem::replace(&mut self.module, module);
+        let lib = self.ast().shared_lib();
+        self.module = from;
+        if lib.get_script_fn(name, args.len()).is_none() {
+            let takes: Vec<String> =
+                lib.iter_script_fn_info().filter(|f| f.2 == name).map(|f| f.3.to_string()).collect();
+            let (message, hint) = if takes.is_empty() {
+                let known: Vec<&str> =
+                    lib.iter_script_fn_info().map(|f| f.2).filter(|n| !n.starts_with("anon$")).collect();
+                (format!("module `{alias}` has no function `{name}`"), pavlov_model::did_you_mean(name, known))
+            } else {
+                let message = format!("`{alias}::{name}` cannot take {} arguments", args.len());
+                (message, format!("it takes {}", takes.join(" or ")))
+            };
+            return Err(Stop::Error(fault("unknown-name", message, hint), pos));
+        }
+        Ok(self.call_in(module, name, args, pos)?.0)
+    }
+
     /// Operators, script functions, built-ins: in the order in which the interpreter looks for them.
     fn apply_named(&mut self, name: &str, args: Vec<V>, pos: Position) -> Res<V> {
         if let Some(value) = self.operator(name, &args, pos)? {
             return Ok(value);
         }
-        if self.ast.shared_lib().get_script_fn(name, args.len()).is_some() {
+        if self.ast().shared_lib().get_script_fn(name, args.len()).is_some() {
             return Ok(self.call(name, args, pos)?.0);
         }
         if let (Some(Value::Array(items)), Some(Value::Fn(f, captured)), n @ 2..=3) =
@@ -295,7 +331,13 @@ impl Lowerer<'_> {
         start: Option<&V>,
         pos: Position,
     ) -> Res<Option<V>> {
-        let lib = self.ast.shared_lib();
+        let (module, f) = match f.split_once(MODULE) {
+            Some((module, f)) => (module.parse().unwrap_or(self.module), f),
+            None => (self.module, f),
+        };
+        let from = std::mem::replace(&mut self.module, module);
+        let lib = self.ast().shared_lib();
+        self.module = from;
         let takes = |n: usize| lib.get_script_fn(f, captured.len() + n).is_some();
         let with_index = !takes(1) && takes(2);
         let each = |l: &mut Self, i: usize, item: &V| -> Res<V> {
@@ -304,7 +346,7 @@ impl Lowerer<'_> {
             if with_index {
                 args.push(Value::Int(l.g.lit(i as f64)));
             }
-            Ok(l.call(f, args, pos)?.0)
+            Ok(l.call_in(module, f, args, pos)?.0)
         };
         match (name, start) {
             ("map", None) => {
@@ -328,7 +370,7 @@ impl Lowerer<'_> {
                 for x in items {
                     let mut args = captured.to_vec();
                     args.extend([sum, x.clone()]);
-                    sum = self.call(f, args, pos)?.0;
+                    sum = self.call_in(module, f, args, pos)?.0;
                 }
                 Ok(Some(sum))
             }
@@ -377,14 +419,14 @@ impl Lowerer<'_> {
         for a in &call.args {
             args.push(self.expr(a)?);
         }
-        if self.ast.shared_lib().get_script_fn(name, call.args.len()).is_some() {
+        if self.ast().shared_lib().get_script_fn(name, call.args.len()).is_some() {
             return Err(Stop::Interpret(format!("`{name}` called on a value (as `this`)"), pos));
         }
         let known = BUILTINS.iter().any(|b| b.name == name);
         match self.apply_named(name, args, pos) {
             // A script function with one more parameter is not found by the interpreter in this form.
             Err(Stop::Interpret(..))
-                if !known && self.ast.shared_lib().get_script_fn(name, call.args.len() + 1).is_some() =>
+                if !known && self.ast().shared_lib().get_script_fn(name, call.args.len() + 1).is_some() =>
             {
                 let hint = format!("write `{name}(x, ...)`");
                 Err(Stop::Error(fault("unknown-name", format!("`{name}` is no method"), hint), pos))

@@ -1,17 +1,29 @@
 //! A compiled entry function: running it over columns of worlds, and comparing the two ways of running it.
 
 use crate::diag::Finding;
+use crate::graph::{Graph, Id};
 use crate::interp::Interp;
+use crate::library::Modules;
 use crate::program::{Lowered, Registers};
 use crate::scene::{Channel, Input, Scene};
 use crate::script::{EntryKind, Parts, Script};
+use crate::tail::{Tail, TailError};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How a program runs.
 #[derive(Debug)]
 pub(crate) enum Way {
-    Lowered(Lowered),
+    Lowered(Lowered, Origin),
     Interpreted,
+}
+
+/// The graph a lowered program was made from, with the numbers that come out and those that are remembered.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub graph: Graph,
+    pub outputs: Vec<Id>,
+    pub memory: Vec<Id>,
 }
 
 /// A failure while running; only interpreted scripts can fail.
@@ -50,6 +62,10 @@ pub struct Program {
     pub(crate) findings: Vec<Finding>,
     pub(crate) way: Way,
     pub(crate) interp: Interp,
+    /// What follows the script.
+    pub(crate) tail: Option<Tail>,
+    /// The script and what it imports.
+    pub(crate) modules: Arc<Modules>,
 }
 
 /// How far the lowered program and the interpreter are apart.
@@ -73,6 +89,11 @@ impl Program {
         &self.entry
     }
 
+    /// The script it was compiled from.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
     /// The scene it was checked against.
     pub fn scene(&self) -> &Arc<Scene> {
         &self.scene
@@ -88,9 +109,14 @@ impl Program {
         &self.outputs
     }
 
-    /// Parameters with their default values.
+    /// Parameters with their default values; those of the script first, then the numbers that the host of a tail sets.
     pub fn params(&self) -> &[(String, f64)] {
         &self.params
+    }
+
+    /// Name and file of every module that the script imports, or that these import.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.modules.0.iter().skip(1).map(|m| (m.name.as_str(), m.path.as_path()))
     }
 
     /// Start value of each memory column; empty when nothing is remembered.
@@ -100,13 +126,13 @@ impl Program {
 
     /// False when the interpreter runs it.
     pub fn is_lowered(&self) -> bool {
-        matches!(self.way, Way::Lowered(_))
+        matches!(self.way, Way::Lowered(..))
     }
 
     /// Operations of the lowered program; 0 when interpreted.
     pub fn operations(&self) -> usize {
         match &self.way {
-            Way::Lowered(l) => l.len(),
+            Way::Lowered(l, _) => l.len(),
             Way::Interpreted => 0,
         }
     }
@@ -119,7 +145,7 @@ impl Program {
     /// Working memory for one runner.
     pub fn scratch(&self) -> Scratch {
         match &self.way {
-            Way::Lowered(l) => Scratch { registers: l.registers() },
+            Way::Lowered(l, _) => Scratch { registers: l.registers() },
             Way::Interpreted => Scratch::default(),
         }
     }
@@ -129,6 +155,44 @@ impl Program {
         for (slot, &x) in self.memory_init.iter().enumerate() {
             memory[slot * stride + world] = x;
         }
+    }
+
+    /// The program with `tail` after it: its outputs, memory and host's numbers stand after those of the script.
+    ///
+    /// # Errors
+    /// When the tail needs a term in the state before the step, and the term is not of one state.
+    ///
+    /// # Panics
+    /// When the program has a tail already.
+    pub fn extend(mut self, tail: Tail) -> Result<Self, TailError> {
+        assert!(self.tail.is_none(), "a program takes one tail");
+        let slots = self.memory_init.len();
+        match &mut self.way {
+            Way::Lowered(lowered, origin) => {
+                let (outputs, memory) = tail.attach(&mut origin.graph, &origin.outputs, slots)?;
+                origin.outputs.extend(outputs);
+                origin.memory.extend(memory);
+                *lowered = Lowered::new(&origin.graph, &origin.outputs, &origin.memory);
+                self.inputs = lowered.inputs.clone();
+            }
+            Way::Interpreted => {
+                if tail.needs_before() && slots > 0 {
+                    let reason = "may read what the script remembers, which runs by the interpreter".into();
+                    return Err(TailError { term: tail.first_before(), reason });
+                }
+                for input in tail.inputs() {
+                    if !self.inputs.contains(&input) {
+                        self.inputs.push(input);
+                    }
+                }
+            }
+        }
+        self.interp.place(&self.inputs);
+        self.outputs.extend(tail.output_names().map(str::to_string));
+        self.params.extend(tail.host_params().iter().cloned());
+        self.memory_init.extend(tail.memory_init().map(|x| x as f32));
+        self.tail = Some(tail);
+        Ok(self)
     }
 
     /// Runs over `width` worlds of columns `[column][stride]`; `stride` is a multiple of 8. Booleans come out as 0 or 1.
@@ -150,7 +214,7 @@ impl Program {
     ) -> Result<(), ScriptError> {
         assert!(width <= stride && stride.is_multiple_of(8), "width {width}, stride {stride}");
         match &self.way {
-            Way::Lowered(l) => {
+            Way::Lowered(l, _) => {
                 l.run(width, stride, inputs, params, memory, &mut scratch.registers, out);
                 Ok(())
             }
@@ -176,11 +240,15 @@ impl Program {
             kind: self.kind,
             args: 0,
             scene: &self.scene,
+            modules: &self.modules,
             params: &self.params,
             memory: None,
             start: Vec::new(),
         };
+        let own = self.outputs.len() - self.tail.as_ref().map_or(0, |t| t.output_names().count());
         let slots = self.memory_init.len();
+        let script_slots = slots - self.tail.as_ref().map_or(0, |t| t.memory_init().count());
+        let place = |input: Input| self.inputs.iter().position(|i| *i == input);
         for world in 0..width {
             let failed = |message: String, line: usize| ScriptError {
                 file: self.script.file().into(),
@@ -189,17 +257,34 @@ impl Program {
                 world,
                 message,
             };
-            let values = (0..self.inputs.len()).map(|i| f64::from(inputs[i * stride + world])).collect();
+            let values: Vec<f64> = (0..self.inputs.len()).map(|i| f64::from(inputs[i * stride + world])).collect();
             let mut remembered: Vec<f64> = (0..slots).map(|i| f64::from(memory[i * stride + world])).collect();
-            let value = self
-                .interp
-                .call(values, params, &mut remembered)
-                .map_err(|(message, pos)| failed(message, pos.line().unwrap_or(0)))?;
-            let found = self.script.outputs(&parts, &value).map_err(|f| failed(f.message, 0))?;
-            if found.len() != self.outputs.len() || found.iter().zip(&self.outputs).any(|((n, _), o)| n != o) {
-                return Err(failed("the terms differ from those of a robot at rest".into(), 0));
+            let call = |values: Vec<f64>, memory: &mut [f64]| -> Result<Vec<f64>, ScriptError> {
+                let value = self.interp.call(values, params, memory);
+                let value = value.map_err(|(message, pos)| failed(message, pos.line().unwrap_or(0)))?;
+                let found = self.script.outputs(&parts, &value).map_err(|f| failed(f.message, 0))?;
+                if found.len() != own || found.iter().zip(&self.outputs).any(|((n, _), o)| n != o) {
+                    return Err(failed("the terms differ from those of a robot at rest".into(), 0));
+                }
+                Ok(found.into_iter().map(|(_, x)| x).collect())
+            };
+            let mut found = call(values.clone(), &mut remembered[..script_slots])?;
+            if let Some(tail) = &self.tail {
+                let mut before = Vec::new();
+                if tail.needs_before() {
+                    let earlier = |(i, input): (usize, &Input)| {
+                        let from = if input.prev { None } else { place(Input::prev(input.channel)) };
+                        values[from.unwrap_or(i)]
+                    };
+                    // A script that remembers nothing may be asked twice.
+                    before = call(self.inputs.iter().enumerate().map(earlier).collect(), &mut [])?;
+                }
+                let column = |input: Input| place(input).map_or(f64::NAN, |i| values[i]);
+                let (outputs, memory) = tail.eval(&found, &before, column, params, &remembered[script_slots..]);
+                found.extend(outputs);
+                remembered[script_slots..].copy_from_slice(&memory);
             }
-            for (i, (_, x)) in found.iter().enumerate() {
+            for (i, x) in found.iter().enumerate() {
                 out[i * stride + world] = *x as f32;
             }
             for (i, x) in remembered.iter().enumerate() {
@@ -295,7 +380,9 @@ impl Random {
     fn column(&mut self, channel: Channel) -> f32 {
         let x = self.unit();
         match channel {
-            Channel::FootContact(_) | Channel::BodyContact(_) => f32::from(u8::from(x > 0.0)),
+            Channel::FootContact(_) | Channel::BodyContact(_) | Channel::Terminated | Channel::Success => {
+                f32::from(u8::from(x > 0.0))
+            }
             Channel::Time => 10.0 * (x + 1.0),
             Channel::EpisodeStep => (500.0 * (x + 1.0)).floor(),
             Channel::Qvel(_) | Channel::JointVel(_) | Channel::BodyLinVel { .. } | Channel::BodyAngVel { .. } => {

@@ -31,6 +31,9 @@ pub struct Scene {
     pub nv: usize,
     /// Seconds between two control steps (what `s.dt` gives).
     pub dt: f64,
+    /// Folders in which `import "lib/..."` is looked up, in order; none: nothing can be imported.
+    #[serde(skip)]
+    pub lib: Vec<std::path::PathBuf>,
 }
 
 /// One joint as scripts see it.
@@ -172,6 +175,19 @@ pub enum Channel {
     PrevAction(u16),
     /// Field of the command.
     Command(u16),
+    /// 1 when the task ends the episode in this state (not by its time limit). For what follows a script, not for scripts.
+    Terminated,
+    /// 1 when the task's success holds in this state. For what follows a script, not for scripts.
+    Success,
+    /// Column of a source that is no script (native plugin, baseline, learned model). For what follows a script, not for scripts.
+    Source(u16),
+}
+
+impl Channel {
+    /// Is it known only after the task's own scripts have run? Scripts cannot name these.
+    pub fn is_derived(self) -> bool {
+        matches!(self, Channel::Terminated | Channel::Success | Channel::Source(_))
+    }
 }
 
 /// A channel now or before the step.
@@ -246,6 +262,9 @@ impl Channel {
             Channel::Action(i) => format!("action[{i}]"),
             Channel::PrevAction(i) => format!("prev_action[{i}]"),
             Channel::Command(i) => format!("command.{}", name(&scene.commands, i)),
+            Channel::Terminated => "terminated".into(),
+            Channel::Success => "success".into(),
+            Channel::Source(i) => format!("source[{i}]"),
         }
     }
 }
@@ -294,6 +313,19 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// What can be recorded for later: every channel of the robot, and whether the task ended or succeeded in the step.
+    pub fn recorded(&self) -> Vec<Channel> {
+        let mut all = self.channels();
+        for derived in [Channel::Terminated, Channel::Success] {
+            if !all.contains(&derived) {
+                all.push(derived);
+            }
+        }
+        all
+    }
+}
+
 /// A small quadruped for tests.
 #[cfg(test)]
 pub(crate) fn example() -> Scene {
@@ -310,6 +342,7 @@ pub(crate) fn example() -> Scene {
         nq: 9,
         nv: 8,
         dt: 0.02,
+        lib: Vec::new(),
     }
 }
 
@@ -331,6 +364,7 @@ mod tests {
             nq: 8,
             nv: 7,
             dt: 0.02,
+            lib: Vec::new(),
         };
         let channels = scene.channels();
         let names: std::collections::BTreeSet<String> = channels.iter().map(|c| c.describe(&scene)).collect();

@@ -4,9 +4,10 @@ use crate::builtins::Fault;
 use crate::diag::{Diagnostics, Finding, Severity, Sink};
 use crate::graph::{Graph, Node};
 use crate::interp::{self, Interp, all_inputs, flatten, neutral, unflatten};
+use crate::library::{Modules, Refused};
 use crate::lower::{Lowerer, Stop, V};
 use crate::program::Lowered;
-use crate::run::{Program, Way};
+use crate::run::{Origin, Program, Way};
 use crate::scene::Scene;
 use crate::value::{Handle, Kind, Value};
 use rhai::{AST, Position};
@@ -66,6 +67,11 @@ impl Script {
         &self.file
     }
 
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Is there a function of that name?
     pub fn has(&self, entry: &str) -> bool {
         self.ast.iter_functions().any(|f| f.name == entry)
@@ -90,8 +96,16 @@ impl Script {
         scene: &Arc<Scene>,
         params: &[(String, f64)],
     ) -> Result<Program, Diagnostics> {
+        let modules = match Modules::load(&self.file, &self.text, &self.ast, &scene.lib) {
+            Ok(modules) => Arc::new(modules),
+            Err(Refused { file, text, pos, message, hint }) => {
+                let mut sink = Sink::new(&file, &text);
+                sink.add(Severity::Error, "import", place(pos), message, hint);
+                return Err(Diagnostics { findings: sink.sorted() });
+            }
+        };
         let mut sink = Sink::new(&self.file, &self.text);
-        match self.build(entry, kind, scene, params, &mut sink) {
+        match self.build(entry, kind, (scene, &modules), params, &mut sink) {
             Some(mut program) if !sink.failed() => {
                 program.findings = sink.sorted();
                 Ok(program)
@@ -100,13 +114,13 @@ impl Script {
         }
     }
 
-    fn build(
+    fn build<'m>(
         &self,
         entry: &str,
         kind: EntryKind,
-        scene: &Arc<Scene>,
+        (scene, modules): (&Arc<Scene>, &'m Arc<Modules>),
         params: &[(String, f64)],
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'m>,
     ) -> Option<Program> {
         let Some(function) = self.ast.iter_functions().find(|f| f.name == entry) else {
             let names = self.functions();
@@ -121,35 +135,37 @@ impl Script {
             sink.add(Severity::Error, "shape", (0, 0), message, hint);
             return None;
         }
-        let memory = if args == 3 { Some(self.memory(scene, sink)?) } else { None };
+        let memory = if args == 3 { Some(self.memory(scene, modules, sink)?) } else { None };
         let mut start = Vec::new();
         if let Some(shape) = &memory {
             flatten(shape, shape, &mut start)?;
         }
-        let parts = Parts { entry, kind, args, scene, params, memory, start };
+        let parts = Parts { entry, kind, args, scene, modules, params, memory, start };
         match self.lower(&parts) {
-            Ok((lowered, outputs)) => Some(self.program(parts, outputs, Some(lowered))),
-            Err((Stop::Error(Fault { rule, message, hint }, pos), term)) => {
+            Ok((lowered, origin, outputs)) => Some(self.program(parts, outputs, Some((lowered, origin)))),
+            Err((Stop::Error(Fault { rule, message, hint }, pos), term, module)) => {
                 sink.term = term;
+                sink.enter(&modules.0[module].file, &modules.0[module].text);
                 sink.add(Severity::Error, rule, place(pos), message, hint);
                 None
             }
-            Err((Stop::Interpret(what, pos), term)) => {
+            Err((Stop::Interpret(what, pos), term, module)) => {
                 sink.term = term;
+                sink.enter(&modules.0[module].file, &modules.0[module].text);
                 self.interpreted(parts, &what, pos, sink)
             }
         }
     }
 
     /// The start value of what is remembered.
-    fn memory(&self, scene: &Arc<Scene>, sink: &mut Sink<'_>) -> Option<Value<f64>> {
+    fn memory(&self, scene: &Arc<Scene>, modules: &Modules, sink: &mut Sink<'_>) -> Option<Value<f64>> {
         if !self.has("memory") {
             let hint = "add `fn memory() { #{ name: 0.0 } }`";
             let message = "the third parameter is what the script remembers, but nothing is declared";
             sink.add(Severity::Error, "unknown-name", (0, 0), message.into(), hint.into());
             return None;
         }
-        let mut l = Lowerer::new(Graph::new(scene.clone()), &self.ast);
+        let mut l = Lowerer::new(Graph::new(scene.clone()), modules);
         let value = match l.call("memory", Vec::new(), Position::NONE) {
             Ok((value, _)) => value,
             Err(Stop::Error(f, pos)) => {
@@ -181,7 +197,7 @@ impl Script {
         found
     }
 
-    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Vec<String>), (Stop, String)> {
+    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Origin, Vec<String>), (Stop, String, usize)> {
         let mut g = Graph::new(parts.scene.clone());
         let mut args: Vec<V> = vec![Value::Handle(Handle { kind: Kind::State, index: 0, prev: false })];
         let names = parts.params.iter().enumerate();
@@ -191,23 +207,24 @@ impl Script {
             args.push(slots(&mut g, shape, &mut 0));
         }
         args.truncate(parts.args);
-        let mut l = Lowerer::new(g, &self.ast);
+        let mut l = Lowerer::new(g, parts.modules);
         let (value, left) = match l.call(parts.entry, args, Position::NONE) {
             Ok(done) => done,
-            Err(stop) => return Err((stop, l.term)),
+            Err(stop) => return Err((stop, l.term, l.ended_in)),
         };
-        let outputs = self.outputs(parts, &value).map_err(|f| (Stop::Error(f, Position::NONE), String::new()))?;
+        let outputs = self.outputs(parts, &value).map_err(|f| (Stop::Error(f, Position::NONE), String::new(), 0))?;
         let mut memory = Vec::new();
         if let Some(shape) = &parts.memory
             && flatten(shape, &left[2], &mut memory).is_none()
         {
             let message = "the memory does not have the shape at the end that `memory` gives it";
             let stop = Stop::Error(crate::builtins::fault("shape", message, "only change its values"), Position::NONE);
-            return Err((stop, String::new()));
+            return Err((stop, String::new(), 0));
         }
         let ids: Vec<u32> = outputs.iter().map(|(_, n)| *n).collect();
         let lowered = Lowered::new(&l.g, &ids, &memory);
-        Ok((lowered, outputs.into_iter().map(|(name, _)| name).collect()))
+        let names = outputs.into_iter().map(|(name, _)| name).collect();
+        Ok((lowered, Origin { graph: l.g, outputs: ids, memory }, names))
     }
 
     /// The numbers of a result, with their names. Terms stand in the order of the text.
@@ -299,9 +316,9 @@ impl Script {
         Some(program)
     }
 
-    fn program(&self, parts: Parts<'_>, outputs: Vec<String>, lowered: Option<Lowered>) -> Program {
+    fn program(&self, parts: Parts<'_>, outputs: Vec<String>, lowered: Option<(Lowered, Origin)>) -> Program {
         let inputs = match &lowered {
-            Some(l) => l.inputs.clone(),
+            Some((l, _)) => l.inputs.clone(),
             None => all_inputs(parts.scene),
         };
         let interp = Interp::new(
@@ -312,6 +329,7 @@ impl Script {
             &inputs,
             parts.params,
             parts.memory.clone(),
+            parts.modules,
         );
         Program {
             script: self.clone(),
@@ -323,8 +341,10 @@ impl Script {
             params: parts.params.to_vec(),
             memory_init: parts.start.iter().map(|&x| x as f32).collect(),
             findings: Vec::<Finding>::new(),
-            way: lowered.map_or(Way::Interpreted, Way::Lowered),
+            way: lowered.map_or(Way::Interpreted, |(l, origin)| Way::Lowered(l, origin)),
             interp,
+            tail: None,
+            modules: parts.modules.clone(),
         }
     }
 }
@@ -336,6 +356,7 @@ pub(crate) struct Parts<'a> {
     pub kind: EntryKind,
     pub args: usize,
     pub scene: &'a Arc<Scene>,
+    pub modules: &'a Arc<Modules>,
     pub params: &'a [(String, f64)],
     pub memory: Option<Value<f64>>,
     pub start: Vec<f64>,

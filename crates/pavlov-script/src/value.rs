@@ -7,44 +7,77 @@ use std::collections::BTreeMap;
 
 /// Operations on one number. Booleans are numbers: 0 is false, everything else true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Un {
+pub enum Un {
+    #[doc = "`-x`"]
     Neg,
+    #[doc = "Absolute value."]
     Abs,
+    #[doc = "Square root."]
     Sqrt,
+    #[doc = "e to the power of x."]
     Exp,
+    #[doc = "Natural logarithm."]
     Ln,
+    #[doc = "Sine."]
     Sin,
+    #[doc = "Cosine."]
     Cos,
+    #[doc = "Tangent."]
     Tan,
+    #[doc = "Inverse sine."]
     Asin,
+    #[doc = "Inverse cosine."]
     Acos,
+    #[doc = "Inverse tangent."]
     Atan,
+    #[doc = "Hyperbolic tangent."]
     Tanh,
+    #[doc = "Largest whole number not above x."]
     Floor,
+    #[doc = "Smallest whole number not below x."]
     Ceil,
+    #[doc = "Nearest whole number."]
     Round,
+    #[doc = "x without its fraction."]
     Trunc,
+    #[doc = "-1, 0 or 1."]
     Sign,
+    #[doc = "1 where x is 0, else 0."]
     Not,
 }
 
 /// Operations on two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Bin {
+pub enum Bin {
+    #[doc = "`a + b`"]
     Add,
+    #[doc = "`a - b`"]
     Sub,
+    #[doc = "`a b`"]
     Mul,
+    #[doc = "`a / b`"]
     Div,
+    #[doc = "Remainder."]
     Rem,
+    #[doc = "a to the power of b."]
     Pow,
+    #[doc = "The smaller."]
     Min,
+    #[doc = "The larger."]
     Max,
+    #[doc = "Angle of the point (b, a)."]
     Atan2,
+    #[doc = "1 where `a < b`, else 0."]
     Lt,
+    #[doc = "1 where `a <= b`, else 0."]
     Le,
+    #[doc = "1 where `a == b`, else 0."]
     Eq,
+    #[doc = "1 where `a != b`, else 0."]
     Ne,
+    #[doc = "1 where both are true, else 0."]
     And,
+    #[doc = "1 where one is true, else 0."]
     Or,
 }
 

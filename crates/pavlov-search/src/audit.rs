@@ -169,7 +169,7 @@ impl AuditSet {
             let worlds = (first..first + n).map(|w| &self.ready[w / self.worlds]).collect();
             Ok(AuditPlayer::new(&short, worlds, first, &self.policies))
         };
-        let channels = task.scene().channels();
+        let channels = task.scene().recorded();
         let mut rollouts = play_rollouts(&short, &Arc::new(nothing), &options, &channels, player, pool)?;
         for (i, episode) in rollouts.info.episodes.iter_mut().enumerate() {
             episode.name = self.ready[i / self.worlds].behaviour.name.clone();

@@ -38,7 +38,11 @@ pub struct Cli {
 pub enum Command {
     /// List the tasks.
     Tasks,
-    /// List the rewards, or print what scripts may use.
+    /// List the rewards, make or check them, or print what they may use.
+    #[command(
+        after_help = "Examples:\n  pavlov rewards list --task ant_run\n  pavlov rewards new ant_run/mine --from ant_run/default\n  \
+                            pavlov rewards check\n  pavlov rewards doc\n\nRewards are folders in `rewards/` of the workspace and in ~/.config/pavlov/rewards."
+    )]
     Rewards(Rewards),
     /// List the robots.
     Robots,
@@ -90,6 +94,12 @@ pub enum Command {
         after_help = "Examples:\n  pavlov diagnose last\n  pavlov diagnose last --second\n  pavlov diagnose last --second --set gamma=0.95 --steps 2M"
     )]
     Diagnose(Diagnose),
+    /// Search the parameters of a reward for the best fitness: variants are trained side by side.
+    #[command(
+        after_help = "Examples:\n  pavlov tune ant_run --param forward --param alive --variants 8 --generations 6\n  \
+                            pavlov tune hopper_hop --method halving --variants 16 --steps 500k --write tuned"
+    )]
+    Tune(Tune),
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.
@@ -125,12 +135,83 @@ pub struct Rewards {
 }
 
 /// What can be done with rewards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum RewardsAction {
     /// List them.
     List,
-    /// Print every name that scripts may use, as Markdown.
+    /// Print every name that scripts and manifests may use, as Markdown.
     Doc,
+    /// Make a folder with a reward that works, to be changed.
+    New {
+        /// Name: TASK/NAME, for example ant_run/mine.
+        name: String,
+        /// Reward to start from; a plain one when omitted.
+        #[arg(long, value_name = "REWARD")]
+        from: Option<String>,
+        /// In ~/.config/pavlov/rewards instead of the workspace.
+        #[arg(long)]
+        user: bool,
+    },
+    /// Check rewards, all when none is named: manifest, script, both ways of running it, and the cases in their tests.toml.
+    Check {
+        /// Names; all there are when omitted.
+        names: Vec<String>,
+    },
+}
+
+/// `pavlov tune`.
+#[derive(Debug, Args)]
+pub struct Tune {
+    /// Task: a name (see `pavlov tasks`) or a TOML file.
+    pub task: String,
+    /// Reward: a name, a folder or a .rhai file; the task's own when omitted.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub reward: Option<String>,
+    /// Parameter to search, may be given again; all that have a range when omitted.
+    #[arg(long = "param", value_name = "NAME")]
+    pub params: Vec<String>,
+    /// How: cma-es, or halving.
+    #[arg(long, default_value = "cma-es", value_enum)]
+    pub method: TuneMethod,
+    /// Variants trained side by side.
+    #[arg(long, default_value_t = 8, value_name = "K")]
+    pub variants: usize,
+    /// Generations of CMA-ES; halving ends when one variant is left.
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    pub generations: usize,
+    /// Environment steps a variant (halving: in the first round); a tenth of the task's own number when omitted.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub steps: Option<u64>,
+    /// Worlds of each variant; the task's own number when omitted.
+    #[arg(long, value_name = "N")]
+    pub worlds: Option<usize>,
+    /// Seed of worlds, nets, actions and search.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Solver profile: accurate (the default) or fast.
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<Profile>,
+    /// Threads; all cores when omitted. Results do not depend on it.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// A setting by name; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Write the reward with the values found to a new folder beside the one it is from.
+    #[arg(long, value_name = "NAME")]
+    pub write: Option<String>,
+    /// File for every trial, a JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// How `pavlov tune` searches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TuneMethod {
+    /// Covariance matrix adaptation, a generation side by side.
+    CmaEs,
+    /// Successive halving of random variants.
+    Halving,
 }
 
 /// What computes. Only the processor is built in so far.

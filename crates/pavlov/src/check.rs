@@ -12,9 +12,9 @@ use std::path::Path;
 
 /// Largest difference between the two ways of running a reward, relative where values are above 1: `f32` against `f64`
 /// arithmetic over a script's length.
-const PARITY_TOLERANCE: f64 = 1e-3;
+pub const PARITY_TOLERANCE: f64 = 1e-3;
 /// Seed of the random states.
-const PARITY_SEED: u64 = 1;
+pub const PARITY_SEED: u64 = 1;
 
 /// The task a reward belongs to: as asked for, or by the folder it is in.
 pub fn task_of(assets: &Assets, reward: &str, task: Option<&str>) -> Result<String> {
@@ -62,6 +62,15 @@ fn refused(e: RewardError) -> Result<Vec<GateFinding>> {
             rule: "manifest".into(),
             severity: "error",
             message,
+            file: path.display().to_string(),
+            ..GateFinding::default()
+        }]),
+        RewardError::Graph { path, line, column, message } => Ok(vec![GateFinding {
+            rule: "manifest".into(),
+            severity: "error",
+            message,
+            line,
+            column,
             file: path.display().to_string(),
             ..GateFinding::default()
         }]),
@@ -132,7 +141,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
             "ok": ok, "lowered": program.is_lowered(), "findings": findings,
             "parity_max_abs": parity.as_ref().map(|p| p.max_error), "parity_states": parity.as_ref().map(|p| p.states),
             "parity_output": parity.as_ref().map(|p| &p.output).filter(|o| !o.is_empty()), "task": task.name,
-            "terms": reward.term_names(), "operations": program.operations(), "error": failure,
+            "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(), "error": failure,
             "audit": audit, "good_rank": good_rank, "fitness_kendall": fitness_kendall, "shares": pairs(shares),
             "distances": pairs(distances), "seconds": seconds,
         }))?;

@@ -23,7 +23,7 @@ pub fn compare(out: Out, assets: &Assets, runs: &Path, args: &Compare) -> Result
             let refs: Vec<&Reward> = rewards.iter().collect();
             let mut all = None;
             for (name, file) in rollout_files(&folder)? {
-                let mut part = file.read(task.scene(), task.scene().channels())?;
+                let mut part = file.read(task.scene(), task.scene().recorded())?;
                 part.info.episodes.iter_mut().enumerate().for_each(|(i, e): (usize, &mut RolloutEpisode)| {
                     e.name = format!("{name}#{i}");
                 });

@@ -1,15 +1,13 @@
-//! `tasks`, `rewards`, `robots`, `runs`, `devices`: what there is. What cannot be read is listed with what is wrong with it.
+//! `tasks`, `robots`, `runs`, `devices`: what there is. What cannot be read is listed with what is wrong with it.
 
-use crate::args::{Rewards, RewardsAction};
 use crate::out::{Out, Table, duration, grouped, maybe};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
-use pavlov_reward::Manifest;
 use serde_json::json;
 use std::path::Path;
 
 /// First line of an error, for a cell.
-fn first_line(error: impl ToString) -> String {
+pub fn first_line(error: impl ToString) -> String {
     error.to_string().lines().next().unwrap_or("").to_string()
 }
 
@@ -51,40 +49,6 @@ pub fn tasks(out: Out, assets: &Assets) -> Result<()> {
         }
     }
     finish(out, &table, "no tasks found (pavlov looks for a folder `tasks`; see --root)")
-}
-
-/// `pavlov rewards`.
-pub fn rewards(out: Out, assets: &Assets, args: &Rewards) -> Result<()> {
-    if args.action == Some(RewardsAction::Doc) {
-        return if out.json {
-            out.object(&json!({"markdown": pavlov_script::documentation()}))
-        } else {
-            out.text(&pavlov_script::documentation())
-        };
-    }
-    let mut table = Table::new(&["reward", "parameters", "about"]);
-    for entry in assets.rewards().into_iter().filter(|r| args.task.as_ref().is_none_or(|t| *t == r.task)) {
-        match manifest(&entry.path) {
-            Ok(m) if out.json => out.object(&json!({
-                "reward": entry.name, "task": entry.task, "path": entry.path, "about": m.about, "author": m.author,
-                "params": m.params, "combine": m.combine,
-            }))?,
-            Ok(m) => {
-                let params: Vec<&str> = m.params.keys().map(String::as_str).collect();
-                table.row([entry.name, params.join(" "), m.about]);
-            }
-            Err(e) if out.json => {
-                out.object(&json!({"reward": entry.name, "task": entry.task, "path": entry.path, "error": e}))?
-            }
-            Err(e) => table.row([entry.name, "-".into(), format!("cannot be used: {}", first_line(e))]),
-        }
-    }
-    finish(out, &table, "no rewards found")
-}
-
-fn manifest(folder: &Path) -> Result<Manifest, String> {
-    let text = std::fs::read_to_string(folder.join("reward.toml")).map_err(|e| e.to_string())?;
-    toml::from_str(&text).map_err(|e| e.message().to_string())
 }
 
 /// `pavlov robots`.
@@ -171,7 +135,8 @@ fn simd() -> &'static str {
     }
 }
 
-fn finish(out: Out, table: &Table, none: &str) -> Result<()> {
+/// The table, or that there is nothing.
+pub fn finish(out: Out, table: &Table, none: &str) -> Result<()> {
     match (out.json, table.is_empty()) {
         (true, _) => Ok(()),
         (false, true) => out.line(none),

@@ -10,8 +10,10 @@ mod out;
 mod probe;
 mod progress;
 mod rescore;
+mod rewards;
 mod runs;
 mod train;
+mod tune;
 
 use anyhow::Error;
 use args::{Cli, Command};
@@ -57,11 +59,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    pavlov_run::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),
-        Command::Rewards(args) => lists::rewards(out, &assets, &args),
+        Command::Rewards(args) => rewards::rewards(out, &assets, &args),
         Command::Robots => lists::robots(out, &assets),
         Command::Runs => lists::runs(out, &cli.runs),
         Command::Devices => lists::devices(out),
@@ -74,6 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rescore(args) => rescore::rescore(out, &assets, &cli.runs, &args),
         Command::Compare(args) => compare::compare(out, &assets, &cli.runs, &args),
         Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
+        Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),

@@ -157,7 +157,7 @@ pub fn evaluation(e: &Evaluation) -> String {
 }
 
 /// The first Ctrl-C ends the run after the current update, the second one ends the program.
-fn catch_interrupts(stop: &Arc<AtomicBool>) -> Result<()> {
+pub fn catch_interrupts(stop: &Arc<AtomicBool>) -> Result<()> {
     let stop = stop.clone();
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {

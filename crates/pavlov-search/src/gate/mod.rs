@@ -14,7 +14,7 @@ use crate::error::SearchError;
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored};
 use pavlov_run::score_all;
-use pavlov_script::{Finding, Severity};
+use pavlov_script::{Channel, Finding, Severity};
 use serde::Serialize;
 
 /// Something the gate has found. Lines and columns are 0 where it is not in the text.
@@ -148,7 +148,13 @@ pub fn gate(
     findings.extend(states::units(reward));
     // A reward too slow to be run is not run on everything there is.
     let slow = findings.iter().any(|f| f.rule == "operations");
-    if !slow {
+    let outside = reward.program().inputs().iter().find(|i| matches!(i.channel, Channel::Source(_)));
+    if let Some(input) = outside {
+        let what = input.describe(reward.program().scene());
+        let message = format!("`{what}` is computed outside of the program: what the reward pays was not audited");
+        findings.push(GateFinding::warning("outside", message, "look at its terms in a short run instead"));
+    }
+    if !slow && outside.is_none() {
         match score_all(reward, task.scene(), &audit.rollouts, true, pool) {
             Ok(scored) => {
                 judge(reward, task, audit, &scored, &mut findings, &mut report)?;

@@ -70,6 +70,18 @@ pub const RULES: &[Rule] = &[
         fix: "Use loops whose length is known beforehand, `if` and `map`.",
     },
     Rule {
+        name: "unused-term",
+        about: "Every term is used by the combiner or a group.",
+        why: "A term that nothing uses is logged and pays nothing.",
+        fix: "Name it in `of` of [combine] or of a group, or leave it out.",
+    },
+    Rule {
+        name: "outside",
+        about: "Every source of the reward can be evaluated on recorded states.",
+        why: "Native sources and baselines need a running environment, so the rules below say nothing about them.",
+        fix: "Look at their terms in a short run.",
+    },
+    Rule {
         name: "operations",
         about: "A step of the reward takes at most 20,000 operations, or 0.5 ms by the interpreter.",
         why: "It is run in every step of every world; physics takes some ten microseconds.",

@@ -1,0 +1,136 @@
+//! One learner with its worlds and its reward: what an update does, whether there is one of them (a run) or many (variants).
+
+use crate::adapter::Block;
+use crate::error::RunError;
+use crate::evaluate::script_failure;
+use pavlov_env::{BadValue, EpisodeLog, StepStats};
+use pavlov_learn::{LearnError, Ppo, UpdateStats};
+use pavlov_reward::{Adaptive, ConstraintState, Reward};
+use rayon::ThreadPool;
+use std::sync::Arc;
+
+/// Updates in a row that may meet a number that is not finite.
+const MAX_FAILURES: u32 = 3;
+
+/// A learner, its blocks of worlds and its reward.
+#[derive(Debug)]
+pub(crate) struct Arm {
+    pub ppo: Ppo,
+    pub blocks: Vec<Block>,
+    /// With the present values of what changes between updates.
+    pub reward: Arc<Reward>,
+    /// What changes between updates, for rewards with a graph.
+    pub adaptive: Option<Adaptive>,
+    warned_bad: bool,
+    warned_constraints: bool,
+}
+
+/// What an update gave.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub stats: UpdateStats,
+    pub log: EpisodeLog,
+    pub sums: StepStats,
+    pub constraints: Vec<ConstraintState>,
+    /// What the user should know, each thing once.
+    pub warnings: Vec<String>,
+}
+
+impl Arm {
+    /// Blocks must be of this reward. `adaptive` is of a checkpoint; start values without.
+    pub fn new(ppo: Ppo, blocks: Vec<Block>, reward: Arc<Reward>, adaptive: Option<Adaptive>) -> Self {
+        let adaptive = match (reward.graph(), adaptive) {
+            (Some(graph), Some(a)) if a.fits(graph) => Some(a),
+            (Some(graph), _) => Some(Adaptive::new(graph, ppo.config().gamma)),
+            (None, _) => None,
+        };
+        let mut arm = Self { ppo, blocks, reward, adaptive, warned_bad: false, warned_constraints: false };
+        arm.put();
+        arm
+    }
+
+    /// Puts the present numbers into the reward and the blocks.
+    pub fn put(&mut self) {
+        let Some(adaptive) = &self.adaptive else { return };
+        let reward = Arc::make_mut(&mut self.reward);
+        reward.set_host(&adaptive.values);
+        for block in &mut self.blocks {
+            block.inner_mut().set_reward_values(reward.values());
+        }
+    }
+
+    /// A rollout, the training on it, and what the reward learns from it.
+    ///
+    /// # Errors
+    /// When a script fails, or training meets numbers that are not finite again and again.
+    pub fn update(&mut self, pool: &ThreadPool) -> Result<Outcome, RunError> {
+        let mut out = Outcome::default();
+        let mut failures = 0;
+        out.stats = loop {
+            match self.ppo.update(&mut self.blocks, pool) {
+                Ok(stats) => break stats,
+                Err(e @ LearnError::NotFinite { .. }) if failures + 1 < MAX_FAILURES => {
+                    failures += 1;
+                    out.warnings.push(e.to_string());
+                    self.clear();
+                }
+                Err(e) => return Err(e.into()),
+            }
+        };
+        for block in &self.blocks {
+            script_failure(block.inner())?;
+        }
+        for block in &self.blocks {
+            out.log.extend(block.inner().log());
+            out.sums.add(block.inner().stats());
+        }
+        out.warnings.extend(self.bad_value());
+        self.clear();
+        if let (Some(graph), Some(adaptive)) = (self.reward.graph().cloned(), &mut self.adaptive) {
+            let sums = &out.sums;
+            out.constraints = adaptive.update(&graph, sums.world_steps, &sums.terms, &sums.terms_squared);
+            self.put();
+            out.warnings.extend(self.infeasible(&out.constraints));
+        }
+        Ok(out)
+    }
+
+    /// A warning when constraints seem impossible to meet for the first time.
+    fn infeasible(&mut self, constraints: &[ConstraintState]) -> Option<String> {
+        if self.warned_constraints || !constraints.iter().any(|c| c.infeasible) {
+            return None;
+        }
+        self.warned_constraints = true;
+        let open: Vec<String> = constraints
+            .iter()
+            .filter(|c| !c.met)
+            .map(|c| {
+                format!(
+                    "`{}` is {:.4} a step, its threshold {} (multiplier {:.2})",
+                    c.name, c.mean, c.threshold, c.multiplier
+                )
+            })
+            .collect();
+        Some(format!(
+            "the constraints cannot all be met, it seems: {}; its multiplier has been at its limit; loosen a threshold, or raise `limit`",
+            open.join("; ")
+        ))
+    }
+
+    /// A warning when a reward term was not finite for the first time.
+    fn bad_value(&mut self) -> Option<String> {
+        let bad = self.blocks.iter().find_map(|b| b.inner().bad_value()).filter(|_| !self.warned_bad)?;
+        self.warned_bad = true;
+        let BadValue { term, world, step, value } = bad;
+        Some(format!(
+            "reward term `{term}` was {value} in world {world} at step {step} of its episode and counted as 0"
+        ))
+    }
+
+    fn clear(&mut self) {
+        for block in &mut self.blocks {
+            block.inner_mut().clear_log();
+            block.inner_mut().clear_stats();
+        }
+    }
+}
