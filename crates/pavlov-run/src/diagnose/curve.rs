@@ -75,10 +75,13 @@ pub(crate) fn look(metrics: &[MetricsLine], terms: &[TermsLine]) -> (Curve, Opti
     (curve, stop, symptoms)
 }
 
+/// A line with its return, its fitness, and the divergences so far.
+type Point<'a> = (&'a MetricsLine, f64, f64, f64);
+
 /// The curve, and the noise of its fitness: deviation of the window's mean.
 fn windows(metrics: &[MetricsLine]) -> (Curve, f64) {
     let mut kl = 0.0;
-    let lines: Vec<(&MetricsLine, f64, f64, f64)> = metrics
+    let lines: Vec<Point<'_>> = metrics
         .iter()
         .filter_map(|m| {
             kl += if m.kl.is_finite() { m.kl.max(0.0) } else { 0.0 };
@@ -92,7 +95,7 @@ fn windows(metrics: &[MetricsLine]) -> (Curve, f64) {
     for window in lines.chunks(size) {
         let weight = |m: &MetricsLine| m.episodes.max(1) as f64;
         let total: f64 = window.iter().map(|(m, ..)| weight(m)).sum();
-        let mean = |f: &dyn Fn(&(&MetricsLine, f64, f64, f64)) -> f64| {
+        let mean = |f: &dyn Fn(&Point<'_>) -> f64| {
             window.iter().map(|w| weight(w.0) * f(w)).sum::<f64>() / total
         };
         let fitness = mean(&|w| w.2);
