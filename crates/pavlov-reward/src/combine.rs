@@ -152,7 +152,7 @@ impl Build<'_> {
         if table.is_empty() {
             return fault(&path, "no constraint: expected name = { at_least = 0.5 }");
         }
-        for name in table.keys().filter(|n| !members.iter().any(|m| m.name == **n)) {
+        if let Some(name) = table.keys().find(|n| !members.iter().any(|m| m.name == **n)) {
             let hint = pavlov_model::did_you_mean(name, members.iter().map(|m| m.name.as_str()));
             return fault(&join(&path, name), format!("`{name}` is not among what is combined: {hint}"));
         }
