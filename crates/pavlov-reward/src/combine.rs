@@ -1,6 +1,7 @@
 //! What each combiner does. Formulas and their sources are in the table of `blocks.rs`.
 
-use crate::graph::{Build, Constraint, HostKind, Member, Side};
+use crate::graph::{Build, Member};
+use crate::nodes::{Constraint, HostKind, Side};
 use crate::read::{Made, Number, Res, fault, join};
 use crate::transform::log_sigmoid;
 use pavlov_script::{Bin, Num, Un};

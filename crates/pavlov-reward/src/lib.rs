@@ -12,15 +12,16 @@ mod blocks;
 mod combine;
 mod graph;
 mod manifest;
+mod nodes;
 mod read;
 mod reward;
 mod source;
 mod transform;
 
 pub use adapt::{Adaptive, ConstraintState, Moments};
-pub use blocks::{Block, COMBINERS, Default, Opt, SOURCES, TRANSFORMS, Takes, documentation};
-pub use graph::{Constraint, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
+pub use blocks::{Block, COMBINERS, Opt, Otherwise, SOURCES, TRANSFORMS, Takes, documentation};
 pub use manifest::{Combine, Manifest, Param, TermTable};
+pub use nodes::{Constraint, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
 pub use read::with_values;
 pub use reward::{Reward, RewardError};
 pub use source::{RewardSource, SourceFactory, SourceSetup, SourceStep, register_source};
