@@ -95,9 +95,7 @@ fn windows(metrics: &[MetricsLine]) -> (Curve, f64) {
     for window in lines.chunks(size) {
         let weight = |m: &MetricsLine| m.episodes.max(1) as f64;
         let total: f64 = window.iter().map(|(m, ..)| weight(m)).sum();
-        let mean = |f: &dyn Fn(&Point<'_>) -> f64| {
-            window.iter().map(|w| weight(w.0) * f(w)).sum::<f64>() / total
-        };
+        let mean = |f: &dyn Fn(&Point<'_>) -> f64| window.iter().map(|w| weight(w.0) * f(w)).sum::<f64>() / total;
         let fitness = mean(&|w| w.2);
         let spread = mean(&|w| (w.2 - fitness).powi(2)).sqrt() / (window.len() as f64).sqrt();
         noise.push(spread);
