@@ -21,7 +21,7 @@ fn gpu() -> Option<Arc<Gpu>> {
 }
 
 fn load(name: &str) -> (Arc<Task>, Arc<Reward>) {
-    let assets = Assets::find(Some(&pavlov_tests::root())).expect("the repository");
+    let assets = Assets::find(Some(&pavlov_tests::root()));
     let task = Task::load(&assets, name).unwrap_or_else(|e| panic!("{e}"));
     let path = assets.reward(&task.name, task.default_reward()).unwrap_or_else(|e| panic!("{e}"));
     let reward = Reward::load(&path, "own", task.scene()).unwrap_or_else(|e| panic!("{e}"));
