@@ -124,7 +124,7 @@ fn a_killed_run_resumes_as_if_nothing_had_happened() {
 #[test]
 fn a_run_on_rapier_stays_on_rapier_and_resumes_to_the_bit() {
     let dir = tempfile::tempdir().unwrap();
-    let more = ["--backend", "rapier", "--set", "horizon=8"];
+    let more = ["--backend", "rapier", "--set", "horizon=8", "--set", "schedule=constant"];
     train(dir.path(), "cartpole_balance", "whole", &[&more[..], &["--steps", "4096"]].concat());
     train(dir.path(), "cartpole_balance", "part", &[&more[..], &["--steps", "2048"]].concat());
     assert!(output(dir.path(), &["resume", "part", "--steps", "4096"]).status.success());
