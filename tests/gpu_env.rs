@@ -3,22 +3,11 @@
 
 use pavlov_env::gpu::{GpuEnv, GpuRollout};
 use pavlov_env::{Assets, Env, EnvOptions, Profile, StepOut, Task};
-use pavlov_physics::gpu::{Gpu, GpuError};
 use pavlov_reward::Reward;
+use pavlov_tests::gpu;
 use std::sync::Arc;
 
 const WORLDS: usize = 24;
-
-fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::open(0) {
-        Ok(gpu) => Some(gpu),
-        Err(GpuError::NoAdapter) => {
-            println!("skipped: no Vulkan, Metal or DX12 adapter");
-            None
-        }
-        Err(e) => panic!("{e}"),
-    }
-}
 
 fn load(name: &str) -> (Arc<Task>, Arc<Reward>) {
     let assets = Assets::find(Some(&pavlov_tests::root()));

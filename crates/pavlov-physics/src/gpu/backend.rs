@@ -107,15 +107,7 @@ impl GpuBackend {
             self.dirty = false;
         }
         self.gpu.write(&self.run, 0, &[self.worlds as u32, steps as u32, 0, 0]);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &self.group, &[]);
-            pass.dispatch_workgroups((self.worlds as u32).div_ceil(GROUP), 1, 1);
-        }
-        self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.check()
+        self.gpu.launch(&self.pipeline, &self.group, (self.worlds as u32).div_ceil(GROUP))
     }
 
     fn fetch(&mut self) -> Result<(), GpuError> {
@@ -237,20 +229,5 @@ impl Backend for GpuBackend {
             self.moved = true;
         }
         Ok(())
-    }
-}
-
-impl Gpu {
-    /// One launch, waited for.
-    pub fn launch_once(&self, pipeline: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(groups, 1, 1);
-        }
-        self.queue.submit([encoder.finish()]);
-        self.wait()
     }
 }
