@@ -3,15 +3,15 @@
 use super::kernels::{BUFFERS, GROUP, texts};
 use super::layout::{EPISODE, Layout};
 use super::record::Recorder;
+use crate::block::Needs;
 use crate::block::Shared;
 use crate::env::Env;
 use crate::error::EnvError;
-use crate::scripts::columns_of;
 use crate::observe::Source;
-use crate::block::Needs;
+use crate::schema::Reduce;
+use crate::scripts::columns_of;
 use crate::spec::{BackendKind, EnvOptions};
 use crate::stats::{BadValue, Episode, EpisodeLog, StepStats};
-use crate::schema::Reduce;
 use crate::task::Task;
 use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline};
 use pavlov_physics::{EnvKernel, Field, env_kernel};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// A launch: a kernel and the buffers bound to it.
 #[derive(Debug)]
 struct Launch {
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     /// One for each slice where the settings differ, else one.
     groups: Vec<wgpu::BindGroup>,
 }
@@ -99,7 +99,8 @@ impl GpuEnv {
         let needs = needs(&task, &reward);
         let recorder = Recorder::new(&shared, &reward, &layout, &kernel, needs);
         if let Some(sensor) = recorder.unsupported() {
-            let message = format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
+            let message =
+                format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
             return Err(EnvError::Gpu { message });
         }
         let slots = 2 + horizon / task.episode_steps.max(1) as usize;
@@ -133,9 +134,9 @@ impl GpuEnv {
         let mut made = |name: &str, text: &str, entry: &str, access: &[Access]| {
             let pipeline = gpu.pipeline(&format!("{name} of {}", task.name), text, entry, access).map_err(wrong)?;
             compile_s += pipeline.compile_s;
-            Ok::<_, EnvError>(pipeline)
+            Ok::<_, EnvError>(Arc::new(pipeline))
         };
-        let launch = |pipeline: Pipeline, slices: &[wgpu::Buffer]| Launch {
+        let launch = |pipeline: Arc<Pipeline>, slices: &[wgpu::Buffer]| Launch {
             groups: slices
                 .iter()
                 .map(|run| {
@@ -155,14 +156,14 @@ impl GpuEnv {
             Access::Read,
             Access::Read,
         ];
-        let physics = |pipeline: Pipeline, mode: u32| {
+        let physics = |pipeline: Arc<Pipeline>, mode: u32| {
             let run = gpu.uniform(&[worlds as u32, shared.frame_skip as u32, mode, 0]);
             let groups = vec![gpu.bind(&pipeline, &[&run, &state, &control, &par, &out, &work, &tab, &num])];
             Launch { pipeline, groups }
         };
         let act = launch(made("act", &texts.act, "act_all", &access)?, &settings[1..]);
-        let step = physics(made("physics", &kernel.text, "control_step", &physics_access)?, 0);
-        let settle = physics(made("physics", &kernel.text, "control_step", &physics_access)?, 1);
+        let pipeline = made("physics", &kernel.text, "control_step", &physics_access)?;
+        let (step, settle) = (physics(pipeline.clone(), 0), physics(pipeline, 1));
         let evaluate = launch(made("scripts", &texts.evaluate, "evaluate_all", &access)?, &settings[1..]);
         let look = launch(made("observation", &texts.look, "look_all", &access)?, &settings);
         let begin = launch(made("reset", &texts.begin, "begin_all", &access)?, &settings[..1]);
@@ -302,7 +303,11 @@ impl GpuEnv {
         self.dispatch(&mut encoder, &self.settle, 0);
         self.dispatch(&mut encoder, &self.look, 0);
         self.gpu.submit(encoder).map_err(wrong)?;
-        self.gpu.write(&self.env, self.layout.stats * self.worlds, &vec![0f32; (self.layout.stats_len + 4) * self.worlds]);
+        self.gpu.write(
+            &self.env,
+            self.layout.stats * self.worlds,
+            &vec![0f32; (self.layout.stats_len + 4) * self.worlds],
+        );
         Ok(())
     }
 
@@ -540,13 +545,17 @@ fn refuse(task: &Task, reward: &Reward, options: &EnvOptions) -> Result<(), EnvE
     for program in programs.filter(|p| !p.is_lowered()) {
         let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());
         let place = place.map_or_else(String::new, |f| format!(" ({}:{}: {})", f.file, f.line, f.message));
-        let message =
-            format!("`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`", program.entry());
+        let message = format!(
+            "`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`",
+            program.entry()
+        );
         return refused(message);
     }
     if let Some(source) = reward.graph().and_then(|g| g.sources.first()) {
-        let message =
-            format!("source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`", source.name);
+        let message = format!(
+            "source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`",
+            source.name
+        );
         return refused(message);
     }
     if reward.late().is_some() {
