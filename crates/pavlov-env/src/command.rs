@@ -2,10 +2,11 @@
 
 use crate::error::EnvError;
 use crate::parse::Source;
-use crate::rng::{Purpose, WorldRng};
+use crate::rng::{Draw, Purpose};
 use crate::schema::{CommandTable, Push};
 use crate::task::{at, at_range};
 use pavlov_model::{JointKind, Model};
+use pavlov_physics::Real;
 
 /// Values a command may have, at most.
 pub(crate) const MAX_VALUES: usize = 64;
@@ -54,21 +55,25 @@ impl CommandPlan {
         self.names.len()
     }
 
-    /// Draws new values and the step of the next draw.
-    pub fn draw(&self, rng: &WorldRng, episode: u32, step: u32, values: &mut [f32]) -> u32 {
-        let mut stream = rng.stream(Purpose::Command, episode, step);
-        let zero = stream.unit() < self.zero_share;
+    /// Draws new values and the step of the next draw, [`NEVER`] if there is none; `open` gives the stream of a purpose at `step`.
+    pub fn draw<D: Draw>(&self, open: impl Fn(Purpose) -> D, step: D::N, values: &mut [D::N]) -> D::N {
+        let mut stream = open(Purpose::Command);
+        let zero = stream.unit().lt(D::N::splat(f64::from(self.zero_share)));
         for (i, value) in values.iter_mut().enumerate() {
             let [low, high] = self.ranges[i];
             let drawn = stream.uniform(low, high);
-            *value = if zero || drawn.abs() < self.deadband[i] { 0.0 } else { drawn };
+            let small = zero | drawn.abs().lt(D::N::splat(f64::from(self.deadband[i])));
+            *value = D::N::select(small, D::N::ZERO, drawn);
         }
         match self.interval {
-            Some([low, high]) => after(step, rng.stream(Purpose::CommandTime, episode, step).uniform(low, high)),
-            None => u32::MAX,
+            Some([low, high]) => after::<D>(step, open(Purpose::CommandTime).uniform(low, high)),
+            None => D::N::splat(NEVER),
         }
     }
 }
+
+/// A step that no episode reaches.
+pub(crate) const NEVER: f64 = u32::MAX as f64;
 
 /// A checked `[push]`.
 #[derive(Debug, Clone)]
@@ -92,23 +97,23 @@ impl PushPlan {
     }
 
     /// The step of the next push.
-    pub fn next(&self, rng: &WorldRng, episode: u32, step: u32) -> u32 {
-        after(step, rng.stream(Purpose::PushTime, episode, step).uniform(self.interval[0], self.interval[1]))
+    pub fn next<D: Draw>(&self, open: impl Fn(Purpose) -> D, step: D::N) -> D::N {
+        after::<D>(step, open(Purpose::PushTime).uniform(self.interval[0], self.interval[1]))
     }
 
     /// Change of the free joint's velocity: linear in world axes, angular in body axes.
-    pub fn kick(&self, rng: &WorldRng, episode: u32, step: u32) -> [f32; 6] {
-        let mut stream = rng.stream(Purpose::Push, episode, step);
+    pub fn kick<D: Draw>(&self, open: impl Fn(Purpose) -> D) -> [D::N; 6] {
+        let mut stream = open(Purpose::Push);
         let (sin, cos) = stream.uniform(0.0, std::f32::consts::TAU).sin_cos();
         let speed = stream.uniform(0.0, self.speed);
         let mut spin = || stream.uniform(-self.spin, self.spin);
-        [speed * cos, speed * sin, 0.0, spin(), spin(), spin()]
+        [speed * cos, speed * sin, D::N::ZERO, spin(), spin(), spin()]
     }
 }
 
 /// The step `interval` steps on, at least the next one.
-fn after(step: u32, interval: f32) -> u32 {
-    step.saturating_add((interval.round() as u32).max(1))
+fn after<D: Draw>(step: D::N, interval: D::N) -> D::N {
+    step + D::whole(interval).max(D::N::ONE)
 }
 
 /// A range in seconds, as control steps.
@@ -133,11 +138,11 @@ mod tests {
             zero_share: 0.2,
             interval: Some([10.0, 20.0]),
         };
-        let rng = WorldRng::new(3, 4);
+        let rng = crate::rng::WorldRng::new(3, 4);
         let (mut zeros, mut values) = (0, [0.0; 2]);
         for episode in 0..2000 {
-            let next = plan.draw(&rng, episode, 7, &mut values);
-            assert!((17..=27).contains(&next));
+            let next = plan.draw(|p| rng.stream(p, episode, 7), 7.0, &mut values);
+            assert!((17.0..=27.0).contains(&next));
             assert!((-1.0..2.0).contains(&values[0]) && (values[0] == 0.0 || values[0].abs() >= 0.25));
             zeros += usize::from(values[1] == 0.0);
         }

@@ -2,6 +2,7 @@
 
 use crate::block::EnvBlock;
 use crate::observe::{Source, physical};
+use crate::randomize::LaneAt;
 use crate::rng::Purpose;
 use crate::schema::{Reduce, Sensing};
 use crate::scripts::{Scripts, SenseContext};
@@ -45,14 +46,14 @@ impl EnvBlock {
             if step < self.w.next_push[world] {
                 continue;
             }
-            let kick = plan.kick(&rng, episode, step);
+            let kick = plan.kick(|p| rng.stream(p, episode, step));
             for (k, v) in kick.iter().enumerate() {
                 let column = &mut self.states[group].qvel[plan.dof + k];
-                column.set(lane, column.get(lane) + f64::from(*v));
+                column.set(lane, column.get(lane) + v);
             }
-            self.w.push.set(0, world, kick[0]);
-            self.w.push.set(1, world, kick[1]);
-            self.w.next_push[world] = plan.next(&rng, episode, step);
+            self.w.push.set(0, world, kick[0] as f32);
+            self.w.push.set(1, world, kick[1] as f32);
+            self.w.next_push[world] = plan.next(|p| rng.stream(p, episode, step), f64::from(step)) as u32;
         }
     }
 
@@ -130,13 +131,14 @@ impl EnvBlock {
         for lane in (0..LANES).filter(|l| lanes >> l & 1 == 1) {
             let world = group * LANES + lane;
             let (rng, episode) = (self.w.rng[world], self.w.episode[world]);
-            task.reset.draw(&rng, episode, &mut self.qpos, &mut self.qvel);
+            task.reset.draw(|p| rng.stream(p, episode, 0), &mut self.qpos, &mut self.qvel);
             self.states[group].reset_world(lane, &self.qpos, &self.qvel);
             self.w.begin(task, world, disturb);
             self.scripts.reset_world(world, episode);
             // What is drawn once per world was drawn at the first reset.
             if shared.randomised() && (task.random.per_episode || episode == 0) {
-                task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
+                let open = |every, i| rng.stream(Purpose::Randomize, if every { episode } else { 0 }, i);
+                task.random.apply(open, LaneAt(lane), &shared.nominal, &mut self.params[group]);
                 redraw = true;
                 start |= episode == 0;
             }
@@ -158,7 +160,8 @@ impl EnvBlock {
             for lane in 0..LANES {
                 let world = group * LANES + lane;
                 let (rng, episode) = (self.w.rng[world], self.w.episode[world]);
-                shared.task.random.apply(&rng, episode, lane, &shared.nominal, &mut self.params[group]);
+                let open = |every, i| rng.stream(Purpose::Randomize, if every { episode } else { 0 }, i);
+                shared.task.random.apply(open, LaneAt(lane), &shared.nominal, &mut self.params[group]);
             }
             shared.task.random.finish(true, &shared.physics, &mut self.params[group]);
             self.tell_rapier(group, u8::MAX);

@@ -25,17 +25,22 @@ impl Env {
     /// # Errors
     /// When the physics refuses the robot, or the number of worlds is 0 or above 2^20.
     pub fn new(task: Arc<Task>, reward: Arc<Reward>, options: &EnvOptions) -> Result<Self, EnvError> {
-        if !(1..=MAX_WORLDS).contains(&options.worlds) {
-            return Err(EnvError::Usage(format!("{} worlds: expected 1 to {MAX_WORLDS}", options.worlds)));
-        }
-        let (physics, frame_skip) = task.physics(options.profile)?;
-        let nominal = physics.params::<f64>();
-        let shared = Arc::new(Shared { task: task.clone(), physics, frame_skip, nominal, options: options.clone() });
+        let shared = Self::shared(&task, options)?;
         let starts = (0..options.worlds).step_by(BLOCK_WORLDS);
         let blocks = starts
             .map(|first| EnvBlock::new(shared.clone(), &reward, first, BLOCK_WORLDS.min(options.worlds - first)))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { blocks, task, reward })
+    }
+
+    /// What all worlds of an environment share.
+    pub(crate) fn shared(task: &Arc<Task>, options: &EnvOptions) -> Result<Arc<Shared>, EnvError> {
+        if !(1..=MAX_WORLDS).contains(&options.worlds) {
+            return Err(EnvError::Usage(format!("{} worlds: expected 1 to {MAX_WORLDS}", options.worlds)));
+        }
+        let (physics, frame_skip) = task.physics(options.profile)?;
+        let nominal = physics.params::<f64>();
+        Ok(Arc::new(Shared { task: task.clone(), physics, frame_skip, nominal, options: options.clone() }))
     }
 
     /// One block alone: worlds `first..first + options.worlds` of an environment, at most [`BLOCK_WORLDS`].
@@ -51,9 +56,7 @@ impl Env {
         if !(1..=BLOCK_WORLDS).contains(&options.worlds) {
             return Err(EnvError::Usage(format!("{} worlds: expected 1 to {BLOCK_WORLDS}", options.worlds)));
         }
-        let (physics, frame_skip) = task.physics(options.profile)?;
-        let nominal = physics.params::<f64>();
-        let shared = Arc::new(Shared { task: task.clone(), physics, frame_skip, nominal, options: options.clone() });
+        let shared = Self::shared(task, options)?;
         EnvBlock::new(shared, reward, first, options.worlds)
     }
 

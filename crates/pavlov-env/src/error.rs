@@ -5,6 +5,12 @@ use std::path::{Path, PathBuf};
 /// An error of this crate. Display gives file, place, what was found, what was expected and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
+    /// The GPU cannot do it.
+    #[error("{message}")]
+    Gpu {
+        /// Why, and what to do.
+        message: String,
+    },
     /// A task, reward, robot or script that is in none of the places searched.
     #[error("no {what} `{name}`{hint}\n  searched: {searched}")]
     NotFound {

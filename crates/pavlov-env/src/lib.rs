@@ -16,6 +16,7 @@ mod command;
 mod cycle;
 mod env;
 mod error;
+pub mod gpu;
 mod observe;
 mod parse;
 mod randomize;

@@ -10,7 +10,7 @@ use crate::schema::{Observation, Term};
 use crate::spec::ObsTerm;
 use crate::task::at;
 use pavlov_model::{JointKind, Model};
-use pavlov_physics::{Data, Lane, Params, Real, body_velocity};
+use pavlov_physics::{Data, Params, Real, body_velocity};
 
 /// Where a column comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -216,16 +216,16 @@ fn sources(table: &Observation, model: &Model, sizes: Sizes<'_>, text: &TaskText
 
 /// A world vector in body axes.
 #[inline]
-pub(crate) fn local(d: &Data<Lane>, body: usize, v: [Lane; 3], k: usize) -> Lane {
+pub(crate) fn local<R: Real>(d: &Data<R>, body: usize, v: [R; 3], k: usize) -> R {
     let m = &d.xmat[body];
     m[0][k] * v[0] + m[1][k] * v[1] + m[2][k] * v[2]
 }
 
-/// The value of a column that physics knows, for the eight worlds of a lane group; none for what the block keeps.
+/// The value of a column that physics knows; none for what the block keeps.
 #[inline]
-pub(crate) fn physical(source: Source, model: &Model, params: &Params<Lane>, d: &Data<Lane>) -> Option<Lane> {
+pub(crate) fn physical<R: Real>(source: Source, model: &Model, params: &Params<R>, d: &Data<R>) -> Option<R> {
     Some(match source {
-        Source::Qpos(i, home) => d.state.qpos[i] - Lane::splat(home),
+        Source::Qpos(i, home) => d.state.qpos[i] - R::splat(f64::from(home)),
         Source::Qvel(i) => d.state.qvel[i],
         Source::Sin(i) => Real::sin_cos(d.state.qpos[i]).0,
         Source::Cos(i) => Real::sin_cos(d.state.qpos[i]).1,

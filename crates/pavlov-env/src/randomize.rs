@@ -5,16 +5,16 @@
 
 use crate::error::{EnvError, hint};
 use crate::parse::Source;
-use crate::rng::{Purpose, Stream, WorldRng};
+use crate::rng::Draw;
 use crate::schema::{Every, Quantity, Randomize};
 use crate::task::at_range;
 use pavlov_model::Model;
-use pavlov_physics::{Lane, Params, Physics, Real};
+use pavlov_physics::{Field, Lane, Params, Physics, Real};
 use toml::Spanned;
 
 /// One checked `[[randomize]]`.
 #[derive(Debug, Clone)]
-struct Draw {
+pub(crate) struct Entry {
     what: Quantity,
     /// Bodies, geoms, dofs, actuators or coordinates.
     targets: Vec<usize>,
@@ -27,11 +27,11 @@ struct Draw {
 /// All of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RandomPlan {
-    draws: Vec<Draw>,
+    pub draws: Vec<Entry>,
     /// Is anything drawn anew in each episode?
     pub per_episode: bool,
-    set0_start: bool,
-    set0_episode: bool,
+    pub set0_start: bool,
+    pub set0_episode: bool,
 }
 
 impl RandomPlan {
@@ -43,7 +43,7 @@ impl RandomPlan {
                 let bounds = r.as_ref().map(|r| at_range(r, source, "a range of randomisation")).transpose()?;
                 Ok(bounds.unwrap_or([none, none]).map(|v| v as f32))
             };
-            let draw = Draw {
+            let draw = Entry {
                 what: table.what,
                 targets: targets(table, model, source)?,
                 scale: range(&table.scale, 1.0)?,
@@ -74,27 +74,32 @@ impl RandomPlan {
         self.draws.is_empty()
     }
 
-    /// Draws for one world of a lane group. Entries that touch the same parameter compound, in file order; those drawn once give the
-    /// same numbers again. `nominal` holds the model's own values.
-    pub fn apply(&self, rng: &WorldRng, episode: u32, lane: usize, nominal: &Params<f64>, params: &mut Params<Lane>) {
+    /// Draws for one world. Entries that touch the same parameter compound, in file order; those drawn once give the same numbers
+    /// again. `open` gives the stream of an entry, by whether it is drawn in every episode; `nominal` holds the model's own values.
+    pub fn apply<D: Draw, A: At<D::N>>(
+        &self,
+        open: impl Fn(bool, u32) -> D,
+        at: A,
+        nominal: &Params<f64>,
+        params: &mut Params<A::Column>,
+    ) {
         for draw in &self.draws {
             for &target in &draw.targets {
-                draw.restore(target, lane, nominal, params);
+                draw.restore(target, at, nominal, params);
             }
         }
         for (i, draw) in self.draws.iter().enumerate() {
-            let episode = if draw.every == Every::Start { 0 } else { episode };
-            let mut stream = rng.stream(Purpose::Randomize, episode, i as u32);
+            let mut stream = open(draw.every == Every::Episode, i as u32);
             let shared = draw.sample(&mut stream);
             for &target in &draw.targets {
                 let (scale, add) = if draw.shared { shared } else { draw.sample(&mut stream) };
-                draw.change(target, lane, scale, add, &mut stream, nominal, params);
+                draw.change(target, at, scale, add, &mut stream, nominal, params);
             }
         }
     }
 
     /// Recomputes derived columns of a lane group; `start` when what is drawn once may be new.
-    pub fn finish(&self, start: bool, physics: &Physics, params: &mut Params<Lane>) {
+    pub fn finish<R: Real>(&self, start: bool, physics: &Physics, params: &mut Params<R>) {
         if self.draws.is_empty() {
             return;
         }
@@ -105,56 +110,100 @@ impl RandomPlan {
     }
 }
 
-impl Draw {
-    fn sample(&self, stream: &mut Stream) -> (f64, f64) {
+/// How one world's value of a parameter is reached.
+pub(crate) trait At<N: Real>: Copy {
+    /// A column of the parameters.
+    type Column: Real;
+    /// The value.
+    fn get(self, column: Self::Column) -> N;
+    /// Changes it.
+    fn set(self, column: &mut Self::Column, value: N);
+}
+
+/// A world of a lane group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneAt(pub usize);
+
+impl At<f64> for LaneAt {
+    type Column = Lane;
+    fn get(self, column: Lane) -> f64 {
+        column.get(self.0)
+    }
+    fn set(self, column: &mut Lane, value: f64) {
+        column.set(self.0, value);
+    }
+}
+
+impl Entry {
+    fn sample<D: Draw>(&self, stream: &mut D) -> (D::N, D::N) {
         let scale = stream.uniform(self.scale[0], self.scale[1]);
-        (f64::from(scale), f64::from(stream.uniform(self.add[0], self.add[1])))
+        (scale, stream.uniform(self.add[0], self.add[1]))
+    }
+
+    /// The fields of [`Params`] that it changes, without what follows from them.
+    pub fn fields(&self) -> &'static [Field] {
+        match self.what {
+            Quantity::Mass => &[Field::BodyMass, Field::BodyInertia],
+            Quantity::Com => &[Field::BodyIpos],
+            Quantity::Friction => &[Field::GeomFriction],
+            Quantity::Armature => &[Field::DofArmature],
+            Quantity::Damping => &[Field::DofDamping],
+            Quantity::Frictionloss => &[Field::DofFrictionloss],
+            Quantity::Kp | Quantity::Kd => &[Field::ActuatorGain, Field::ActuatorBias],
+            Quantity::Gear => &[Field::ActuatorGear],
+            Quantity::JointOffset => &[Field::Qpos0],
+            Quantity::Gravity => &[Field::Gravity],
+        }
     }
 
     /// The model's own value.
-    fn restore(&self, i: usize, lane: usize, nominal: &Params<f64>, params: &mut Params<Lane>) {
+    fn restore<N: Real, A: At<N>>(&self, i: usize, at: A, nominal: &Params<f64>, params: &mut Params<A::Column>) {
+        let put = |column: &mut A::Column, value: f64| at.set(column, N::splat(value));
         match self.what {
             Quantity::Mass => {
-                params.body_mass[i].set(lane, nominal.body_mass[i]);
+                put(&mut params.body_mass[i], nominal.body_mass[i]);
                 for k in 0..6 {
-                    params.body_inertia[i][k].set(lane, nominal.body_inertia[i][k]);
+                    put(&mut params.body_inertia[i][k], nominal.body_inertia[i][k]);
                 }
             }
-            Quantity::Com => (0..3).for_each(|k| params.body_ipos[i][k].set(lane, nominal.body_ipos[i][k])),
-            Quantity::Friction => params.geom_friction[i][0].set(lane, nominal.geom_friction[i][0]),
-            Quantity::Armature => params.dof_armature[i].set(lane, nominal.dof_armature[i]),
-            Quantity::Damping => params.dof_damping[i].set(lane, nominal.dof_damping[i]),
-            Quantity::Frictionloss => params.dof_frictionloss[i].set(lane, nominal.dof_frictionloss[i]),
+            Quantity::Com => (0..3).for_each(|k| put(&mut params.body_ipos[i][k], nominal.body_ipos[i][k])),
+            Quantity::Friction => put(&mut params.geom_friction[i][0], nominal.geom_friction[i][0]),
+            Quantity::Armature => put(&mut params.dof_armature[i], nominal.dof_armature[i]),
+            Quantity::Damping => put(&mut params.dof_damping[i], nominal.dof_damping[i]),
+            Quantity::Frictionloss => put(&mut params.dof_frictionloss[i], nominal.dof_frictionloss[i]),
             Quantity::Kp | Quantity::Kd => {
-                params.actuator_gain[i].set(lane, nominal.actuator_gain[i]);
-                (0..3).for_each(|k| params.actuator_bias[i][k].set(lane, nominal.actuator_bias[i][k]));
+                put(&mut params.actuator_gain[i], nominal.actuator_gain[i]);
+                (0..3).for_each(|k| put(&mut params.actuator_bias[i][k], nominal.actuator_bias[i][k]));
             }
-            Quantity::Gear => params.actuator_gear[i].set(lane, nominal.actuator_gear[i]),
-            Quantity::JointOffset => params.qpos0[i].set(lane, nominal.qpos0[i]),
-            Quantity::Gravity => (0..3).for_each(|k| params.gravity[k].set(lane, nominal.gravity[k])),
+            Quantity::Gear => put(&mut params.actuator_gear[i], nominal.actuator_gear[i]),
+            Quantity::JointOffset => put(&mut params.qpos0[i], nominal.qpos0[i]),
+            Quantity::Gravity => (0..3).for_each(|k| put(&mut params.gravity[k], nominal.gravity[k])),
         }
     }
 
     /// The present value times `scale` plus `add`, kept where the dynamics exist.
-    fn change(
+    fn change<D: Draw, A: At<D::N>>(
         &self,
         i: usize,
-        lane: usize,
-        scale: f64,
-        add: f64,
-        stream: &mut Stream,
+        at: A,
+        scale: D::N,
+        add: D::N,
+        stream: &mut D,
         nominal: &Params<f64>,
-        params: &mut Params<Lane>,
+        params: &mut Params<A::Column>,
     ) {
-        let update = |column: &mut Lane, least: f64| column.set(lane, (column.get(lane) * scale + add).max(least));
+        let splat = |v: f64| D::N::splat(v);
+        let update = |column: &mut A::Column, least: f64| {
+            at.set(column, (at.get(*column) * scale + add).max(splat(least)));
+        };
         match self.what {
             Quantity::Mass => {
                 // At least a twentieth of the mass stays, whatever is subtracted; the inertia keeps its shape.
                 let own = nominal.body_mass[i];
                 update(&mut params.body_mass[i], 0.05 * own);
-                let ratio = params.body_mass[i].get(lane) / own;
+                let ratio = at.get(params.body_mass[i]) / splat(own);
                 for k in 0..6 {
-                    params.body_inertia[i][k].set(lane, nominal.body_inertia[i][k] * ratio);
+                    at.set(&mut params.body_inertia[i][k], splat(nominal.body_inertia[i][k]) * ratio);
                 }
             }
             Quantity::Com => {
@@ -162,7 +211,7 @@ impl Draw {
                 let shift = [add, self.sample(stream).1, self.sample(stream).1];
                 for k in 0..3 {
                     let column = &mut params.body_ipos[i][k];
-                    column.set(lane, column.get(lane) + shift[k]);
+                    at.set(column, at.get(*column) + shift[k]);
                 }
             }
             Quantity::Friction => update(&mut params.geom_friction[i][0], 1e-3),
@@ -170,30 +219,31 @@ impl Draw {
             Quantity::Damping => update(&mut params.dof_damping[i], 0.0),
             Quantity::Frictionloss => update(&mut params.dof_frictionloss[i], 0.0),
             Quantity::Kp => {
-                let before = params.actuator_gain[i].get(lane);
+                let before = at.get(params.actuator_gain[i]);
                 update(&mut params.actuator_gain[i], 0.0);
                 // A position actuator's stiffness (bias[1] = -kp) follows its gain.
                 let bias = &mut params.actuator_bias[i][1];
-                if before != 0.0 {
-                    bias.set(lane, bias.get(lane) * params.actuator_gain[i].get(lane) / before);
-                }
+                let none = before.abs().le(D::N::ZERO);
+                let ratio = at.get(params.actuator_gain[i]) / D::N::select(none, D::N::ONE, before);
+                at.set(bias, at.get(*bias) * D::N::select(none, D::N::ONE, ratio));
             }
             Quantity::Kd => {
                 let bias = &mut params.actuator_bias[i][2];
-                bias.set(lane, (bias.get(lane) * scale - add).min(0.0));
+                at.set(bias, (at.get(*bias) * scale - add).min(D::N::ZERO));
             }
             Quantity::Gear => {
                 let gear = &mut params.actuator_gear[i];
-                gear.set(lane, gear.get(lane) * scale + add);
+                at.set(gear, at.get(*gear) * scale + add);
             }
             Quantity::JointOffset => {
                 let q = &mut params.qpos0[i];
-                q.set(lane, q.get(lane) + add);
+                at.set(q, at.get(*q) + add);
             }
             Quantity::Gravity => {
                 for k in 0..3 {
                     let g = &mut params.gravity[k];
-                    g.set(lane, g.get(lane) * scale + if k == 2 { add } else { 0.0 });
+                    let lift = if k == 2 { add } else { D::N::ZERO };
+                    at.set(g, at.get(*g) * scale + lift);
                 }
             }
         }

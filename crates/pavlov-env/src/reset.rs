@@ -2,10 +2,11 @@
 
 use crate::error::{EnvError, hint};
 use crate::parse::Source;
-use crate::rng::{Purpose, WorldRng};
+use crate::rng::{Draw, Purpose};
 use crate::schema::{Noise, NoiseKind, Reset};
 use crate::task::{at_range, keyframe};
 use pavlov_model::{JointKind, Model};
+use pavlov_physics::Real;
 
 /// A uniform addition to one coordinate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,32 +98,33 @@ impl ResetPlan {
         })
     }
 
-    /// The initial state of episode `episode` of a world.
-    pub fn draw(&self, rng: &WorldRng, episode: u32, qpos: &mut [f64], qvel: &mut [f64]) {
-        qpos.copy_from_slice(&self.qpos);
-        qvel.copy_from_slice(&self.qvel);
+    /// The initial state of an episode; `open` gives the stream of a purpose.
+    pub fn draw<D: Draw>(&self, open: impl Fn(Purpose) -> D, qpos: &mut [D::N], qvel: &mut [D::N]) {
+        let splat = |v: f64| D::N::splat(v);
+        qpos.iter_mut().zip(&self.qpos).for_each(|(to, &v)| *to = splat(v));
+        qvel.iter_mut().zip(&self.qvel).for_each(|(to, &v)| *to = splat(v));
         for (noise, values, purpose) in
             [(self.qpos_noise, &mut *qpos, Purpose::ResetQpos), (self.qvel_noise, &mut *qvel, Purpose::ResetQvel)]
         {
             let Some(noise) = noise else { continue };
-            let mut stream = rng.stream(purpose, episode, 0);
+            let mut stream = open(purpose);
             for value in values {
-                *value += noise.scale
-                    * f64::from(match noise.kind {
-                        NoiseKind::Uniform => stream.uniform(-1.0, 1.0),
-                        NoiseKind::Normal => stream.normal(),
-                    });
+                let drawn = match noise.kind {
+                    NoiseKind::Uniform => stream.uniform(-1.0, 1.0),
+                    NoiseKind::Normal => stream.normal(),
+                };
+                *value += splat(noise.scale) * drawn;
             }
         }
-        let mut stream = rng.stream(Purpose::ResetRange, episode, 0);
+        let mut stream = open(Purpose::ResetRange);
         for r in &self.qpos_ranges {
-            qpos[r.index] += f64::from(stream.uniform(r.low, r.high));
+            qpos[r.index] += stream.uniform(r.low, r.high);
         }
         for r in &self.qvel_ranges {
-            qvel[r.index] += f64::from(stream.uniform(r.low, r.high));
+            qvel[r.index] += stream.uniform(r.low, r.high);
         }
         for &(at, low, high) in &self.yaw {
-            let (s, c) = (0.5 * f64::from(stream.uniform(low, high))).sin_cos();
+            let (s, c) = (splat(0.5) * stream.uniform(low, high)).sin_cos();
             let [w, x, y, z] = [qpos[at], qpos[at + 1], qpos[at + 2], qpos[at + 3]];
             // (c, 0, 0, s) times the quaternion: a turn in world axes.
             qpos[at..at + 4].copy_from_slice(&[c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w]);

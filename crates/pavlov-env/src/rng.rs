@@ -3,6 +3,8 @@
 //! A number is a pure function of (seed, world, episode, step, purpose, index): there is no state to keep, so worlds may be
 //! computed in any order, by any thread, in blocks of any size, and a saved run goes on with the same numbers.
 
+use pavlov_physics::Real;
+
 /// Ten rounds of Philox on four 32-bit words.
 pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
@@ -113,6 +115,36 @@ impl Stream {
         let radius = (-2.0 * (1.0 - f64::from(self.unit())).ln()).sqrt();
         let angle = std::f64::consts::TAU * f64::from(self.unit());
         (radius * angle.cos()) as f32
+    }
+}
+
+/// Where the numbers of a plan come from: a world's stream, or a kernel that is being recorded.
+pub(crate) trait Draw {
+    /// What is drawn.
+    type N: Real;
+    /// Uniform in [0, 1).
+    fn unit(&mut self) -> Self::N;
+    /// Uniform in [low, high).
+    fn uniform(&mut self, low: f32, high: f32) -> Self::N;
+    /// Standard normal.
+    fn normal(&mut self) -> Self::N;
+    /// The nearest whole number, for numbers above 0.
+    fn whole(x: Self::N) -> Self::N;
+}
+
+impl Draw for Stream {
+    type N = f64;
+    fn unit(&mut self) -> f64 {
+        f64::from(Stream::unit(self))
+    }
+    fn uniform(&mut self, low: f32, high: f32) -> f64 {
+        f64::from(Stream::uniform(self, low, high))
+    }
+    fn normal(&mut self) -> f64 {
+        f64::from(Stream::normal(self))
+    }
+    fn whole(x: f64) -> f64 {
+        x.round()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sense::{foot_force, read};
 use crate::spec::BLOCK_WORLDS;
 use crate::task::Task;
 use crate::worlds::Worlds;
-use pavlov_physics::{Data, Lane, Params};
+use pavlov_physics::{Data, Lane, Params, Real};
 use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep};
 use pavlov_script::{Channel, EntryKind, Finding, Input, Program, Scene, Scratch, Script, ScriptError};
 use std::collections::BTreeSet;
@@ -82,10 +82,26 @@ impl TaskScript {
         all
     }
 
+    /// Every compiled function.
+    pub fn all(&self) -> impl Iterator<Item = &Program> {
+        self.programs()
+    }
+
     fn programs(&self) -> impl Iterator<Item = &Program> {
         let optional = [&self.terminated, &self.metrics, &self.observation];
         [&self.fitness, &self.success].into_iter().chain(optional.into_iter().flatten())
     }
+}
+
+/// Every input that some script reads, and the present one of each previous one; sorted.
+pub(crate) fn columns_of(task: &Task, reward: &Reward) -> Vec<Input> {
+    let mut all = BTreeSet::new();
+    for program in task.script.programs().chain([reward.program()]) {
+        all.extend(program.inputs().iter().copied());
+    }
+    let present: Vec<Input> = all.iter().filter(|i| i.prev).map(|i| Input::now(i.channel)).collect();
+    all.extend(present);
+    all.into_iter().collect()
 }
 
 /// One program's place among the columns, and its results.
@@ -172,10 +188,10 @@ struct Outside {
 }
 
 /// What sensing reads.
-pub(crate) struct SenseContext<'a> {
+pub(crate) struct SenseContext<'a, R: Real> {
     pub shared: &'a Shared,
-    pub params: &'a Params<Lane>,
-    pub data: &'a Data<Lane>,
+    pub params: &'a Params<R>,
+    pub data: &'a Data<R>,
 }
 
 fn is_kept(channel: Channel) -> bool {
@@ -507,7 +523,7 @@ impl Scripts {
     }
 
     /// Writes the columns that come from physics, for the worlds of a lane group whose bit is set.
-    pub fn sense(&mut self, context: &SenseContext<'_>, group: usize, lanes: u8) {
+    pub fn sense(&mut self, context: &SenseContext<'_, Lane>, group: usize, lanes: u8) {
         let SenseContext { shared, data, .. } = context;
         if self.body_forces {
             shared.physics.contact_forces(data, &mut self.forces);

@@ -2,38 +2,38 @@
 
 use crate::block::Shared;
 use crate::scripts::SenseContext;
-use pavlov_physics::{Data, Lane, Real, body_velocity, contact_wrench, point_velocity};
+use pavlov_physics::{Data, Real, body_velocity, contact_wrench, point_velocity};
 use pavlov_script::Channel;
 
 /// Force on a foot's geom in world axes, and 1 where it touches something.
-pub(crate) fn foot_force(shared: &Shared, data: &Data<Lane>, foot: usize) -> ([Lane; 3], Lane) {
+pub(crate) fn foot_force<R: Real>(shared: &Shared, data: &Data<R>, foot: usize) -> ([R; 3], R) {
     let geom = shared.task.feet[foot];
     let pairs = &shared.physics.model().pairs;
-    let mut force = [Lane::ZERO; 3];
-    let mut touch = Lane::ZERO;
+    let mut force = [R::ZERO; 3];
+    let mut touch = R::ZERO;
     for c in data.contacts.iter() {
         let pair = &pairs[c.pair];
         let sign = match (pair.geom1 == geom, pair.geom2 == geom) {
-            (true, _) => -Lane::ONE,
-            (_, true) => Lane::ONE,
+            (true, _) => -R::ONE,
+            (_, true) => R::ONE,
             _ => continue,
         };
         let wrench = contact_wrench(c).0;
         for k in 0..3 {
             force[k] += sign * wrench[k].masked(c.active);
         }
-        touch = touch.max(Lane::ONE.masked(c.active));
+        touch = touch.max(R::ONE.masked(c.active));
     }
     (force, touch)
 }
 
-/// One column in the eight worlds of the group now in the data.
-pub(crate) fn read(context: &SenseContext<'_>, forces: &[[Lane; 3]], channel: Channel) -> Lane {
+/// One column of what is in the data.
+pub(crate) fn read<R: Real>(context: &SenseContext<'_, R>, forces: &[[R; 3]], channel: Channel) -> R {
     let SenseContext { shared, params, data } = context;
     let model = &**shared.physics.model();
     let d = *data;
     let at = usize::from;
-    let one = |mask: <Lane as Real>::Mask| Lane::ONE.masked(mask);
+    let one = |mask: R::Mask| R::ONE.masked(mask);
     match channel {
         Channel::Qpos(i) => d.state.qpos[at(i)],
         Channel::Qvel(i) => d.state.qvel[at(i)],
@@ -44,11 +44,11 @@ pub(crate) fn read(context: &SenseContext<'_>, forces: &[[Lane; 3]], channel: Ch
         Channel::BodyForce { body, axis } => forces[at(body)][axis as usize],
         Channel::BodyContact(body) => {
             let pairs = &shared.physics.topology().pairs;
-            let touches = |c: &&pavlov_physics::Contact<Lane>| {
+            let touches = |c: &&pavlov_physics::Contact<R>| {
                 let p = &pairs[c.pair];
                 p.body1 == at(body) || p.body2 == at(body)
             };
-            d.contacts.iter().filter(touches).fold(Lane::ZERO, |sum, c| sum.max(one(c.active)))
+            d.contacts.iter().filter(touches).fold(R::ZERO, |sum, c| sum.max(one(c.active)))
         }
         Channel::JointPos(j) => d.state.qpos[model.joints[at(j)].qposadr],
         Channel::JointVel(j) => d.state.qvel[model.joints[at(j)].dofadr],
@@ -76,9 +76,9 @@ pub(crate) fn read(context: &SenseContext<'_>, forces: &[[Lane; 3]], channel: Ch
         Channel::Com(axis) => d.subtree_com[first_moving(model)][axis as usize],
         Channel::ComVel(axis) => shared.physics.subtree_velocity(params, d, first_moving(model))[axis as usize],
         Channel::Time | Channel::EpisodeStep | Channel::Action(_) | Channel::PrevAction(_) | Channel::Command(_) => {
-            Lane::ZERO
+            R::ZERO
         }
-        Channel::Terminated | Channel::Success | Channel::Source(_) => Lane::ZERO,
+        Channel::Terminated | Channel::Success | Channel::Source(_) => R::ZERO,
     }
 }
 

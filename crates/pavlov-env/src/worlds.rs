@@ -112,7 +112,10 @@ impl Worlds {
         }
         self.draw_command(task, world);
         self.next_push[world] = match &task.push {
-            Some(push) if disturb => push.next(&self.rng[world], self.episode[world], 0),
+            Some(push) if disturb => {
+                let (rng, episode) = (self.rng[world], self.episode[world]);
+                push.next(|p| rng.stream(p, episode, 0), 0.0) as u32
+            }
             _ => u32::MAX,
         };
     }
@@ -120,15 +123,17 @@ impl Worlds {
     /// New command values for a world.
     pub fn draw_command(&mut self, task: &Task, world: usize) {
         // Commands are few: a fixed buffer keeps the draw apart from the columns.
-        let mut values = [0.0f32; crate::command::MAX_VALUES];
+        let mut values = [0.0; crate::command::MAX_VALUES];
         let n = task.command.len();
         if n == 0 {
             return;
         }
         let (episode, step) = (self.episode[world], self.step[world]);
-        self.next_command[world] = task.command.draw(&self.rng[world], episode, step, &mut values[..n]);
+        let rng = self.rng[world];
+        let open = |p| rng.stream(p, episode, step);
+        self.next_command[world] = task.command.draw(open, f64::from(step), &mut values[..n]) as u32;
         for i in 0..n {
-            self.command.set(i, world, values[i]);
+            self.command.set(i, world, values[i] as f32);
         }
     }
 }

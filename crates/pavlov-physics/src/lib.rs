@@ -35,6 +35,7 @@ mod velocity;
 pub use backend::{Backend, BackendError, ContactPoint, CpuBackend, Evaluation, WorldState};
 pub use data::{Contact, Data, FrictionRow, Limit, Rows, State, integrate_pos};
 pub use gpu::GpuBackend;
+pub use kernel::{EnvKernel, ReadOff, env_kernel};
 pub use params::{Field, Params};
 pub use physics::{Physics, PhysicsError, Profile, SolverOptions};
 pub use rapier::{RapierBackend, RapierWorlds};

@@ -183,6 +183,11 @@ impl Physics {
         com_vel(&self.model, d);
     }
 
+    /// `actuator_force` and `qfrc_actuator` of the current state and control.
+    pub fn actuate<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
+        actuation(&self.model, params, d);
+    }
+
     /// One step of `opt.timestep` (`mj_step`). Worlds that end non-finite are named by `d.finite`; nothing is reset here.
     pub fn step<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
         self.forward(params, d);

@@ -23,6 +23,7 @@ mod value;
 
 pub use diag::{Diagnostics, Finding, Severity};
 pub use library::{available as available_modules, documentation as module_documentation};
+pub use program::Machine;
 pub use run::{Parity, Program, Scratch, ScriptError};
 pub use scene::{Channel, Input, JointInfo, Scene, SensorInfo};
 pub use script::{EntryKind, Script};

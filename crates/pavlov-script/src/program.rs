@@ -45,6 +45,21 @@ pub(crate) struct Lowered {
     pub inputs: Vec<Input>,
 }
 
+/// A kind of number that a lowered program can be replayed on, for example the text of another language. Truth values are numbers:
+/// 0 is false, everything else true; comparisons give 1 or 0.
+pub trait Machine {
+    /// The number.
+    type N: Copy;
+    /// A constant.
+    fn literal(&mut self, x: f32) -> Self::N;
+    /// An operation on one number.
+    fn un(&mut self, op: Un, x: Self::N) -> Self::N;
+    /// An operation on two.
+    fn bin(&mut self, op: Bin, a: Self::N, b: Self::N) -> Self::N;
+    /// `a` where `condition` is true, else `b`.
+    fn select(&mut self, condition: Self::N, a: Self::N, b: Self::N) -> Self::N;
+}
+
 /// Working memory of a lowered program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registers(Vec<Reg>);
@@ -143,6 +158,36 @@ impl Lowered {
         out.memory_out = memory.iter().map(|&o| register[o as usize]).collect();
         out.registers = fresh as usize;
         out
+    }
+
+    /// The operations on another kind of number: outputs; `memory` goes from before the step to after it.
+    pub fn replay<M: Machine>(&self, m: &mut M, inputs: &[M::N], params: &[M::N], memory: &mut [M::N]) -> Vec<M::N> {
+        let zero = m.literal(0.0);
+        let mut regs = vec![zero; self.registers];
+        for &(r, x) in &self.constants {
+            regs[r as usize] = m.literal(x);
+        }
+        for (&r, &x) in self.loads.iter().zip(inputs) {
+            regs[r as usize] = x;
+        }
+        for &(r, p) in &self.params {
+            regs[r as usize] = params[usize::from(p)];
+        }
+        for &(r, slot) in &self.memory_in {
+            regs[r as usize] = memory[usize::from(slot)];
+        }
+        for i in &self.instrs {
+            let [a, b, c] = i.args.map(|r| regs[r as usize]);
+            regs[i.dst as usize] = match i.code {
+                Code::Un(op) => m.un(op, a),
+                Code::Bin(op) => m.bin(op, a, b),
+                Code::Sel => m.select(a, b, c),
+            };
+        }
+        for (slot, &r) in memory.iter_mut().zip(&self.memory_out) {
+            *slot = regs[r as usize];
+        }
+        self.outputs.iter().map(|&r| regs[r as usize]).collect()
     }
 
     /// Number of operations.

@@ -4,7 +4,7 @@ use crate::diag::Finding;
 use crate::graph::{Graph, Id};
 use crate::interp::Interp;
 use crate::library::Modules;
-use crate::program::{Lowered, Registers};
+use crate::program::{Lowered, Machine, Registers};
 use crate::scene::{Channel, Input, Scene};
 use crate::script::{EntryKind, Parts, Script};
 use crate::tail::{Tail, TailError};
@@ -127,6 +127,24 @@ impl Program {
     /// False when the interpreter runs it.
     pub fn is_lowered(&self) -> bool {
         matches!(self.way, Way::Lowered(..))
+    }
+
+    /// The lowered program on another kind of number: outputs; `memory` goes from before the step to after it. None when interpreted.
+    ///
+    /// # Panics
+    /// When inputs, parameters or memory are not as many as the program's.
+    pub fn replay<M: Machine>(
+        &self,
+        m: &mut M,
+        inputs: &[M::N],
+        params: &[M::N],
+        memory: &mut [M::N],
+    ) -> Option<Vec<M::N>> {
+        assert!(inputs.len() == self.inputs.len() && memory.len() == self.memory_init.len(), "columns of a program");
+        match &self.way {
+            Way::Lowered(l, _) => Some(l.replay(m, inputs, params, memory)),
+            Way::Interpreted => None,
+        }
     }
 
     /// Operations of the lowered program; 0 when interpreted.

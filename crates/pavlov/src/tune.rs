@@ -25,6 +25,7 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
         steps: Some(args.steps.or(own.map(|n| n / SHARE)).unwrap_or(200_000).max(1)),
         threads: args.threads,
         profile: args.profile,
+        backend: None,
         set: args.set.clone(),
         ..Overrides::default()
     };

@@ -30,6 +30,14 @@ pub struct Pipeline {
     pub cached: bool,
 }
 
+impl Pipeline {
+    /// Makes a pass run this kernel on the buffers bound by [`Gpu::bind`].
+    pub fn bind(&self, pass: &mut wgpu::ComputePass<'_>, group: &wgpu::BindGroup) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, group, &[]);
+    }
+}
+
 /// Where kernels are kept; none where the system has no place for it.
 pub(crate) fn folder() -> Option<PathBuf> {
     let base = std::env::var_os("PAVLOV_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("pavlov")));

@@ -242,12 +242,35 @@ impl Gpu {
         self.queue.write_buffer(buffer, 4 * at as u64, bytemuck::cast_slice(values));
     }
 
+    /// A list of commands to fill.
+    pub fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&Default::default())
+    }
+
+    /// Hands commands to the device.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] when something went wrong before.
+    pub fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
+        self.queue.submit([encoder.finish()]);
+        self.check()
+    }
+
     /// Reads the first numbers of several buffers in one go: one wait for all.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn read(&self, wanted: &[(&wgpu::Buffer, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
-        let total: u64 = wanted.iter().map(|(_, n)| 4 * *n as u64).sum();
+        let parts: Vec<_> = wanted.iter().map(|&(buffer, n)| (buffer, 0, n)).collect();
+        self.read_parts(&parts)
+    }
+
+    /// Reads parts of several buffers (first number, how many) in one go: one wait for all.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn read_parts(&self, wanted: &[(&wgpu::Buffer, usize, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
+        let total: u64 = wanted.iter().map(|(_, _, n)| 4 * *n as u64).sum();
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
             size: total.max(16),
@@ -256,8 +279,8 @@ impl Gpu {
         });
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut at = 0;
-        for (buffer, n) in wanted {
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, at, 4 * *n as u64);
+        for (buffer, first, n) in wanted {
+            encoder.copy_buffer_to_buffer(buffer, 4 * *first as u64, &staging, at, 4 * *n as u64);
             at += 4 * *n as u64;
         }
         self.queue.submit([encoder.finish()]);
@@ -279,7 +302,7 @@ impl Gpu {
         let mut rest = numbers;
         let out = wanted
             .iter()
-            .map(|(_, n)| {
+            .map(|(_, _, n)| {
                 let (head, tail) = rest.split_at(*n);
                 rest = tail;
                 head.to_vec()

@@ -4,6 +4,7 @@
 //! ([`Offsets`]). Private arrays are indexed by constants only: drivers keep such arrays in registers, and some write a ladder of
 //! comparisons for every other access. So a contact's Jacobian is made anew from the motion axes of all dofs, times 0 or ±1 each.
 
+use super::env::ReadOff;
 use super::leaves;
 use super::spaces::Spaces;
 use crate::params::Field;
@@ -45,6 +46,8 @@ pub(crate) struct Contacts {
     geom_columns: usize,
     /// Words of a mask of dofs.
     mask_words: usize,
+    /// Geoms whose forces are read off.
+    feet: Vec<usize>,
     dofs: usize,
 }
 
@@ -89,8 +92,14 @@ impl Contacts {
             chains_only: topo.pairs.iter().all(|p| p.chain),
             geom_columns: 12 * model.geoms.len(),
             mask_words: topo.nv.div_ceil(32),
+            feet: Vec::new(),
             dofs: topo.nv,
         }
+    }
+
+    /// The same, reading off the forces on these geoms too.
+    pub fn with_feet(self, feet: &[usize]) -> Self {
+        Self { feet: feet.to_vec(), ..self }
     }
 
     /// A pair whose contacts have this dimension.
@@ -123,9 +132,9 @@ impl Contacts {
     }
 
     /// Words of a pair: geoms, kind, dimension, softness class, 1 where it couples branches; then the dofs that move the second body, and those
-    /// that move the first, as bits.
+    /// that move the first, as bits; then both bodies, and both geoms' numbers among the feet, from 1 (0 for others).
     fn pair_words(&self) -> usize {
-        6 + 2 * self.mask_words
+        10 + 2 * self.mask_words
     }
 
     /// The table of pairs ([`Contacts::pair_words`]) and of numbers: reach, margin, bounding radii, weight and 5 frictions of each pair, then the
@@ -146,6 +155,8 @@ impl Contacts {
                 }
                 words.extend(mask);
             }
+            let foot = |g: usize| self.feet.iter().position(|&f| f == g).map_or(0, |f| f as u32 + 1);
+            words.extend([pt.body1 as u32, pt.body2 as u32, foot(p.geom1), foot(p.geom2)]);
             let weight = base.body_invweight0[pt.body1][0] + base.body_invweight0[pt.body2][0];
             let radius = |g: usize| model.geoms[g].rbound;
             numbers.extend([p.margin + p.gap, p.margin, radius(p.geom1), radius(p.geom2), weight]);
@@ -464,6 +475,60 @@ for (var i = 0u; i < found; i++) {{ take_point(p, i * {point}u); }}
             numbers = most * leaves::POINT,
         );
         text
+    }
+
+    /// Adds what contacts do to bodies and feet to the columns of `out`.
+    pub fn read_off(&self, read: &ReadOff) -> String {
+        let o = self.offsets();
+        let frame: Vec<String> = self.run(o.frame, 9).collect();
+        let tail = 6 + 2 * self.mask_words;
+        let feet = |side: usize, sign: &str| {
+            if self.feet.is_empty() {
+                return String::new();
+            }
+            let add: String = (0..3).map(|k| format!("out[(f + {k}u) * worlds + world] += {sign}v[{k}];\n")).collect();
+            format!(
+                "let foot{side} = tab[w + {}u];
+if (foot{side} > 0u) {{
+let f = {}u + 3u * foot{side} - 3u;
+{add}out[({}u + foot{side} - 1u) * worlds + world] = 1f;
+}}\n",
+                tail + 2 + side,
+                read.foot_force,
+                read.foot_touch
+            )
+        };
+        self.each(false, |dim| {
+            let force: Vec<String> = (0..6).map(|k| if k < dim { format!("f[{k}]") } else { "0f".into() }).collect();
+            let side = |n: usize, sign: &str| {
+                let torque: String =
+                    (0..3).map(|k| format!("out[(b + {k}u) * worlds + world] += {sign}t[{k}];\n")).collect();
+                let push: String =
+                    (0..3).map(|k| format!("out[(b + {}u) * worlds + world] += {sign}v[{k}];\n", 3 + k)).collect();
+                format!(
+                    "{{
+let body = tab[w + {}u]; let b = {}u + 6u * body;
+{torque}{push}out[({}u + body) * worlds + world] = 1f;
+{feet}}}\n",
+                    tail + n,
+                    read.wrench,
+                    read.touch,
+                    feet = feet(n, sign),
+                )
+            };
+            format!(
+                "let f = {};
+let v = world_wrench(array<f32, 15>({}, {}));
+let t = vec3<f32>(v[3], v[4], v[5]) + cross(vec3<f32>({}), vec3<f32>(v[0], v[1], v[2]));
+{}{}",
+                Self::call("force", dim, &self.kept(dim, false)),
+                frame.join(", "),
+                force.join(", "),
+                self.run(o.pos, 3).collect::<Vec<_>>().join(", "),
+                side(0, "-"),
+                side(1, ""),
+            )
+        })
     }
 
     /// Writes what a world's contacts are into `out` from column `at` on: their number, then pair, distance, position, normal and force.

@@ -12,10 +12,13 @@
 //! and `num` tables of pairs, shared by all.
 
 mod contacts;
+mod env;
 mod leaves;
 mod solver;
 mod spaces;
 mod stages;
+
+pub use env::{EnvKernel, ReadOff, env_kernel};
 
 use crate::integrate::RK4_STAGES;
 use crate::params::Field;
@@ -79,7 +82,7 @@ pub(crate) fn probe_kernel(physics: &Physics, varied: &[Field]) -> Kernel {
     }
     text.push_str(&contacts.text(&spaces));
     text.push_str(&solver::text(&spaces, &contacts));
-    text.push_str(&step(physics, &contacts));
+    text.push_str(&step(physics, &contacts, ""));
     let mut dump = String::new();
     for (name, from, to) in
         [("qm", qm, bias), ("bias", bias, qacc_smooth), ("smooth_acc", qacc_smooth, qacc), ("qacc", qacc, at)]
@@ -147,14 +150,15 @@ fn world_key() -> vec2<u32> { return vec2<u32>(0u, world); }
     }
 }
 
-/// Forward dynamics and whole steps.
-fn step(physics: &Physics, contacts: &Contacts) -> String {
+/// Forward dynamics (with `after` at its end) and whole steps.
+fn step(physics: &Physics, contacts: &Contacts, after: &str) -> String {
     let collide = if contacts.max_contacts > 0 { "collide();" } else { "ncon = 0u;" };
     let forward = format!(
         "fn forward() {{
 smooth_stage();
 {collide}
 solve(static_rows()[0] > 0.5f);
+{after}
 }}\n"
     );
     let h = physics.model().opt.timestep;

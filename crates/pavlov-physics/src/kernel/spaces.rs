@@ -162,6 +162,8 @@ impl<'a> Spaces<'a> {
             ("rk_asum", nv),
             ("rk_v", nv),
             ("rk_time", 1),
+            ("seen_qpos", model.nq()),
+            ("seen_qvel", nv),
         ]
         .into_iter()
         .map(|(name, len)| Array { name, len: len.max(1) })

@@ -129,6 +129,7 @@ fn place_text(place: Place) -> String {
     match place.space {
         Space::Private(name) | Space::Shared(name) => format!("{name}[{i}]"),
         Space::Column(name) => format!("{name}[{i}u * worlds + world]"),
+        Space::Sliced(name) => format!("{name}[({name}_at + {i}u) * worlds + world]"),
         Space::Argument => format!("a[{i}]"),
         Space::Result => String::new(),
     }

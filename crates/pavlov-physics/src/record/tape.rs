@@ -18,6 +18,8 @@ pub enum Space {
     Private(&'static str),
     /// A buffer with a column of worlds per number: `name[index * worlds + world]`.
     Column(&'static str),
+    /// A buffer with such columns for each of many slices, of which `name_at` says the first: `name[(name_at + index) * worlds + world]`.
+    Sliced(&'static str),
     /// A buffer of numbers that all worlds share: `name[index]`.
     Shared(&'static str),
     /// Element of the function's argument, an array.
@@ -240,7 +242,18 @@ impl Tape {
         self.node(Node::Fma(a, b, c))
     }
 
+    /// The mask of a number that is 1 where it is true and 0 elsewhere.
+    fn mask_of(&self, id: Id) -> Option<Id> {
+        match self.nodes[id as usize] {
+            Node::Select(mask, ONE, ZERO) => Some(mask),
+            _ => None,
+        }
+    }
+
     pub fn compare(&mut self, op: Compare, a: Id, b: Id) -> Id {
+        if let (Compare::Eq, Some(mask), ZERO) = (op, self.mask_of(a), b) {
+            return self.not(mask);
+        }
         if let (Some(x), Some(y)) = (self.constant(a), self.constant(b)) {
             return self.truth(match op {
                 Compare::Lt => x < y,
