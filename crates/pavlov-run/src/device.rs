@@ -6,7 +6,7 @@ use crate::adapter::Block;
 use crate::config::RunConfig;
 use crate::error::RunError;
 use crate::evaluate::script_failure;
-use pavlov_env::gpu::GpuEnv;
+use pavlov_env::gpu::{GpuEnv, GpuRollout};
 use pavlov_env::{BadValue, EnvError, EnvOptions, EpisodeLog, StepStats, Task};
 use pavlov_learn::{DeviceEnv, DeviceNets, DeviceRollout, LearnError, Ppo, UpdateStats};
 use pavlov_physics::gpu::{Gpu, GpuError};
@@ -188,7 +188,7 @@ impl Worlds {
                 Ok(SavedWorlds::Blocks(blocks.iter_mut().map(|b| b.inner_mut().save()).collect()))
             }
             Self::Device(d) => {
-                let state = d.env.0.save()?;
+                let state = d.env.0.save().map_err(|e| failed(d.env.0.gpu(), e))?;
                 Ok(SavedWorlds::Device(state.iter().flat_map(|x| x.to_le_bytes()).collect()))
             }
         }
@@ -235,8 +235,9 @@ impl DeviceWorlds {
     }
 }
 
-fn failed(e: EnvError) -> LearnError {
-    LearnError::Environment(e.to_string())
+/// A lost device is told as that, whoever met it.
+fn failed(gpu: &Gpu, e: EnvError) -> LearnError {
+    gpu.check().map_or_else(LearnError::Gpu, |()| LearnError::Environment(e.to_string()))
 }
 
 impl DeviceEnv for OnDevice {
@@ -273,7 +274,7 @@ impl DeviceEnv for OnDevice {
     }
 
     fn reset(&mut self) -> Result<(), LearnError> {
-        self.0.reset().map_err(failed)
+        self.0.reset().map_err(|e| failed(self.0.gpu(), e))
     }
 
     fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize) {
@@ -284,10 +285,9 @@ impl DeviceEnv for OnDevice {
         &mut self,
         also: &[(&wgpu::Buffer, usize)],
     ) -> Result<(DeviceRollout, Vec<Vec<f32>>), LearnError> {
-        let own = self.0.gpu().read(also)?;
-        let pavlov_env::gpu::GpuRollout { obs, reward, ended, final_obs, slots } =
-            self.0.finish_rollout().map_err(failed)?;
-        Ok((DeviceRollout { obs, reward, ended, final_obs, slots }, own))
+        let (rollout, rest) = self.0.finish_rollout_with(also).map_err(|e| failed(self.0.gpu(), e))?;
+        let GpuRollout { obs, reward, ended, final_obs, slots } = rollout;
+        Ok((DeviceRollout { obs, reward, ended, final_obs, slots }, rest))
     }
 }
 

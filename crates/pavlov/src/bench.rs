@@ -74,7 +74,7 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
     if out.json {
         return out.object(&json!({
             "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
-            "device": args.engine.device, "backend": args.engine.backend.name(), "profile": args.profile.name(),
+            "device": args.engine.device.to_string(), "backend": args.engine.backend.name(), "profile": args.profile.name(),
             "env_steps_per_s": r.env_steps_per_s, "physics_steps_per_s": r.physics_steps_per_s, "worlds": r.worlds,
             "threads": r.threads, "frame_skip": r.frame_skip, "timestep": r.timestep, "episodes": r.episodes,
             "nonfinite": r.nonfinite, "seconds": r.seconds, "version": env!("CARGO_PKG_VERSION"),

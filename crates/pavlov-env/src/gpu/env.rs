@@ -328,6 +328,17 @@ impl GpuEnv {
     /// # Errors
     /// When the device fails.
     pub fn finish_rollout(&mut self) -> Result<GpuRollout, EnvError> {
+        Ok(self.finish_rollout_with(&[])?.0)
+    }
+
+    /// As [`GpuEnv::finish_rollout`]; the same wait brings the first numbers of the buffers in `also`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn finish_rollout_with(
+        &mut self,
+        also: &[(&wgpu::Buffer, usize)],
+    ) -> Result<(GpuRollout, Vec<Vec<f32>>), EnvError> {
         let (w, row, rc) = (self.worlds, self.obs_dim(), self.layout.result_columns());
         let tail = self.layout.stats_len + 4;
         let wanted = [
@@ -336,9 +347,12 @@ impl GpuEnv {
             (&self.env, self.layout.stats * w, tail * w),
             (&self.env, self.layout.episode * w, w),
         ];
+        let also = also.iter().map(|&(buffer, n)| (buffer, 0, n));
+        let wanted: Vec<_> = wanted.into_iter().chain(also).collect();
         let mut read = self.gpu.read_parts(&wanted).map_err(wrong)?.into_iter();
         let mut take = || read.next().unwrap_or_default();
         let (mut obs, results, tail_values, episode) = (take(), take(), take(), take());
+        let rest = read.collect();
         let final_obs = obs.split_off((self.horizon + 1) * row * w);
         let of = |column: usize| -> Vec<f32> {
             (0..self.horizon).flat_map(|t| results[(t * rc + column) * w..][..w].iter().copied()).collect()
@@ -353,7 +367,7 @@ impl GpuEnv {
         encoder.copy_buffer_to_buffer(&spare, 0, &self.obs, 0, slice);
         self.gpu.submit(encoder).map_err(wrong)?;
         self.gpu.write(&self.env, self.layout.stats * w, &vec![0f32; tail * w]);
-        Ok(rollout)
+        Ok((rollout, rest))
     }
 
     /// Takes a rollout into the log and the sums.

@@ -10,25 +10,15 @@ impl Pipeline {
     /// Adds a launch of that many workgroups in x, y and z.
     pub fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, group: &wgpu::BindGroup, [x, y, z]: [u32; 3]) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, group, &[]);
+        self.bind(&mut pass, group);
         pass.dispatch_workgroups(x, y, z);
     }
 }
 
 impl Gpu {
-    /// A new list of commands.
-    pub fn encoder(&self) -> wgpu::CommandEncoder {
-        self.device.create_command_encoder(&Default::default())
-    }
-
-    /// Hands commands to the device, without waiting for them.
-    ///
-    /// # Errors
-    /// [`GpuError::Lost`].
-    pub fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
-        self.queue.submit([encoder.finish()]);
-        self.check()
+    /// Destroys the device: whatever is asked of it from here on fails as if it had been lost.
+    pub fn destroy(&self) {
+        self.device.destroy();
     }
 
     /// Can workgroups of `threads` threads be launched, `groups` of them along an axis? `hint` says what to lower.
