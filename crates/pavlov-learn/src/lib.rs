@@ -34,7 +34,7 @@ pub use bench::{LearnBench, bench};
 pub use config::{Activation, AdvantageNorm, PpoConfig, Schedule};
 pub use env_block::{EnvBlock, StepOut};
 pub use error::LearnError;
-pub use gpu::{DeviceEnv, DeviceNets, DeviceRollout, ENV_STEP};
+pub use gpu::{DeviceEnv, DeviceNets, DeviceRollout};
 pub use policy::Policy;
 pub use ppo::Ppo;
 pub use stats::UpdateStats;

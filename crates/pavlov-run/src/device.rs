@@ -9,7 +9,7 @@ use crate::evaluate::script_failure;
 use pavlov_env::gpu::{GpuEnv, GpuRollout};
 use pavlov_env::{BadValue, EnvError, EnvOptions, EpisodeLog, StepStats, Task};
 use pavlov_learn::{DeviceEnv, DeviceNets, DeviceRollout, LearnError, Ppo, UpdateStats};
-use pavlov_physics::gpu::{Gpu, GpuError};
+use pavlov_physics::gpu::{Gpu, GpuError, Timing};
 use pavlov_reward::Reward;
 use rayon::ThreadPool;
 use std::sync::Arc;
@@ -184,9 +184,7 @@ impl Worlds {
     /// The states of all worlds.
     pub fn save(&mut self) -> Result<SavedWorlds, RunError> {
         match self {
-            Self::Blocks(blocks) => {
-                Ok(SavedWorlds::Blocks(blocks.iter_mut().map(|b| b.inner_mut().save()).collect()))
-            }
+            Self::Blocks(blocks) => Ok(SavedWorlds::Blocks(blocks.iter_mut().map(|b| b.inner_mut().save()).collect())),
             Self::Device(d) => {
                 let state = d.env.0.save().map_err(|e| failed(d.env.0.gpu(), e))?;
                 Ok(SavedWorlds::Device(state.iter().flat_map(|x| x.to_le_bytes()).collect()))
@@ -277,8 +275,8 @@ impl DeviceEnv for OnDevice {
         self.0.reset().map_err(|e| failed(self.0.gpu(), e))
     }
 
-    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize) {
-        self.0.encode_step(encoder, t);
+    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize, timing: Option<&mut Timing>) {
+        self.0.encode_step_timed(encoder, t, timing);
     }
 
     fn finish_rollout(

@@ -17,6 +17,7 @@ mod clips;
 mod clock;
 mod config;
 mod device;
+mod device_bench;
 mod error;
 mod evaluate;
 mod export;
@@ -47,6 +48,7 @@ pub use checkpoint::{Best, Loaded, LoopState, Which, find as find_checkpoint, re
 pub use clips::{Clip, ClipFrame, ClipHeader, record};
 pub use config::{InputFile, Machine, Overrides, RunConfig};
 pub use device::Device;
+pub use device_bench::{DeviceBench, DeviceBenchKind, KernelTime, bench_device};
 pub use error::RunError;
 pub use evaluate::{EpisodeResult, EvalOptions, Evaluation, SEED_OFFSET, Stat, evaluate};
 pub use export::{Exported, export};

@@ -50,7 +50,9 @@ impl Variants {
     ) -> Result<Self, RunError> {
         if config.device()? != Device::Cpu {
             let device = &config.device;
-            return Err(RunError::Usage(format!("variants are trained on the processor, not on {device}: use `--device cpu`")));
+            return Err(RunError::Usage(format!(
+                "variants are trained on the processor, not on {device}: use `--device cpu`"
+            )));
         }
         let (obs, act) = (task.policy_obs_dim(), task.act_dim());
         let make = |reward: &Arc<Reward>| -> Result<Arm, RunError> {

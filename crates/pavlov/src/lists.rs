@@ -139,7 +139,9 @@ pub fn devices(out: Out) -> Result<()> {
         ]);
     }
     if adapters.is_empty() {
-        say("no GPU adapter was found; a Vulkan driver brings one (on Debian `mesa-vulkan-drivers` has one in software)");
+        say(
+            "no GPU adapter was found; a Vulkan driver brings one (on Debian `mesa-vulkan-drivers` has one in software)",
+        );
     }
     out.text(&table.to_string())
 }

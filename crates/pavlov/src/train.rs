@@ -59,12 +59,8 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
 /// `pavlov resume`.
 pub fn resume(out: Out, runs: &Path, args: &Resume) -> Result<()> {
     let run = crate::runs::find(runs, &args.run)?;
-    let options = ResumeOptions {
-        steps: args.steps,
-        minutes: args.minutes,
-        threads: args.threads,
-        device: args.device,
-    };
+    let options =
+        ResumeOptions { steps: args.steps, minutes: args.minutes, threads: args.threads, device: args.device };
     let mut trainer = Trainer::resume(&run, &options)?;
     trainer.take_warnings().iter().for_each(|w| warn(w));
     if !out.json {

@@ -3,17 +3,17 @@
 use super::kernels::{BUFFERS, GROUP, texts};
 use super::layout::{EPISODE, Layout};
 use super::record::Recorder;
+use crate::block::Needs;
 use crate::block::Shared;
 use crate::env::Env;
 use crate::error::EnvError;
-use crate::scripts::columns_of;
 use crate::observe::Source;
-use crate::block::Needs;
+use crate::schema::Reduce;
+use crate::scripts::columns_of;
 use crate::spec::{BackendKind, EnvOptions};
 use crate::stats::{BadValue, Episode, EpisodeLog, StepStats};
-use crate::schema::Reduce;
 use crate::task::Task;
-use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline};
+use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline, Timing};
 use pavlov_physics::{EnvKernel, Field, env_kernel};
 use pavlov_reward::Reward;
 use pavlov_script::Channel;
@@ -99,7 +99,8 @@ impl GpuEnv {
         let needs = needs(&task, &reward);
         let recorder = Recorder::new(&shared, &reward, &layout, &kernel, needs);
         if let Some(sensor) = recorder.unsupported() {
-            let message = format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
+            let message =
+                format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
             return Err(EnvError::Gpu { message });
         }
         let slots = 2 + horizon / task.episode_steps.max(1) as usize;
@@ -284,9 +285,8 @@ impl GpuEnv {
     }
 
     fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, launch: &Launch, slice: usize) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        launch.pipeline.bind(&mut pass, &launch.groups[slice.min(launch.groups.len() - 1)]);
-        pass.dispatch_workgroups((self.worlds as u32).div_ceil(GROUP), 1, 1);
+        let group = &launch.groups[slice.min(launch.groups.len() - 1)];
+        launch.pipeline.dispatch(encoder, group, [(self.worlds as u32).div_ceil(GROUP), 1, 1]);
     }
 
     /// Starts new episodes everywhere; the observations are slice 0.
@@ -302,7 +302,11 @@ impl GpuEnv {
         self.dispatch(&mut encoder, &self.settle, 0);
         self.dispatch(&mut encoder, &self.look, 0);
         self.gpu.submit(encoder).map_err(wrong)?;
-        self.gpu.write(&self.env, self.layout.stats * self.worlds, &vec![0f32; (self.layout.stats_len + 4) * self.worlds]);
+        self.gpu.write(
+            &self.env,
+            self.layout.stats * self.worlds,
+            &vec![0f32; (self.layout.stats_len + 4) * self.worlds],
+        );
         Ok(())
     }
 
@@ -311,15 +315,30 @@ impl GpuEnv {
     /// # Panics
     /// When `t` is not below the horizon.
     pub fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize) {
+        self.encode_step_timed(encoder, t, None);
+    }
+
+    /// As [`GpuEnv::encode_step`], with a mark before each kernel.
+    ///
+    /// # Panics
+    /// When `t` is not below the horizon.
+    pub fn encode_step_timed(&self, encoder: &mut wgpu::CommandEncoder, t: usize, mut timing: Option<&mut Timing>) {
         assert!(t < self.horizon, "step {t} of a rollout of {}", self.horizon);
-        self.dispatch(encoder, &self.act, t);
-        self.dispatch(encoder, &self.step, 0);
-        self.dispatch(encoder, &self.evaluate, t);
-        if let Some(redraw) = &self.redraw {
-            self.dispatch(encoder, redraw, 0);
+        let launches = [
+            ("act", Some(&self.act), t),
+            ("physics", Some(&self.step), 0),
+            ("scripts and resets", Some(&self.evaluate), t),
+            ("randomisation", self.redraw.as_ref(), 0),
+            ("forward after resets", Some(&self.settle), 0),
+            ("observation", Some(&self.look), t + 1),
+        ];
+        for (name, launch, slice) in launches {
+            let Some(launch) = launch else { continue };
+            if let Some(timing) = timing.as_deref_mut() {
+                timing.mark(encoder, name);
+            }
+            self.dispatch(encoder, launch, slice);
         }
-        self.dispatch(encoder, &self.settle, 0);
-        self.dispatch(encoder, &self.look, t + 1);
     }
 
     /// After the steps of a rollout were submitted: reads everything back in one wait, fills the log and the sums, and makes the last
@@ -554,13 +573,17 @@ fn refuse(task: &Task, reward: &Reward, options: &EnvOptions) -> Result<(), EnvE
     for program in programs.filter(|p| !p.is_lowered()) {
         let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());
         let place = place.map_or_else(String::new, |f| format!(" ({}:{}: {})", f.file, f.line, f.message));
-        let message =
-            format!("`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`", program.entry());
+        let message = format!(
+            "`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`",
+            program.entry()
+        );
         return refused(message);
     }
     if let Some(source) = reward.graph().and_then(|g| g.sources.first()) {
-        let message =
-            format!("source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`", source.name);
+        let message = format!(
+            "source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`",
+            source.name
+        );
         return refused(message);
     }
     if reward.late().is_some() {

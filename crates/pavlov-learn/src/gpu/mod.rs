@@ -13,10 +13,9 @@ mod text;
 mod update;
 
 pub use nets::DeviceNets;
-pub use update::ENV_STEP;
 
 use crate::error::LearnError;
-use pavlov_physics::gpu::Gpu;
+use pavlov_physics::gpu::{Gpu, Timing};
 use std::sync::Arc;
 
 /// What a rollout on the device left. `row = obs_dim + critic_obs_dim` columns.
@@ -58,8 +57,9 @@ pub trait DeviceEnv {
     /// # Errors
     /// When the device fails.
     fn reset(&mut self) -> Result<(), LearnError>;
-    /// Adds control step `t`: reads slice `t` of the actions, writes slice `t + 1` of the observations.
-    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize);
+    /// Adds control step `t`: reads slice `t` of the actions, writes slice `t + 1` of the observations. With `timing` each kernel has a
+    /// mark with its name before it.
+    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize, timing: Option<&mut Timing>);
     /// After everything is submitted: reads the rollout and the first numbers of the buffers in `also` back, in one wait, and makes the
     /// last slice of the observations slice 0.
     ///

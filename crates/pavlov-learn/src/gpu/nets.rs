@@ -178,9 +178,8 @@ impl DeviceNets {
         self.launches.iter().map(|l| l.pipeline.compile_s).sum()
     }
 
-    /// Bytes that the kernel of this name reads and writes in a control step: every column of every world once, parameters once.
-    pub fn bytes(&self, kernel: &str) -> Option<u64> {
-        let launch = self.launches.iter().find(|l| l.name == kernel)?;
-        Some(4 * (launch.columns * self.worlds + launch.params) as u64)
+    /// Bytes that a control step reads and writes at least: for each kernel every column of every world once, and parameters once.
+    pub fn bytes_per_step(&self) -> u64 {
+        self.launches.iter().map(|l| 4 * (l.columns * self.worlds + l.params) as u64).sum()
     }
 }

@@ -164,12 +164,15 @@ impl DeviceEnv for DeviceMass {
     fn reset(&mut self) -> Result<(), LearnError> {
         self.gpu.write(&self.run, 0, &[self.worlds as u32, self.limit as u32, self.horizon as u32, 1]);
         let mut encoder = self.gpu.encoder();
-        self.encode_step(&mut encoder, 0);
+        self.encode_step(&mut encoder, 0, None);
         self.gpu.submit(encoder)?;
         self.gpu.write(&self.run, 3, &[0u32]);
         Ok(())
     }
-    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize) {
+    fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize, timing: Option<&mut Timing>) {
+        if let Some(timing) = timing {
+            timing.mark(encoder, "mass");
+        }
         self.pipeline.dispatch(encoder, &self.groups[t], [(self.worlds as u32).div_ceil(32), 1, 1]);
     }
     fn finish_rollout(
@@ -296,7 +299,7 @@ impl DeviceEnv for Still {
     fn reset(&mut self) -> Result<(), LearnError> {
         Ok(())
     }
-    fn encode_step(&self, _: &mut wgpu::CommandEncoder, _: usize) {}
+    fn encode_step(&self, _: &mut wgpu::CommandEncoder, _: usize, _: Option<&mut Timing>) {}
     fn finish_rollout(&mut self, _: &[(&wgpu::Buffer, usize)]) -> Result<(DeviceRollout, Vec<Vec<f32>>), LearnError> {
         Ok(Default::default())
     }
@@ -477,18 +480,14 @@ fn kernels_are_timed() {
         return;
     };
     let names: Vec<&str> = times.iter().map(|(n, _)| n.as_str()).collect();
-    let expected = [
-        "critic, layer 0",
-        "critic, layer 1",
-        "actor, layer 0",
-        "actor, layer 1",
-        "actor, layer 2",
-        "actions",
-        ENV_STEP,
-    ];
+    let expected =
+        ["critic, layer 0", "critic, layer 1", "actor, layer 0", "actor, layer 1", "actor, layer 2", "actions", "mass"];
     assert_eq!(names, expected);
     assert!(times.iter().all(|&(_, s)| (0.0..1.0).contains(&s)) && times.iter().any(|&(_, s)| s > 0.0), "{times:?}");
-    assert_eq!(nets.bytes("critic, layer 1"), Some(4 * ((32 + 1) * 256 + 33 * 8)));
+    // Inputs and outputs of the layers, mean, action and log density; then weights with biases, deviations and their inverses.
+    let columns = (3 + 32) + (32 + 1) + (2 + 32) + (32 + 32) + (32 + 1) + 3;
+    let params = 4 * 32 + 33 * 8 + 3 * 32 + 33 * 32 + 33 * 8 + 2;
+    assert_eq!(nets.bytes_per_step(), 4 * (columns * 256 + params));
 }
 
 #[test]

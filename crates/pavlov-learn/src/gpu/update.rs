@@ -73,8 +73,8 @@ impl Ppo {
         nets.upload(&self.model, &self.frozen(), value, self.seed, self.counters.updates);
     }
 
-    /// Seconds that each kernel of the nets, and the environment's step as a whole, take in one control step: the mean of `steps` steps
-    /// (at most a rollout's). None where the adapter has no timestamps. For measurements: the environment moves on, its rollout is
+    /// Seconds that each kernel takes in one control step: the mean of `steps` steps (at most a rollout's, or what the adapter's clock
+    /// holds). None where the adapter has no timestamps. For measurements: the environment moves on, its rollout is
     /// dropped.
     ///
     /// # Errors
@@ -87,7 +87,8 @@ impl Ppo {
     ) -> Result<Option<Vec<(String, f64)>>, LearnError> {
         self.check_device(env)?;
         let steps = steps.clamp(1, nets.horizon);
-        let Some(mut timing) = env.gpu().timing(steps * (nets.kernels() + 1) + 1) else { return Ok(None) };
+        // A step of an environment has a handful of kernels, too.
+        let Some(mut timing) = env.gpu().timing(steps * (nets.kernels() + 16) + 1) else { return Ok(None) };
         if self.counters.restart {
             env.reset()?;
             self.carried.forget();
@@ -97,8 +98,7 @@ impl Ppo {
         let mut encoder = env.gpu().encoder();
         for t in 0..steps {
             nets.encode(&mut encoder, t, Some(&mut timing));
-            timing.mark(&mut encoder, ENV_STEP);
-            env.encode_step(&mut encoder, t);
+            env.encode_step(&mut encoder, t, Some(&mut timing));
         }
         timing.mark(&mut encoder, "");
         let mut times = timing.finish(env.gpu(), encoder)?;
@@ -107,9 +107,6 @@ impl Ppo {
         Ok(Some(times))
     }
 }
-
-/// What [`Ppo::time_on_device`] calls the environment's part.
-pub const ENV_STEP: &str = "environment step";
 
 impl DeviceNets {
     /// Hands all steps of a rollout to the device, in as few submissions as its speed allows.
@@ -122,7 +119,7 @@ impl DeviceNets {
             let mut encoder = gpu.encoder();
             for t in t..end {
                 self.encode(&mut encoder, t, None);
-                env.encode_step(&mut encoder, t);
+                env.encode_step(&mut encoder, t, None);
             }
             if end == self.horizon {
                 self.encode(&mut encoder, end, None);
