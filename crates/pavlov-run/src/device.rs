@@ -290,17 +290,5 @@ impl DeviceEnv for OnDevice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_devices() {
-        for (text, device) in [("cpu", Device::Cpu), ("gpu", Device::Gpu(0)), ("gpu:3", Device::Gpu(3))] {
-            assert_eq!(text.parse(), Ok(device));
-            assert_eq!(device.to_string().parse(), Ok(device));
-        }
-        for text in ["", "gpu:", "gpu:x", "gpu3", "gpu:-1", "gpu:99999999999999999999", "tpu"] {
-            assert!(text.parse::<Device>().unwrap_err().contains("expected cpu"), "{text}");
-        }
-    }
-}
+#[path = "device_tests.rs"]
+mod tests;
