@@ -3,17 +3,22 @@
 //! The judge of free motion is the `f64` engine with RK4 at 1 ms; rapier shares no line with it but the reader of robot files.
 
 use pavlov_model::{Integrator, JointKind, Model, load_mjcf, parse_mjcf};
-use pavlov_physics::{Backend, CpuBackend, Lane, Physics, RapierBackend, WorldState};
-use pavlov_tests::root;
+use pavlov_physics::{Backend, CpuBackend, GpuBackend, Lane, Physics, RapierBackend, WorldState};
+use pavlov_tests::{gpu, root};
 use std::sync::Arc;
 
 /// Every backend, with how far it may be from `f64` for its number type alone.
 fn backends(physics: &Physics, worlds: usize) -> Vec<(Box<dyn Backend>, f64)> {
-    vec![
+    let mut all: Vec<(Box<dyn Backend>, f64)> = vec![
         (Box::new(CpuBackend::<f64>::new(physics.clone(), worlds)), 1e-12),
         (Box::new(CpuBackend::<Lane>::new(physics.clone(), worlds)), 1e-4),
         (Box::new(RapierBackend::new(physics.clone(), worlds)), 1e-12),
-    ]
+    ];
+    if let Some(gpu) = gpu() {
+        let on_gpu = GpuBackend::new(gpu, physics.clone(), worlds).unwrap_or_else(|e| panic!("{e}"));
+        all.push((Box::new(on_gpu), 1e-4));
+    }
+    all
 }
 
 fn physics(model: Model) -> Physics {

@@ -214,6 +214,27 @@ fn a_killed_run_resumes_as_if_nothing_had_happened() {
     assert!(policy("whole") == policy("cut"), "the policies differ");
 }
 
+/// The backend is the run's: training, its evaluation, resume and later evaluations are on it unless told otherwise.
+#[test]
+fn a_run_on_rapier_stays_on_rapier_and_resumes_to_the_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = ["--backend", "rapier", "--set", "horizon=8", "--set", "schedule=constant"];
+    train(dir.path(), "cartpole_balance", "whole", &[&more[..], &["--steps", "4096"]].concat());
+    train(dir.path(), "cartpole_balance", "part", &[&more[..], &["--steps", "2048"]].concat());
+    assert!(output(dir.path(), &["resume", "part", "--steps", "4096"]).status.success());
+    assert_eq!(metrics(&dir.path().join("whole")), metrics(&dir.path().join("part")));
+    let config = std::fs::read_to_string(dir.path().join("whole/config.toml")).unwrap();
+    assert!(config.contains("backend = \"rapier\""), "{config}");
+    let own = &json(dir.path(), &["eval", "whole", "--episodes", "2"])[0];
+    let other = &json(dir.path(), &["eval", "whole", "--episodes", "2", "--backend", "batch"])[0];
+    assert_eq!((own["backend"].as_str(), other["backend"].as_str()), (Some("rapier"), Some("batch")));
+    let bench = &json(
+        dir.path(),
+        &["bench", "physics", "--task", "hopper_hop", "--backend", "rapier", "--seconds", "0.2", "--worlds", "8"],
+    )[0];
+    assert!(bench["backend"] == "rapier" && bench["physics_steps_per_s"].as_f64().unwrap() > 0.0, "{bench}");
+}
+
 #[test]
 fn a_run_leaves_what_the_readme_says_and_its_commands_work() {
     let dir = tempfile::tempdir().unwrap();

@@ -3,25 +3,14 @@
 
 use pavlov_env::gpu::{GpuEnv, GpuRollout};
 use pavlov_env::{Assets, Env, EnvOptions, Profile, StepOut, Task};
-use pavlov_physics::gpu::{Gpu, GpuError};
 use pavlov_reward::Reward;
+use pavlov_tests::gpu;
 use std::sync::Arc;
 
 const WORLDS: usize = 24;
 
-fn gpu() -> Option<Arc<Gpu>> {
-    match Gpu::open(0) {
-        Ok(gpu) => Some(gpu),
-        Err(GpuError::NoAdapter) => {
-            println!("skipped: no Vulkan, Metal or DX12 adapter");
-            None
-        }
-        Err(e) => panic!("{e}"),
-    }
-}
-
 fn load(name: &str) -> (Arc<Task>, Arc<Reward>) {
-    let assets = Assets::find(Some(&pavlov_tests::root())).expect("the repository");
+    let assets = Assets::find(Some(&pavlov_tests::root()));
     let task = Task::load(&assets, name).unwrap_or_else(|e| panic!("{e}"));
     let path = assets.reward(&task.name, task.default_reward()).unwrap_or_else(|e| panic!("{e}"));
     let reward = Reward::load(&path, "own", task.scene()).unwrap_or_else(|e| panic!("{e}"));

@@ -2,11 +2,30 @@
 
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
+use pavlov_physics::gpu::{Gpu, GpuError};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_path_buf()
+}
+
+/// The first GPU adapter, opened once; says so where there is none.
+pub fn gpu() -> Option<Arc<Gpu>> {
+    static OPENED: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
+    let open = || match Gpu::open(0) {
+        Ok(gpu) => {
+            println!("gpu: {} ({})", gpu.info().name, gpu.info().driver);
+            Some(gpu)
+        }
+        Err(GpuError::NoAdapter) => {
+            println!("skipped on the GPU: no Vulkan, Metal or DX12 adapter");
+            None
+        }
+        Err(e) => panic!("{e}"),
+    };
+    OPENED.get_or_init(open).clone()
 }
 
 /// A robot that comes with the program.

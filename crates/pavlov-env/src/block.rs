@@ -13,6 +13,7 @@
 
 use crate::error::EnvError;
 use crate::observe::Source;
+use crate::record::Recording;
 use crate::rng::Purpose;
 use crate::scripts::Scripts;
 use crate::spec::{BLOCK_WORLDS, BackendKind, EnvOptions, StepOut};
@@ -69,6 +70,7 @@ pub struct EnvBlock {
     /// Control signals `[actuator][64]`.
     pub(crate) ctrl: Columns,
     pub(crate) scripts: Scripts,
+    pub(crate) recording: Option<Recording>,
     /// Sources of the observation columns, before noise, clip and scale.
     pub(crate) obs: Columns,
     /// Columns of the observation that come from physics.
@@ -142,6 +144,7 @@ impl EnvBlock {
             qpos: vec![0.0; task.model.nq()],
             qvel: vec![0.0; task.model.nv()],
             scripts,
+            recording: None,
             shared,
         })
     }
@@ -173,6 +176,7 @@ impl EnvBlock {
             self.reset_group(group, ALL);
         }
         self.scripts.observe(&self.w);
+        self.recorded_reset();
         self.observe(obs);
     }
 
@@ -215,6 +219,9 @@ impl EnvBlock {
             self.w.step[world] += 1;
         }
         self.scripts.evaluate(&self.w);
+        if let Some(recording) = &mut self.recording {
+            recording.stepped(&self.w, &self.scripts);
+        }
         self.stats.world_steps += n as u64;
         let mut any_ended = false;
         for world in 0..n {
@@ -247,11 +254,19 @@ impl EnvBlock {
         if any_ended {
             self.reset_ended();
             self.scripts.observe(&self.w);
+            self.recorded_reset();
             for world in 0..n {
                 if self.ended[world] {
                     self.write_obs(world, &mut out.obs[world * dim..(world + 1) * dim]);
                 }
             }
+        }
+    }
+
+    /// What the block keeps of worlds that were reset goes to the recording.
+    fn recorded_reset(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.keep(&self.w);
         }
     }
 
@@ -333,6 +348,10 @@ impl EnvBlock {
         self.needs = self.scripts.needs();
         self.needs.cfrc_ext |= self.shared.task.obs.needs_cfrc_ext;
         self.needs.sensors |= self.shared.task.obs.columns.iter().any(|c| matches!(c.source, Source::Sensor(_)));
+        if let Some(recording) = &self.recording {
+            self.needs.cfrc_ext |= recording.needs_cfrc_ext();
+            self.needs.sensors |= recording.needs_sensors();
+        }
         self.w.terms = vec![0.0; terms * BLOCK_WORLDS];
         self.w.reward.fill(0.0);
         self.stats.terms = vec![0.0; terms];

@@ -120,6 +120,9 @@ impl EnvBlock {
         }
         let context = SenseContext { shared: &self.shared, params, data: &self.data };
         self.scripts.sense(&context, group, lanes);
+        if let Some(recording) = &mut self.recording {
+            recording.sense(&context, group, lanes);
+        }
     }
 
     /// Starts new episodes in the worlds of a lane group whose bit is set.
@@ -210,7 +213,7 @@ impl EnvBlock {
             self.shared.physics.sensors(params, data);
         }
         self.read_off(group, lanes);
-        self.scripts.start(group, lanes);
+        self.scripts.start(&self.w, group, lanes);
     }
 
     /// Resets every world marked as ended.

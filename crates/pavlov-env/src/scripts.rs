@@ -194,11 +194,24 @@ pub(crate) struct SenseContext<'a, R: Real> {
     pub data: &'a Data<R>,
 }
 
-fn is_kept(channel: Channel) -> bool {
+/// Is it the block that knows this channel, rather than physics?
+pub(crate) fn is_kept(channel: Channel) -> bool {
     matches!(
         channel,
         Channel::Time | Channel::EpisodeStep | Channel::Action(_) | Channel::PrevAction(_) | Channel::Command(_)
     )
+}
+
+/// Copies a channel that the block keeps to its column; leaves the columns of others.
+pub(crate) fn kept(w: &Worlds, dt: f64, channel: Channel, column: &mut [f32]) {
+    match channel {
+        Channel::Time => column.iter_mut().zip(&w.step).for_each(|(c, &s)| *c = (f64::from(s) * dt) as f32),
+        Channel::EpisodeStep => column.iter_mut().zip(&w.step).for_each(|(c, &s)| *c = s as f32),
+        Channel::Action(k) => column.copy_from_slice(w.action.column(usize::from(k))),
+        Channel::PrevAction(k) => column.copy_from_slice(w.prev_action.column(usize::from(k))),
+        Channel::Command(k) => column.copy_from_slice(w.command.column(usize::from(k))),
+        _ => {}
+    }
 }
 
 impl Scripts {
@@ -299,7 +312,16 @@ impl Scripts {
     }
 
     /// After a reset the state before the step is the state after the reset.
-    pub fn start(&mut self, group: usize, lanes: u8) {
+    pub fn start(&mut self, w: &Worlds, group: usize, lanes: u8) {
+        let mut column = [0.0; BLOCK_WORLDS];
+        for &(i, channel) in &self.kept {
+            kept(w, self.task.control_dt, channel, &mut column);
+            for world in
+                (0..pavlov_physics::LANES).filter(|l| lanes >> l & 1 == 1).map(|l| group * pavlov_physics::LANES + l)
+            {
+                self.values[i * BLOCK_WORLDS + world] = column[world];
+            }
+        }
         for &(to, from) in &self.previous {
             for lane in (0..pavlov_physics::LANES).filter(|l| lanes >> l & 1 == 1) {
                 let world = group * pavlov_physics::LANES + lane;
@@ -334,17 +356,7 @@ impl Scripts {
     fn keep(&mut self, w: &Worlds) {
         let dt = self.task.control_dt;
         for &(i, channel) in &self.kept {
-            let column = &mut self.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS];
-            match channel {
-                Channel::Time => {
-                    column.iter_mut().zip(&w.step).for_each(|(c, &s)| *c = (f64::from(s) * dt) as f32);
-                }
-                Channel::EpisodeStep => column.iter_mut().zip(&w.step).for_each(|(c, &s)| *c = s as f32),
-                Channel::Action(k) => column.copy_from_slice(w.action.column(usize::from(k))),
-                Channel::PrevAction(k) => column.copy_from_slice(w.prev_action.column(usize::from(k))),
-                Channel::Command(k) => column.copy_from_slice(w.command.column(usize::from(k))),
-                _ => {}
-            }
+            kept(w, dt, channel, &mut self.values[i * BLOCK_WORLDS..(i + 1) * BLOCK_WORLDS]);
         }
     }
 

@@ -213,6 +213,11 @@ impl Task {
         self.episode_steps as usize
     }
 
+    /// The same task with another time limit, in control steps (at least 1); fitness and success go by it.
+    pub fn with_episode_steps(&self, steps: usize) -> Self {
+        Self { episode_steps: u32::try_from(steps).unwrap_or(u32::MAX).max(1), ..self.clone() }
+    }
+
     /// Name of the reward trained on unless another is asked for.
     pub fn default_reward(&self) -> &str {
         &self.file.reward

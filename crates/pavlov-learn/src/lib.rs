@@ -22,6 +22,7 @@ mod net;
 mod normal;
 mod onnx;
 mod policy;
+mod policy_file;
 mod ppo;
 mod rng;
 mod rollout;

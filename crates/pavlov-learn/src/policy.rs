@@ -10,12 +10,12 @@ use crate::onnx;
 /// A trained policy, detached from the learner.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    shape: Shape,
-    params: Vec<f32>,
-    std: Vec<f32>,
-    frozen: Frozen,
-    work: Workspace,
-    x: Vec<f32>,
+    pub(crate) shape: Shape,
+    pub(crate) params: Vec<f32>,
+    pub(crate) std: Vec<f32>,
+    pub(crate) frozen: Frozen,
+    pub(crate) work: Workspace,
+    pub(crate) x: Vec<f32>,
 }
 
 impl Policy {

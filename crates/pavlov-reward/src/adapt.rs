@@ -7,7 +7,7 @@
 //! `limit * sigmoid(u)`, or `limit * tanh(u)` for `equal`. The deviation makes the step free of the term's unit. A constraint whose
 //! multiplier stays at its limit while it is not met is reported: the set cannot be met, at least not together.
 
-use crate::graph::{HostKind, RewardGraph, Side};
+use crate::nodes::{HostKind, RewardGraph, Side};
 use serde::{Deserialize, Serialize};
 
 /// Count, mean and sum of squared distances from it.
@@ -87,7 +87,7 @@ const LEAST_STD: f64 = 1e-6;
 impl Adaptive {
     /// Start values. `discount` is the learner's.
     pub fn new(graph: &RewardGraph, discount: f64) -> Self {
-        let value = |h: &crate::graph::HostNumber| if h.kind == HostKind::Discount { discount } else { h.start };
+        let value = |h: &crate::nodes::HostNumber| if h.kind == HostKind::Discount { discount } else { h.start };
         Self {
             values: graph.host.iter().map(value).collect(),
             moments: vec![Moments::default(); graph.nodes.len()],

@@ -24,7 +24,7 @@ pub enum Takes {
 
 /// What stands in for an option that is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Default {
+pub enum Otherwise {
     /// It must be given.
     Required,
     /// Nothing.
@@ -43,7 +43,7 @@ pub struct Opt {
     /// What it takes.
     pub takes: Takes,
     /// What stands in for it.
-    pub default: Default,
+    pub default: Otherwise,
     /// What it does.
     pub doc: &'static str,
 }
@@ -67,7 +67,7 @@ pub struct Block {
     pub short: Option<&'static str>,
 }
 
-const fn opt(name: &'static str, takes: Takes, default: Default, doc: &'static str) -> Opt {
+const fn opt(name: &'static str, takes: Takes, default: Otherwise, doc: &'static str) -> Opt {
     Opt { name, takes, default, doc }
 }
 
@@ -75,16 +75,16 @@ const ANY: Takes = Takes::Number(f64::NEG_INFINITY, f64::INFINITY);
 const POSITIVE: Takes = Takes::Number(1e-12, f64::INFINITY);
 const SHARE: Takes = Takes::Number(0.0, 1.0);
 const OF: Opt =
-    opt("of", Takes::Names, Default::None, "what is combined; everything that nothing else uses when omitted");
+    opt("of", Takes::Names, Otherwise::None, "what is combined; everything that nothing else uses when omitted");
 const WEIGHTS: Opt =
-    opt("weights", Takes::Numbers, Default::Number(1.0), "weight of each; they are divided by their sum");
-const FLOOR: Opt = opt("floor", POSITIVE, Default::Number(1e-6), "members below this count as this");
-const LAMBDA: Opt = opt("lambda", Takes::Number(0.0, f64::INFINITY), Default::Required, "weight of the variance");
-const GAMMA: Opt = opt("gamma", SHARE, Default::Discount, "discount; the learner's when omitted");
-const REFERENCE: Opt = opt("reference", ANY, Default::None, "value that counts as good enough");
+    opt("weights", Takes::Numbers, Otherwise::Number(1.0), "weight of each; they are divided by their sum");
+const FLOOR: Opt = opt("floor", POSITIVE, Otherwise::Number(1e-6), "members below this count as this");
+const LAMBDA: Opt = opt("lambda", Takes::Number(0.0, f64::INFINITY), Otherwise::Required, "weight of the variance");
+const GAMMA: Opt = opt("gamma", SHARE, Otherwise::Discount, "discount; the learner's when omitted");
+const REFERENCE: Opt = opt("reference", ANY, Otherwise::None, "value that counts as good enough");
 const QUANTILE: Opt =
-    opt("quantile", SHARE, Default::None, "in place of `reference`: this quantile of what a base policy gets");
-const SLOPE: Opt = opt("slope", POSITIVE, Default::Number(1.0), "factor on the distance from the reference");
+    opt("quantile", SHARE, Otherwise::None, "in place of `reference`: this quantile of what a base policy gets");
+const SLOPE: Opt = opt("slope", POSITIVE, Otherwise::Number(1.0), "factor on the distance from the reference");
 
 /// What gives terms besides the script.
 pub const SOURCES: &[Block] = &[
@@ -104,10 +104,10 @@ pub const SOURCES: &[Block] = &[
         about: "bonuses paid once an episode, for terms of the script that say which sub-goals are reached",
         source: "CALM",
         options: &[
-            opt("of", Takes::Names, Default::Required, "terms of the script, in the order of the sub-goals"),
-            opt("bonus", Takes::Numbers, Default::Number(1.0), "bonus of each"),
-            opt("at", ANY, Default::Number(0.5), "a term above this says that its sub-goal is reached"),
-            opt("in_order", Takes::Flag, Default::Number(1.0), "a sub-goal counts only after those before it"),
+            opt("of", Takes::Names, Otherwise::Required, "terms of the script, in the order of the sub-goals"),
+            opt("bonus", Takes::Numbers, Otherwise::Number(1.0), "bonus of each"),
+            opt("at", ANY, Otherwise::Number(0.5), "a term above this says that its sub-goal is reached"),
+            opt("in_order", Takes::Flag, Otherwise::Number(1.0), "a sub-goal counts only after those before it"),
         ],
         short: None,
     },
@@ -117,7 +117,7 @@ pub const SOURCES: &[Block] = &[
         formula: "-r_ref",
         about: "minus what a fixed policy gets at the same time from the same reset, so that the sum is the gap to it",
         source: "PIT",
-        options: &[opt("run", Takes::Text, Default::Required, "folder of the run whose policy is the baseline")],
+        options: &[opt("run", Takes::Text, Otherwise::Required, "folder of the run whose policy is the baseline")],
         short: None,
     },
     Block {
@@ -127,8 +127,8 @@ pub const SOURCES: &[Block] = &[
         about: "a column computed by a Rust plugin (trait `RewardSource`) that the program has registered",
         source: "",
         options: &[
-            opt("plugin", Takes::Text, Default::Required, "name it is registered under"),
-            opt("options", Takes::Table, Default::None, "passed to the plugin"),
+            opt("plugin", Takes::Text, Otherwise::Required, "name it is registered under"),
+            opt("options", Takes::Table, Otherwise::None, "passed to the plugin"),
         ],
         short: None,
     },
@@ -142,7 +142,7 @@ pub const TRANSFORMS: &[Block] = &[
         formula: "by x",
         about: "a factor",
         source: "",
-        options: &[opt("by", ANY, Default::Required, "factor")],
+        options: &[opt("by", ANY, Otherwise::Required, "factor")],
         short: Some("by"),
     },
     Block {
@@ -152,9 +152,9 @@ pub const TRANSFORMS: &[Block] = &[
         about: "bounds; with eta a step can never add positive return, so repeating it does not pay",
         source: "eta: On Designing Effective RL Reward at Training Time",
         options: &[
-            opt("min", ANY, Default::None, "lower bound"),
-            opt("max", ANY, Default::None, "upper bound"),
-            opt("eta", ANY, Default::None, "what counts as full marks"),
+            opt("min", ANY, Otherwise::None, "lower bound"),
+            opt("max", ANY, Otherwise::None, "upper bound"),
+            opt("eta", ANY, Otherwise::None, "what counts as full marks"),
         ],
         short: None,
     },
@@ -192,8 +192,8 @@ pub const TRANSFORMS: &[Block] = &[
         about: "by mean and deviation of all updates so far; they change between updates only",
         source: "Welford",
         options: &[
-            opt("center", Takes::Flag, Default::Number(1.0), "subtract the mean"),
-            opt("clip", POSITIVE, Default::Number(10.0), "largest absolute value"),
+            opt("center", Takes::Flag, Otherwise::Number(1.0), "subtract the mean"),
+            opt("clip", POSITIVE, Otherwise::Number(10.0), "largest absolute value"),
         ],
         short: None,
     },
@@ -203,7 +203,7 @@ pub const TRANSFORMS: &[Block] = &[
         formula: "exp(-(x / sigma)^2)",
         about: "1 at no error, 1/e at sigma",
         source: "legged_gym's tracking terms",
-        options: &[opt("sigma", POSITIVE, Default::Required, "error that is worth 1/e")],
+        options: &[opt("sigma", POSITIVE, Otherwise::Required, "error that is worth 1/e")],
         short: Some("sigma"),
     },
     Block {
@@ -221,7 +221,7 @@ pub const TRANSFORMS: &[Block] = &[
         formula: "y + (1 - exp(-dt / time)) (x - y)",
         about: "exponential moving average within the episode",
         source: "",
-        options: &[opt("time", POSITIVE, Default::Required, "time constant, s")],
+        options: &[opt("time", POSITIVE, Otherwise::Required, "time constant, s")],
         short: Some("time"),
     },
     Block {
@@ -231,10 +231,10 @@ pub const TRANSFORMS: &[Block] = &[
         about: "counts only while another term says so",
         source: "",
         options: &[
-            opt("by", Takes::Name, Default::Required, "term that opens the gate, before its own transforms"),
-            opt("above", ANY, Default::None, "open above this"),
-            opt("below", ANY, Default::None, "open below this"),
-            opt("width", Takes::Number(0.0, f64::INFINITY), Default::Number(0.0), "softness of the limit"),
+            opt("by", Takes::Name, Otherwise::Required, "term that opens the gate, before its own transforms"),
+            opt("above", ANY, Otherwise::None, "open above this"),
+            opt("below", ANY, Otherwise::None, "open below this"),
+            opt("width", Takes::Number(0.0, f64::INFINITY), Otherwise::Number(0.0), "softness of the limit"),
         ],
         short: None,
     },
@@ -245,8 +245,8 @@ pub const TRANSFORMS: &[Block] = &[
         about: "pays once an episode",
         source: "CALM",
         options: &[
-            opt("bonus", ANY, Default::Number(1.0), "what is paid"),
-            opt("at", ANY, Default::Number(0.5), "paid when the term is above this"),
+            opt("bonus", ANY, Otherwise::Number(1.0), "what is paid"),
+            opt("at", ANY, Otherwise::Number(0.5), "paid when the term is above this"),
         ],
         short: Some("bonus"),
     },
@@ -298,8 +298,8 @@ pub const COMBINERS: &[Block] = &[
         source: "Reward-Robust RLHF (BRME)",
         options: &[
             OF,
-            opt("lambda", SHARE, Default::Required, "weight of the nominal member"),
-            opt("nominal", Takes::Name, Default::None, "nominal member"),
+            opt("lambda", SHARE, Otherwise::Required, "weight of the nominal member"),
+            opt("nominal", Takes::Name, Otherwise::None, "nominal member"),
         ],
         short: None,
     },
@@ -329,7 +329,7 @@ pub const COMBINERS: &[Block] = &[
         source: "Transforming and Combining Rewards for Aligning LLMs",
         options: &[
             OF,
-            opt("references", Takes::Numbers, Default::None, "value of each that counts as good enough"),
+            opt("references", Takes::Numbers, Otherwise::None, "value of each that counts as good enough"),
             QUANTILE,
             SLOPE,
         ],
@@ -343,13 +343,13 @@ pub const COMBINERS: &[Block] = &[
         source: "Confronting Reward Model Overoptimization with Constrained RLHF",
         options: &[
             OF,
-            opt("constraints", Takes::Table, Default::Required, "name = { at_least | at_most | equal = threshold }"),
-            opt("rate", POSITIVE, Default::Number(0.1), "step of the multipliers, in deviations of the term"),
-            opt("limit", POSITIVE, Default::Number(10.0), "largest multiplier: limit * sigmoid (tanh for `equal`)"),
+            opt("constraints", Takes::Table, Otherwise::Required, "name = { at_least | at_most | equal = threshold }"),
+            opt("rate", POSITIVE, Otherwise::Number(0.1), "step of the multipliers, in deviations of the term"),
+            opt("limit", POSITIVE, Otherwise::Number(10.0), "largest multiplier: limit * sigmoid (tanh for `equal`)"),
             opt(
                 "patience",
                 Takes::Number(1.0, 1e9),
-                Default::Number(50.0),
+                Otherwise::Number(50.0),
                 "updates at the limit before it is reported",
             ),
         ],
@@ -374,9 +374,9 @@ pub fn documentation() -> String {
         );
         for b in table {
             let option = |o: &Opt| match o.default {
-                Default::Number(x) => format!("`{}` ({x}): {}", o.name, o.doc),
-                Default::Required => format!("`{}`: {}", o.name, o.doc),
-                Default::None | Default::Discount => format!("`{}` (optional): {}", o.name, o.doc),
+                Otherwise::Number(x) => format!("`{}` ({x}): {}", o.name, o.doc),
+                Otherwise::Required => format!("`{}`: {}", o.name, o.doc),
+                Otherwise::None | Otherwise::Discount => format!("`{}` (optional): {}", o.name, o.doc),
             };
             let options: Vec<String> = b.options.iter().map(option).collect();
             let names: Vec<String> = [b.name].iter().chain(b.aliases).map(|n| format!("`{n}`")).collect();

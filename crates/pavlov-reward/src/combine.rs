@@ -1,6 +1,7 @@
 //! What each combiner does. Formulas and their sources are in the table of `blocks.rs`.
 
-use crate::graph::{Build, Constraint, HostKind, Member, Side};
+use crate::graph::{Build, Member};
+use crate::nodes::{Constraint, HostKind, Side};
 use crate::read::{Made, Number, Res, fault, join};
 use crate::transform::log_sigmoid;
 use pavlov_script::{Bin, Num, Un};
@@ -152,7 +153,7 @@ impl Build<'_> {
         if table.is_empty() {
             return fault(&path, "no constraint: expected name = { at_least = 0.5 }");
         }
-        for name in table.keys().filter(|n| !members.iter().any(|m| m.name == **n)) {
+        if let Some(name) = table.keys().find(|n| !members.iter().any(|m| m.name == **n)) {
             let hint = pavlov_model::did_you_mean(name, members.iter().map(|m| m.name.as_str()));
             return fault(&join(&path, name), format!("`{name}` is not among what is combined: {hint}"));
         }

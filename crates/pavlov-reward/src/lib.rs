@@ -10,17 +10,21 @@
 mod adapt;
 mod blocks;
 mod combine;
+pub mod compare;
 mod graph;
 mod manifest;
+mod nodes;
 mod read;
 mod reward;
+mod score;
 mod source;
 mod transform;
 
 pub use adapt::{Adaptive, ConstraintState, Moments};
-pub use blocks::{Block, COMBINERS, Default, Opt, SOURCES, TRANSFORMS, Takes, documentation};
-pub use graph::{Constraint, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
+pub use blocks::{Block, COMBINERS, Opt, Otherwise, SOURCES, TRANSFORMS, Takes, documentation};
 pub use manifest::{Combine, Manifest, Param, TermTable};
+pub use nodes::{Constraint, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
 pub use read::with_values;
 pub use reward::{Reward, RewardError};
+pub use score::{Columns, ScoreError, Scored, Span, score};
 pub use source::{RewardSource, SourceFactory, SourceSetup, SourceStep, register_source};

@@ -1,6 +1,6 @@
 //! From TOML values to blocks with their options; complaints carry the path of keys, which [`place`] turns into line and column.
 
-use crate::blocks::{Block, Default, Takes, find};
+use crate::blocks::{Block, Otherwise, Takes, find};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -146,16 +146,16 @@ impl Reader<'_> {
         }
         for option in block.options.iter().filter(|o| !given.contains_key(o.name)) {
             match (option.default, option.takes) {
-                (Default::Required, _) => {
+                (Otherwise::Required, _) => {
                     return fault(path, format!("`{}` needs `{}`: {}", block.name, option.name, option.doc));
                 }
-                (Default::Number(x), Takes::Flag) => {
+                (Otherwise::Number(x), Takes::Flag) => {
                     set.insert(option.name, Set::Flag(x != 0.0));
                 }
-                (Default::Number(x), _) => {
+                (Otherwise::Number(x), _) => {
                     set.insert(option.name, Set::Number(Number::Is(x)));
                 }
-                (Default::None | Default::Discount, _) => {}
+                (Otherwise::None | Otherwise::Discount, _) => {}
             }
         }
         Ok(Made { block, path: path.to_vec(), set })

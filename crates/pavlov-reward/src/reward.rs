@@ -1,7 +1,8 @@
 //! A reward read from disk and checked against a scene.
 
-use crate::graph::{self, RewardGraph, TOTAL};
+use crate::graph;
 use crate::manifest::{Manifest, Param, problem};
+use crate::nodes::{RewardGraph, SourceSpec, TOTAL};
 use crate::read::{Fault, place};
 use crate::source::{RewardSource, SourceSetup, registered};
 use pavlov_script::{Diagnostics, EntryKind, Finding, Program, Scene, Script, Severity};
@@ -267,7 +268,7 @@ impl Reward {
     /// When one is not registered or refuses its options.
     pub fn sources(&self, setup: &SourceSetup<'_>) -> Result<Vec<Box<dyn RewardSource>>, RewardError> {
         let specs = self.graph.as_ref().map_or(&[][..], |g| &g.sources);
-        let make = |spec: &graph::SourceSpec| {
+        let make = |spec: &SourceSpec| {
             let made = registered(&spec.plugin).and_then(|f| f(&SourceSetup { options: &spec.options, ..*setup }));
             made.map_err(|message| RewardError::Source {
                 reward: self.name.clone(),

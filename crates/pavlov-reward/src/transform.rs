@@ -1,6 +1,7 @@
 //! What each transform does. Formulas and their sources are in the table of `blocks.rs`.
 
-use crate::graph::{Build, HostKind};
+use crate::graph::Build;
+use crate::nodes::HostKind;
 use crate::read::{Made, Res, fault};
 use pavlov_script::{Bin, Num, Tail, Un};
 

@@ -69,7 +69,7 @@ impl Baseline {
                 "use fixed numbers in place of `normalize`, `quantile`, multipliers and a nominal member that is found";
             return Err(format!("a baseline cannot be had for a reward that changes between updates: {hint}"));
         }
-        let profile: Profile = setup.profile.parse().map_err(|e| format!("{e}"))?;
+        let profile: Profile = setup.profile.parse()?;
         let options = EnvOptions {
             worlds: setup.worlds,
             seed: setup.seed,

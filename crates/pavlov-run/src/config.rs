@@ -215,6 +215,13 @@ impl RunConfig {
         toml::to_string(self).map_err(|e| RunError::Failed(format!("config.toml: {e}")))
     }
 
+    /// The settings of the learner and the parameters of the reward as `key=value`: what makes another run with the same ones.
+    pub(crate) fn overrides(&self) -> Vec<String> {
+        let learner = toml::Table::try_from(&self.learner).unwrap_or_default();
+        let params = self.reward_params.iter().map(|(name, value)| format!("reward.{name}={value}"));
+        learner.iter().map(|(name, value)| format!("{name}={value}")).chain(params).collect()
+    }
+
     /// Reads `config.toml`.
     ///
     /// # Errors

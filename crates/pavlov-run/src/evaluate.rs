@@ -203,9 +203,14 @@ impl Buffers {
     /// One step under the policy.
     pub fn step(&mut self, block: &mut EnvBlock, task: &Task, policy: &mut Policy) -> Result<(), RunError> {
         policy.act(&self.obs, task.obs_dim(), &mut self.actions)?;
+        self.play(block);
+        script_failure(block)
+    }
+
+    /// One step under the actions that are there.
+    pub fn play(&mut self, block: &mut EnvBlock) {
         let Self { obs, actions, reward, terminated, truncated, final_obs } = self;
         block.step(actions, StepOut { obs, reward, terminated, truncated, final_obs });
-        script_failure(block)
     }
 }
 

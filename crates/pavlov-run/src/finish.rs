@@ -5,6 +5,7 @@ use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
 use crate::folder::write_atomic;
 use crate::train::{Trainer, recent};
+use pavlov_env::Profile;
 use serde::{Deserialize, Serialize};
 
 /// Why training ended.
@@ -49,6 +50,8 @@ pub struct Summary {
     pub best: Option<Best>,
     /// Evaluation of the policy at the end.
     pub evaluation: Option<Evaluation>,
+    /// The same with the other solver profile: does the policy live on how this one behaves?
+    pub probe: Option<Evaluation>,
     /// When it ended, UTC.
     pub finished: String,
 }
@@ -68,6 +71,19 @@ impl Trainer {
         evaluate(&self.task, &self.arm.reward, &self.policy(), options, &self.pool)
     }
 
+    /// The evaluation in worlds solved with the other profile.
+    fn probe(&self) -> Result<Evaluation, RunError> {
+        let profile = match self.config.profile()? {
+            Profile::Accurate => Profile::Fast,
+            Profile::Fast => Profile::Accurate,
+        };
+        let seed = self.config.seed.wrapping_add(SEED_OFFSET);
+        let options =
+            EvalOptions { episodes: self.config.run.eval_episodes, seed, profile, backend: self.config.backend()? };
+        let probe = evaluate(&self.task, &self.arm.reward, &self.policy(), options, &self.pool)?;
+        Ok(Evaluation { list: Vec::new(), ..probe })
+    }
+
     /// Ends the run or this part of it: checkpoint, evaluation, `summary.json`, policy, clip, report.
     ///
     /// # Errors
@@ -77,9 +93,11 @@ impl Trainer {
             self.checkpoint(true, true)?;
         }
         let evaluation = self.evaluate()?;
+        let probe = self.probe()?;
         let seed = evaluation.seed;
         let policy = self.policy();
-        let summary = self.summarise(Some(stop), None, Some(evaluation))?;
+        self.keep_rollouts(true)?;
+        let summary = self.summarise(Some(stop), None, Some(evaluation), Some(probe))?;
         crate::export::write(&self.folder, &self.config, &self.task, &policy)?;
         let (profile, backend) = (self.config.profile()?, self.config.backend()?);
         let clip = crate::clips::record(&self.task, &self.arm.reward, &policy, seed, profile, backend)?;
@@ -93,7 +111,7 @@ impl Trainer {
 
     /// Notes in the folder that the run failed. The error given is the one to show, so a second one is not.
     pub fn fail(&mut self, error: &RunError) {
-        let _ = self.summarise(None, Some(error.to_string()), None);
+        let _ = self.summarise(None, Some(error.to_string()), None, None);
         let _ = crate::report::write_report(&self.folder);
     }
 
@@ -102,6 +120,7 @@ impl Trainer {
         stop: Option<Stop>,
         error: Option<String>,
         evaluation: Option<Evaluation>,
+        probe: Option<Evaluation>,
     ) -> Result<Summary, RunError> {
         let elapsed_s = self.state.elapsed_s;
         let summary = Summary {
@@ -117,6 +136,7 @@ impl Trainer {
             recent_fitness: recent(&self.state),
             best: self.state.best,
             evaluation,
+            probe,
             finished: crate::clock::now_utc(),
         };
         let text =

@@ -118,6 +118,21 @@ impl RunFolder {
         self.root.join("clips")
     }
 
+    /// Episodes with everything scripts can read.
+    pub fn rollouts(&self) -> PathBuf {
+        self.root.join("rollouts")
+    }
+
+    /// What the run looks like afterwards: symptoms, curves.
+    pub fn diagnosis(&self) -> PathBuf {
+        self.root.join("diagnosis.json")
+    }
+
+    /// The same reward under another learner, when that was tried.
+    pub fn second(&self) -> PathBuf {
+        self.root.join("second.json")
+    }
+
     /// The report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")

@@ -121,7 +121,7 @@ pub fn load(folder: &RunFolder, config: &RunConfig) -> Result<(Task, Reward), Ru
 }
 
 /// A task's name as a path below `tasks`: the names that listings give are left as they are.
-fn safe(name: &str) -> String {
+pub(crate) fn safe(name: &str) -> String {
     let parts = name.split('/').filter(|p| !p.is_empty()).map(|p| crate::folder::plain(p).replace("..", "_"));
     parts.collect::<Vec<_>>().join("/")
 }

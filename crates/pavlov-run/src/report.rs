@@ -28,7 +28,10 @@ pub fn write_report(folder: &RunFolder) -> Result<(), RunError> {
         .filter_map(|i| Some((i.path.clone(), read_text(&folder.root().join(&i.path)).ok()?)))
         .collect();
     let picture = read_text(&folder.clips().join("final.svg")).ok();
-    let html = render(&folder.name(), &config, &metrics, &terms, summary.as_ref(), &sources, picture.as_deref());
+    // A run whose rollouts are damaged still has a report; `pavlov diagnose` says what is wrong with them.
+    let diagnosis = crate::diagnose::write_diagnosis(folder).unwrap_or_default();
+    let seen = crate::diagnosis_html::section(&diagnosis, summary.as_ref());
+    let html = render(&folder.name(), &config, &metrics, &terms, summary.as_ref(), &sources, picture.as_deref(), &seen);
     write_atomic(&folder.report(), html.as_bytes())
 }
 
@@ -40,6 +43,7 @@ fn render(
     summary: Option<&Summary>,
     sources: &[(String, String)],
     picture: Option<&str>,
+    diagnosis: &str,
 ) -> String {
     let title = escape(name);
     let mut out = format!(
@@ -47,6 +51,7 @@ fn render(
     );
     out += &head(config, metrics, summary);
     out += &evaluation(summary);
+    out += diagnosis;
     if let Some(svg) = picture {
         let _ = write!(out, "<h2>What it does</h2>\n<figure>{svg}</figure>\n");
     }
@@ -309,7 +314,7 @@ mod tests {
         let summary = Summary { evaluation: Some(crate::Evaluation::default()), ..Summary::default() };
         let sources = [("inputs/reward/reward.rhai".to_string(), "if a < b && c > d { }".to_string())];
         for (metrics, terms, summary) in [(&metrics[..], &terms[..], Some(&summary)), (&[], &[], None)] {
-            let html = render(odd, &config, metrics, terms, summary, &sources, None);
+            let html = render(odd, &config, metrics, terms, summary, &sources, None, "");
             let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
             let page = roxmltree::Document::parse_with_options(&html, options).unwrap();
             let charts = page.descendants().filter(|n| n.has_tag_name("svg")).count();

@@ -18,6 +18,8 @@ pub struct RunSettings {
     pub eval_every: u64,
     /// Episodes of an evaluation, the final one included.
     pub eval_episodes: usize,
+    /// Megabytes of rollouts a run keeps for re-scoring, before, during and after training; 0 = none.
+    pub rollout_mb: u64,
     /// Training ends when the mean fitness of recent episodes is at least this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_fitness: Option<f64>,
@@ -25,7 +27,14 @@ pub struct RunSettings {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { checkpoint_every: 0, keep_checkpoints: 3, eval_every: 0, eval_episodes: 20, target_fitness: None }
+        Self {
+            checkpoint_every: 0,
+            keep_checkpoints: 3,
+            eval_every: 0,
+            eval_episodes: 20,
+            rollout_mb: 64,
+            target_fitness: None,
+        }
     }
 }
 
@@ -33,7 +42,8 @@ impl Default for RunSettings {
 const CHECKPOINT_STEPS: u64 = 1 << 17;
 
 /// Names of run settings (`target_fitness` has no default, so it would not show in a serialised one).
-const RUN_KEYS: [&str; 5] = ["checkpoint_every", "keep_checkpoints", "eval_every", "eval_episodes", "target_fitness"];
+const RUN_KEYS: [&str; 6] =
+    ["checkpoint_every", "keep_checkpoints", "eval_every", "eval_episodes", "rollout_mb", "target_fitness"];
 
 impl RunSettings {
     fn validate(&self) -> Result<(), RunError> {

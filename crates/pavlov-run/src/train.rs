@@ -8,11 +8,12 @@ use crate::checkpoint::{self, Best, Checkpoints, LoopState, Which};
 use crate::config::{Overrides, RunConfig};
 use crate::device::{Device, Worlds};
 use crate::error::RunError;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, SEED_OFFSET};
 use crate::finish::Stop;
 use crate::folder::{Lock, RunFolder, write_atomic};
 use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
+use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
 use pavlov_env::{Assets, Task};
 use pavlov_learn::{Policy, Ppo};
 use pavlov_reward::{Adaptive, Reward};
@@ -26,6 +27,8 @@ use std::time::Instant;
 const RECENT_EPISODES: u64 = 100;
 /// Fewer episodes than this say nothing about which checkpoint is best.
 const BEST_EPISODES: u64 = 20;
+/// Episodes recorded before and while training.
+const ROLLOUT_EPISODES: usize = 4;
 
 /// What one update gave.
 #[derive(Debug, Clone, Default)]
@@ -295,6 +298,11 @@ impl Trainer {
     /// When a script fails, training meets numbers that are not finite again and again, or a file cannot be written.
     pub fn update(&mut self) -> Result<Update, RunError> {
         let mut warnings = std::mem::take(&mut self.warnings);
+        if self.state.update == 0 {
+            self.keep_rollouts(false)?;
+        }
+        let third = |progress: f64| (3.0 * progress).floor();
+        let before = third(self.progress());
         let mut outcome = self.arm.update(&self.pool)?;
         warnings.append(&mut outcome.warnings);
         self.state.adaptive.clone_from(&self.arm.adaptive);
@@ -312,6 +320,9 @@ impl Trainer {
         );
         if self.config.run.eval_every > 0 && line.update.is_multiple_of(self.config.run.eval_every) {
             line.eval = Some(Evaluation { list: Vec::new(), ..self.evaluate()? });
+        }
+        if third(self.progress()) > before && self.progress() < 1.0 {
+            self.keep_rollouts(false)?;
         }
         let now = Instant::now();
         let steps = (self.config.learner.worlds * self.config.learner.horizon) as f64;
@@ -356,6 +367,47 @@ impl Trainer {
             state.recent.remove(0);
         }
         line.recent_fitness = recent(state);
+    }
+
+    /// Records some episodes of the policy as it is now, few while training and more at its end, within the run's limit.
+    pub(crate) fn keep_rollouts(&self, last: bool) -> Result<(), RunError> {
+        let limit = self.config.run.rollout_mb << 20;
+        if limit == 0 {
+            return Ok(());
+        }
+        let channels = self.task.scene().recorded();
+        // Half of the room is for the end, an eighth for each of the others. Equal columns are stored once, so it takes less.
+        let room = limit / if last { 2 } else { 8 };
+        let fit = room / (4 * channels.len() * (self.task.episode_steps() + 1)).max(1) as u64;
+        let wanted = if last { self.config.run.eval_episodes } else { ROLLOUT_EPISODES };
+        let options = PlayOptions {
+            episodes: wanted.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1),
+            seed: self.config.seed.wrapping_add(SEED_OFFSET),
+            profile: self.config.profile()?,
+            disturb: true,
+            backend: self.config.backend()?,
+        };
+        let policy = self.policy();
+        let task = &self.task;
+        let player = |_, _| PolicyPlayer::new(task, &policy);
+        let mut played = play_rollouts(task, &self.arm.reward, &options, &channels, player, &self.pool)?;
+        (played.info.update, played.info.env_steps) = (self.state.update, self.state.env_steps);
+        played
+            .write(&self.folder.rollouts().join(format!("{:09}.safetensors", self.state.update)), self.task.scene())?;
+        self.trim_rollouts(limit)
+    }
+
+    /// Runs that were interrupted and resumed have more files than planned: the oldest but the first go when there is no room.
+    fn trim_rollouts(&self, limit: u64) -> Result<(), RunError> {
+        let folder = self.folder.rollouts();
+        let entries = std::fs::read_dir(&folder).map_err(|e| RunError::io("read", &folder, e))?;
+        let mut files: Vec<_> = entries.flatten().map(|e| (e.path(), e.metadata().map_or(0, |m| m.len()))).collect();
+        files.sort();
+        while files.len() > 2 && files.iter().map(|f| f.1).sum::<u64>() > limit {
+            let (path, _) = files.remove(1);
+            std::fs::remove_file(&path).map_err(|e| RunError::io("remove", &path, e))?;
+        }
+        Ok(())
     }
 
     /// Writes a checkpoint now: to a slot, with `full` to a folder that is kept, with `sync` safely to the disk.

@@ -107,7 +107,7 @@ impl Axis {
 fn axes(reward: &Reward, wanted: &[String]) -> Result<Vec<Axis>, RunError> {
     let usage = |message: String| RunError::Usage(message);
     let known: Vec<&str> = reward.params().map(|p| p.0).collect();
-    for name in wanted.iter().filter(|w| !known.contains(&w.as_str())) {
+    if let Some(name) = wanted.iter().find(|w| !known.contains(&w.as_str())) {
         let hint = pavlov_model::did_you_mean(name, known.iter().copied());
         return Err(usage(format!("reward `{}` has no parameter `{name}`: {hint}", reward.name())));
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// How a program runs.
 #[derive(Debug)]
 pub(crate) enum Way {
-    Lowered(Lowered, Origin),
+    Lowered(Box<Lowered>, Box<Origin>),
     Interpreted,
 }
 
@@ -190,7 +190,7 @@ impl Program {
                 let (outputs, memory) = tail.attach(&mut origin.graph, &origin.outputs, slots)?;
                 origin.outputs.extend(outputs);
                 origin.memory.extend(memory);
-                *lowered = Lowered::new(&origin.graph, &origin.outputs, &origin.memory);
+                **lowered = Lowered::new(&origin.graph, &origin.outputs, &origin.memory);
                 self.inputs = lowered.inputs.clone();
             }
             Way::Interpreted => {

@@ -313,6 +313,19 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// What can be recorded for later: every channel of the robot, and whether the task ended or succeeded in the step.
+    pub fn recorded(&self) -> Vec<Channel> {
+        let mut all = self.channels();
+        for derived in [Channel::Terminated, Channel::Success] {
+            if !all.contains(&derived) {
+                all.push(derived);
+            }
+        }
+        all
+    }
+}
+
 /// A small quadruped for tests.
 #[cfg(test)]
 pub(crate) fn example() -> Scene {

@@ -143,13 +143,13 @@ impl Script {
         let parts = Parts { entry, kind, args, scene, modules, params, memory, start };
         match self.lower(&parts) {
             Ok((lowered, origin, outputs)) => Some(self.program(parts, outputs, Some((lowered, origin)))),
-            Err((Stop::Error(Fault { rule, message, hint }, pos), term, module)) => {
+            Err(Ended { stop: Stop::Error(Fault { rule, message, hint }, pos), term, module }) => {
                 sink.term = term;
                 sink.enter(&modules.0[module].file, &modules.0[module].text);
                 sink.add(Severity::Error, rule, place(pos), message, hint);
                 None
             }
-            Err((Stop::Interpret(what, pos), term, module)) => {
+            Err(Ended { stop: Stop::Interpret(what, pos), term, module }) => {
                 sink.term = term;
                 sink.enter(&modules.0[module].file, &modules.0[module].text);
                 self.interpreted(parts, &what, pos, sink)
@@ -197,7 +197,7 @@ impl Script {
         found
     }
 
-    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Origin, Vec<String>), (Stop, String, usize)> {
+    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Origin, Vec<String>), Ended> {
         let mut g = Graph::new(parts.scene.clone());
         let mut args: Vec<V> = vec![Value::Handle(Handle { kind: Kind::State, index: 0, prev: false })];
         let names = parts.params.iter().enumerate();
@@ -210,16 +210,16 @@ impl Script {
         let mut l = Lowerer::new(g, parts.modules);
         let (value, left) = match l.call(parts.entry, args, Position::NONE) {
             Ok(done) => done,
-            Err(stop) => return Err((stop, l.term, l.ended_in)),
+            Err(stop) => return Err(Ended { stop, term: l.term, module: l.ended_in }),
         };
-        let outputs = self.outputs(parts, &value).map_err(|f| (Stop::Error(f, Position::NONE), String::new(), 0))?;
+        let outputs = self.outputs(parts, &value).map_err(|f| Ended::of(Stop::Error(f, Position::NONE)))?;
         let mut memory = Vec::new();
         if let Some(shape) = &parts.memory
             && flatten(shape, &left[2], &mut memory).is_none()
         {
             let message = "the memory does not have the shape at the end that `memory` gives it";
             let stop = Stop::Error(crate::builtins::fault("shape", message, "only change its values"), Position::NONE);
-            return Err((stop, String::new(), 0));
+            return Err(Ended::of(stop));
         }
         let ids: Vec<u32> = outputs.iter().map(|(_, n)| *n).collect();
         let lowered = Lowered::new(&l.g, &ids, &memory);
@@ -341,11 +341,25 @@ impl Script {
             params: parts.params.to_vec(),
             memory_init: parts.start.iter().map(|&x| x as f32).collect(),
             findings: Vec::<Finding>::new(),
-            way: lowered.map_or(Way::Interpreted, |(l, origin)| Way::Lowered(l, origin)),
+            way: lowered.map_or(Way::Interpreted, |(l, origin)| Way::Lowered(Box::new(l), Box::new(origin))),
             interp,
             tail: None,
             modules: parts.modules.clone(),
         }
+    }
+}
+
+/// Why lowering ended, in which term and module.
+struct Ended {
+    stop: Stop,
+    term: String,
+    module: usize,
+}
+
+impl Ended {
+    /// In the script itself, outside of terms.
+    fn of(stop: Stop) -> Self {
+        Self { stop, term: String::new(), module: 0 }
     }
 }
 

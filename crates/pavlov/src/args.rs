@@ -74,11 +74,27 @@ pub enum Command {
         after_help = "Examples:\n  pavlov eval last --episodes 50\n  pavlov eval runs/x --checkpoint best --seed 7 --json"
     )]
     Eval(Eval),
-    /// Check a reward: findings, how it runs, and whether both ways of running it agree.
+    /// Check a reward before it costs a run: the script, its values, and what it pays good and bad behaviours.
     #[command(
-        after_help = "Examples:\n  pavlov check ant_run/default\n  pavlov check my_reward.rhai --task ant_run --parity 5000 --json"
+        after_help = "Examples:\n  pavlov check ant_run/default\n  pavlov check my_reward.rhai --task ant_run --parity 5000 --json\n  \
+                            pavlov check --explain idle-pay\n\nThe exit code is 2 when a finding is an error."
     )]
     Check(Check),
+    /// Evaluate another reward on what a run has kept: per term, in total, and which rollouts change places.
+    #[command(
+        after_help = "Examples:\n  pavlov rescore last --reward my_reward.rhai\n  pavlov rescore last --reward ant_run/default --list --json"
+    )]
+    Rescore(Rescore),
+    /// Compare rewards without training: STARC and EPIC distances, rank correlations, what they disagree about.
+    #[command(
+        after_help = "Examples:\n  pavlov compare ant_run/default my_reward.rhai\n  pavlov compare a.rhai b.rhai c.rhai --task ant_run --on last --json"
+    )]
+    Compare(Compare),
+    /// Look at a finished run: is fitness still following the reward, and what does the robot do for it?
+    #[command(
+        after_help = "Examples:\n  pavlov diagnose last\n  pavlov diagnose last --second\n  pavlov diagnose last --second --set gamma=0.95 --steps 2M"
+    )]
+    Diagnose(Diagnose),
     /// Search the parameters of a reward for the best fitness: variants are trained side by side.
     #[command(
         after_help = "Examples:\n  pavlov tune ant_run --param forward --param alive --variants 8 --generations 6\n  \
@@ -282,6 +298,9 @@ pub struct Export {
     /// last, best, or a number of updates.
     #[arg(long, default_value = "last", value_name = "WHICH")]
     pub checkpoint: Which,
+    /// Write only a small file with the policy, for audit sets (`assets/audit`).
+    #[arg(long, value_name = "FILE")]
+    pub compact: Option<PathBuf>,
 }
 
 /// `pavlov eval`.
@@ -316,13 +335,72 @@ pub struct Eval {
 #[derive(Debug, Args)]
 pub struct Check {
     /// Reward: a name, a folder or a .rhai file.
-    pub reward: String,
+    #[arg(required_unless_present = "explain")]
+    pub reward: Option<String>,
     /// Task to check it against; known for rewards in `rewards/<task>/`.
     #[arg(long, value_name = "TASK")]
     pub task: Option<String>,
     /// Random states in which both ways of running it are compared; 0 = not at all.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     pub parity: u64,
+    /// Only what can be said without playing the task's audit set.
+    #[arg(long)]
+    pub no_audit: bool,
+    /// Say what a rule checks, why, and what to do; `all` for every rule.
+    #[arg(long, value_name = "RULE", conflicts_with = "reward")]
+    pub explain: Option<String>,
+}
+
+/// `pavlov rescore`.
+#[derive(Debug, Args)]
+pub struct Rescore {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+    /// The other reward: a name, a folder or a .rhai file.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub reward: String,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Give every episode, not only the widest changes.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// `pavlov compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Rewards: names, folders or .rhai files.
+    #[arg(required = true, num_args = 2.., value_name = "REWARD")]
+    pub rewards: Vec<String>,
+    /// Task they are for; known for rewards in `rewards/<task>/`.
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// Compare on what this run has kept, instead of the task's audit set.
+    #[arg(long, value_name = "RUN")]
+    pub on: Option<PathBuf>,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+/// `pavlov diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// Folder of the run, its name, or `last`.
+    pub run: PathBuf,
+    /// Train the same reward once more with another learner setting, and compare.
+    #[arg(long)]
+    pub second: bool,
+    /// A setting of the second learner; another discount, rate and net when omitted. May be given again.
+    #[arg(long, value_name = "KEY=VALUE", requires = "second")]
+    pub set: Vec<String>,
+    /// Environment steps of the second run; as many as the run's when omitted.
+    #[arg(long, value_name = "N", value_parser = count, requires = "second")]
+    pub steps: Option<u64>,
+    /// Threads; all cores when omitted.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
 }
 
 /// `pavlov inspect`.

@@ -1,13 +1,13 @@
 //! `check` and `inspect`: what is to be known about a reward and a robot before training.
 
 use crate::args::{Check, Inspect};
-use crate::out::{Out, warn};
+use crate::out::{Out, Table, number, warn};
 use crate::{Told, Usage};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::{Reward, RewardError};
-use pavlov_script::{Finding, Severity};
-use serde_json::{Value, json};
+use pavlov_search::{AuditSet, GateFinding, GateReport, RULES, Rule, gate, rule, script_finding};
+use serde_json::json;
 use std::path::Path;
 
 /// Largest difference between the two ways of running a reward, relative where values are above 1: `f32` against `f64`
@@ -16,51 +16,103 @@ pub const PARITY_TOLERANCE: f64 = 1e-3;
 /// Seed of the random states.
 pub const PARITY_SEED: u64 = 1;
 
-/// A finding as the contract has it.
-fn finding(f: &Finding) -> Value {
-    json!({
-        "rule": f.rule, "term": f.term, "line": f.line, "column": f.column, "message": f.message, "hint": f.hint,
-        "severity": f.severity, "file": f.file,
-    })
-}
-
 /// The task a reward belongs to: as asked for, or by the folder it is in.
-fn task_of(assets: &Assets, args: &Check) -> Result<String> {
-    if let Some(task) = &args.task {
-        return Ok(task.clone());
+pub fn task_of(assets: &Assets, reward: &str, task: Option<&str>) -> Result<String> {
+    if let Some(task) = task {
+        return Ok(task.to_string());
     }
-    let path = Path::new(&args.reward);
+    let path = Path::new(reward);
     let same = |known: &Path| matches!((known.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b || b.starts_with(&a));
     let rewards = assets.rewards();
-    if let Some(entry) = rewards.iter().find(|r| r.name == args.reward || same(&r.path)) {
+    if let Some(entry) = rewards.iter().find(|r| r.name == reward || same(&r.path)) {
         return Ok(entry.task.clone());
     }
     if path.exists() {
-        return Err(Usage(format!("{}: give the task to check it against: --task TASK", args.reward)).into());
+        return Err(Usage(format!("{reward}: give the task it is for: --task TASK")).into());
     }
-    let hint = pavlov_model::did_you_mean(&args.reward, rewards.iter().map(|r| r.name.as_str()));
-    Err(Usage(format!("no reward `{}`: {hint}", args.reward)).into())
+    let hint = pavlov_model::did_you_mean(reward, rewards.iter().map(|r| r.name.as_str()));
+    Err(Usage(format!("no reward `{reward}`: {hint}")).into())
+}
+
+/// `pavlov check --explain`.
+fn explain(out: Out, name: &str) -> Result<()> {
+    let rules: Vec<&Rule> = match rule(name) {
+        Some(rule) => vec![rule],
+        None if name == "all" => RULES.iter().collect(),
+        None => {
+            let hint = pavlov_model::did_you_mean(name, RULES.iter().map(|r| r.name));
+            return Err(Usage(format!("no rule `{name}`: {hint}")).into());
+        }
+    };
+    for r in rules {
+        if out.json {
+            out.object(&json!({"rule": r.name, "about": r.about, "why": r.why, "fix": r.fix}))?;
+        } else {
+            out.line(&format!("{}\n  checks  {}\n  why     {}\n  fix     {}\n", r.name, r.about, r.why, r.fix))?;
+        }
+    }
+    Ok(())
+}
+
+/// A reward that could not be loaded, as findings where it is the reward's own fault.
+fn refused(e: RewardError) -> Result<Vec<GateFinding>> {
+    match e {
+        RewardError::Script(diagnostics) => Ok(diagnostics.findings.iter().map(script_finding).collect()),
+        RewardError::Manifest { path, message } => Ok(vec![GateFinding {
+            rule: "manifest".into(),
+            severity: "error",
+            message,
+            file: path.display().to_string(),
+            ..GateFinding::default()
+        }]),
+        RewardError::Graph { path, line, column, message } => Ok(vec![GateFinding {
+            rule: "manifest".into(),
+            severity: "error",
+            message,
+            line,
+            column,
+            file: path.display().to_string(),
+            ..GateFinding::default()
+        }]),
+        other => Err(other.into()),
+    }
+}
+
+/// The other rewards of a task that can be loaded.
+fn others(assets: &Assets, task: &Task, than: &Path) -> Vec<Reward> {
+    let same =
+        |p: &Path| matches!((p.canonicalize(), than.canonicalize()), (Ok(a), Ok(b)) if a == b || b.starts_with(&a));
+    let own = assets.rewards().into_iter().filter(|r| r.task == task.name && !same(&r.path));
+    own.filter_map(|r| Reward::load(&r.path, &r.name, task.scene()).ok()).collect()
 }
 
 /// `pavlov check`.
 pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
-    let task = Task::load(assets, &task_of(assets, args)?)?;
-    let path = assets.reward(&task.name, &args.reward)?;
-    let reward = match Reward::load(&path, &args.reward, task.scene()) {
+    if let Some(name) = &args.explain {
+        return explain(out, name);
+    }
+    let clock = std::time::Instant::now();
+    // The grammar asks for it where nothing is to be explained.
+    let asked = args.reward.as_deref().unwrap_or_default();
+    let task = Task::load(assets, &task_of(assets, asked, args.task.as_deref())?)?;
+    let path = assets.reward(&task.name, asked)?;
+    let reward = match Reward::load(&path, asked, task.scene()) {
         Ok(reward) => reward,
-        Err(RewardError::Script(diagnostics)) => {
+        Err(e) => {
+            let text = match &e {
+                RewardError::Script(diagnostics) => diagnostics.to_string(),
+                other => format!("error[manifest]: {other}"),
+            };
+            let findings = refused(e)?;
             if out.json {
-                let findings: Vec<Value> = diagnostics.findings.iter().map(finding).collect();
-                let result = json!({"ok": false, "lowered": false, "findings": findings, "parity_max_abs": null, "task": task.name});
-                out.object(&result)?;
+                out.object(&json!({"ok": false, "lowered": false, "findings": findings, "parity_max_abs": null, "task": task.name}))?;
             } else {
-                out.line(&diagnostics.to_string())?;
-                let errors = diagnostics.errors();
+                out.line(&text)?;
+                let errors = findings.iter().filter(|f| f.severity == "error").count();
                 out.line(&format!("{errors} error{}", if errors == 1 { "" } else { "s" }))?;
             }
             return Err(Told(2).into());
         }
-        Err(e) => return Err(e.into()),
     };
     let program = reward.program();
     let states = usize::try_from(args.parity)?;
@@ -70,17 +122,37 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         Err(e) => (None, Some(e.to_string())),
     };
     let apart = parity.as_ref().is_some_and(|p| p.max_error > PARITY_TOLERANCE);
-    let ok = !apart && failure.is_none() && !reward.findings().iter().any(|f| f.severity == Severity::Error);
+    let report = if args.no_audit {
+        let findings: Vec<GateFinding> = reward.findings().iter().map(script_finding).collect();
+        GateReport { ok: findings.iter().all(|f| f.severity != "error"), findings, ..GateReport::default() }
+    } else {
+        let pool = pavlov_run::thread_pool(std::thread::available_parallelism().map_or(1, usize::from))?;
+        let audit = AuditSet::load(assets, &task)?.play(&task, &pool)?;
+        let others = others(assets, &task, &path);
+        gate(&reward, &task, &audit, &others.iter().collect::<Vec<_>>(), &pool)?
+    };
+    let ok = !apart && failure.is_none() && report.ok;
+    let seconds = clock.elapsed().as_secs_f64();
     if out.json {
-        let findings: Vec<Value> = reward.findings().iter().map(finding).collect();
+        let GateReport { findings, audit, good_rank, fitness_kendall, shares, distances, .. } = &report;
+        let pairs =
+            |p: &[(String, f64)]| p.iter().map(|(n, x)| (n.clone(), json!(x))).collect::<serde_json::Map<_, _>>();
         out.object(&json!({
             "ok": ok, "lowered": program.is_lowered(), "findings": findings,
             "parity_max_abs": parity.as_ref().map(|p| p.max_error), "parity_states": parity.as_ref().map(|p| p.states),
             "parity_output": parity.as_ref().map(|p| &p.output).filter(|o| !o.is_empty()), "task": task.name,
             "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(), "error": failure,
+            "audit": audit, "good_rank": good_rank, "fitness_kendall": fitness_kendall, "shares": pairs(shares),
+            "distances": pairs(distances), "seconds": seconds,
         }))?;
     } else {
+        // The checker's findings bring the line of the script.
         for finding in reward.findings() {
+            out.line(&format!("{finding}\n"))?;
+        }
+        let known =
+            |f: &&GateFinding| f.line > 0 && reward.findings().iter().any(|s| s.line == f.line && s.rule == f.rule);
+        for finding in report.findings.iter().filter(|f| !known(f)) {
             out.line(&format!("{finding}\n"))?;
         }
         let way = if program.is_lowered() {
@@ -88,7 +160,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         } else {
             "run by the interpreter, which is slow".into()
         };
-        out.line(&format!("{}: {way}; terms: {}", args.reward, reward.term_names().join(", ")))?;
+        out.line(&format!("{asked}: {way}; terms: {}", reward.term_names().join(", ")))?;
         if let Some(p) = &parity {
             let place = if p.output.is_empty() { String::new() } else { format!(" in `{}`", p.output) };
             let verdict = if apart { "THEY DIFFER: please report this" } else { "they agree" };
@@ -98,13 +170,57 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         if let Some(e) = &failure {
             out.line(&format!("error: {e}"))?;
         }
+        audited(out, &report)?;
+        let errors = report.findings.iter().filter(|f| f.severity == "error").count();
+        let verdict = if ok {
+            "passed".to_string()
+        } else {
+            format!("refused: {errors} error{}", if errors == 1 { "" } else { "s" })
+        };
+        out.line(&format!("{verdict}, in {seconds:.2} s"))?;
     }
-    match (ok, failure) {
+    match (ok, apart && report.ok && failure.is_none()) {
         (true, _) => Ok(()),
-        // A script that fails in some states is the author's to mend, a difference ours.
-        (false, Some(_)) => Err(Told(2).into()),
-        (false, None) => Err(Told(1).into()),
+        // A difference between the two ways of running a script is ours to mend, all else the author's.
+        (false, true) => Err(Told(1).into()),
+        (false, false) => Err(Told(2).into()),
     }
+}
+
+/// The audit set, shares of terms and distances, for people.
+fn audited(out: Out, report: &GateReport) -> Result<()> {
+    if !report.audit.is_empty() {
+        let mut table = Table::new(&["audit", "return", "fitness", "steps"]);
+        for row in &report.audit {
+            let mark = if row.good {
+                " (good)"
+            } else if row.exploit {
+                " (exploit)"
+            } else {
+                ""
+            };
+            table.row([
+                format!("{}{mark}", row.behaviour),
+                number(row.mean_return),
+                number(row.fitness),
+                number(row.steps),
+            ]);
+        }
+        out.text(&table.to_string())?;
+    }
+    if let Some(rank) = report.good_rank {
+        let kendall = report.fitness_kendall.map_or("-".into(), |k| format!("{k:.2}"));
+        out.line(&format!("the good behaviour is number {rank}; rank correlation of return with fitness {kendall}"))?;
+    }
+    let list =
+        |pairs: &[(String, f64)]| pairs.iter().map(|(n, x)| format!("{n} {x:.2}")).collect::<Vec<_>>().join(", ");
+    if !report.shares.is_empty() {
+        out.line(&format!("shares of the terms: {}", list(&report.shares)))?;
+    }
+    if !report.distances.is_empty() {
+        out.line(&format!("STARC distance to {}", list(&report.distances)))?;
+    }
+    Ok(())
 }
 
 /// `pavlov inspect`.

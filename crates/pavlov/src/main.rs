@@ -3,10 +3,13 @@
 mod args;
 mod bench;
 mod check;
+mod compare;
+mod diagnose;
 mod lists;
 mod out;
 mod probe;
 mod progress;
+mod rescore;
 mod rewards;
 mod runs;
 mod train;
@@ -20,6 +23,7 @@ use pavlov_env::{Assets, EnvError};
 use pavlov_model::ModelError;
 use pavlov_reward::RewardError;
 use pavlov_run::RunError;
+use pavlov_search::SearchError;
 use std::process::ExitCode;
 
 /// Wrong use or bad input that no library error stands for.
@@ -70,6 +74,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(args) => runs::export(out, &cli.runs, &args),
         Command::Eval(args) => runs::eval(out, &cli.runs, &args),
         Command::Check(args) => check::check(out, &assets, &args),
+        Command::Rescore(args) => rescore::rescore(out, &assets, &cli.runs, &args),
+        Command::Compare(args) => compare::compare(out, &assets, &cli.runs, &args),
+        Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
@@ -98,7 +105,11 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<EnvError>()
         || error.is::<RewardError>()
         || error.is::<ModelError>()
-        || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input);
+        || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
+        || match error.downcast_ref::<SearchError>() {
+            Some(SearchError::Run(e)) => e.is_bad_input(),
+            other => other.is_some(),
+        };
     match error.downcast_ref::<Told>() {
         Some(Told(code)) => *code,
         None if error.is::<Closed>() => 0,

@@ -176,7 +176,7 @@ fn faults(assets: &Assets, entry: &RewardEntry, task: &str) -> Result<Vec<String
 
 fn check(out: Out, assets: &Assets, names: &[String], task: Option<&str>) -> Result<()> {
     let all = assets.rewards();
-    for name in names.iter().filter(|n| !all.iter().any(|e| e.name == **n)) {
+    if let Some(name) = names.iter().find(|n| !all.iter().any(|e| e.name == **n)) {
         let hint = pavlov_model::did_you_mean(name, all.iter().map(|e| e.name.as_str()).collect::<Vec<_>>());
         return Err(Usage(format!("no reward `{name}`: {hint}")).into());
     }

@@ -3,7 +3,7 @@
 use crate::Usage;
 use crate::args::{Eval, Export, OneRun};
 use crate::out::{Out, Table, duration, grouped, maybe, number, warn};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pavlov_run::{
     EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, list_runs,
     load_inputs, read_lines, thread_pool,
@@ -39,7 +39,8 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
     let parent = path.canonicalize().ok().and_then(|p| p.parent().map(Path::to_path_buf));
     let entry = list_runs(&parent.unwrap_or_default()).into_iter().find(|e| e.run == folder.name());
     if out.json {
-        return out.object(&json!({"run": entry, "config": config, "last": metrics.last()}));
+        let diagnosis = pavlov_run::diagnose(&folder)?;
+        return out.object(&json!({"run": entry, "config": config, "last": metrics.last(), "diagnosis": diagnosis}));
     }
     let mut text = format!("{}\n", path.display());
     let mut table = Table::new(&["", ""]);
@@ -78,11 +79,12 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
         }
         text += &format!("\n{table}");
     }
+    text += &crate::diagnose::symptoms(&pavlov_run::diagnose(&folder)?);
     out.text(&text)
 }
 
 /// A line of small bars from the lowest to the highest value, with both.
-fn spark(values: &[f64]) -> String {
+pub fn spark(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const WIDTH: usize = 40;
     let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
@@ -102,6 +104,18 @@ fn spark(values: &[f64]) -> String {
 /// `pavlov export`.
 pub fn export(out: Out, runs: &Path, args: &Export) -> Result<()> {
     let folder = RunFolder::open(&find(runs, &args.run)?)?;
+    if let Some(path) = &args.compact {
+        let (loaded, warnings) = find_checkpoint(&folder, args.checkpoint)?;
+        warnings.iter().for_each(|w| warn(w));
+        let bytes = loaded.ppo.policy().to_compact().map_err(pavlov_run::RunError::from)?;
+        std::fs::write(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        let size = bytes.len();
+        return if out.json {
+            out.object(&json!({"compact": path, "bytes": size}))
+        } else {
+            out.line(&format!("{}: {size} bytes", path.display()))
+        };
+    }
     let (exported, warnings) = pavlov_run::export(&folder, args.checkpoint)?;
     warnings.iter().for_each(|w| warn(w));
     if out.json {

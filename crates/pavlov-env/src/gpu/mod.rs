@@ -6,3 +6,4 @@ mod layout;
 mod record;
 
 pub use env::{GpuEnv, GpuRollout};
+pub use record::script_kernel;

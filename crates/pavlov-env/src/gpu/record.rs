@@ -9,7 +9,7 @@ use crate::schema::{Reduce, Sensing};
 use crate::scripts::{SenseContext, columns_of};
 use crate::sense::read;
 use pavlov_model::SensorKind;
-use pavlov_physics::record::{Function, Place, Rec, RecMask, Space};
+use pavlov_physics::record::{Function, LIBRARY, Place, Rec, RecMask, Space};
 use pavlov_physics::{Data, EnvKernel, Params, Real};
 use pavlov_reward::Reward;
 use pavlov_script::{Bin, Channel, Input, Machine, Program, Un};
@@ -600,4 +600,41 @@ impl<'a> Recorder<'a> {
         let touch = model.sensors.iter().find(|s| s.kind == SensorKind::Touch);
         touch.filter(|_| self.needs.sensors).map(|s| s.name.clone())
     }
+}
+
+/// The text of a kernel that runs a program alone: settings (worlds), `inputs`, `params` (shared), `memory`, `outputs`; entry point
+/// `run_script`, 32 worlds a workgroup. None when the program is interpreted.
+pub fn script_kernel(program: &Program) -> Option<String> {
+    if !program.is_lowered() {
+        return None;
+    }
+    let function = Function::record("script", || {
+        let inputs: Vec<Rec> = (0..program.inputs().len()).map(|i| Rec::load(column("inputs", i))).collect();
+        let params: Vec<Rec> =
+            (0..program.params().len()).map(|i| Rec::load(place(Space::Shared("params"), i))).collect();
+        let mut memory: Vec<Rec> = (0..program.memory_init().len()).map(|i| Rec::load(column("memory", i))).collect();
+        let outputs = program.replay(&mut Replay, &inputs, &params, &mut memory).unwrap_or_default();
+        outputs.into_iter().enumerate().for_each(|(i, x)| x.store(column("outputs", i)));
+        memory.into_iter().enumerate().for_each(|(i, x)| x.store(column("memory", i)));
+    });
+    Some(format!(
+        "struct Run {{ worlds: u32, a: u32, b: u32, c: u32 }}
+@group(0) @binding(0) var<uniform> run: Run;
+@group(0) @binding(1) var<storage, read> inputs: array<f32>;
+@group(0) @binding(2) var<storage, read> params: array<f32>;
+@group(0) @binding(3) var<storage, read_write> memory: array<f32>;
+@group(0) @binding(4) var<storage, read_write> outputs: array<f32>;
+var<private> world: u32;
+var<private> worlds: u32;
+fn world_key() -> vec2<u32> {{ return vec2<u32>(0u, world); }}
+{LIBRARY}
+{}
+@compute @workgroup_size(32)
+fn run_script(@builtin(global_invocation_id) id: vec3<u32>) {{
+world = id.x; worlds = run.worlds;
+if (world < worlds) {{ script(); }}
+}}
+",
+        function.text()
+    ))
 }

@@ -148,9 +148,7 @@ impl GpuBackend {
 
     fn launch(&mut self, steps: usize) -> Result<(), GpuError> {
         self.prepare(steps);
-        let mut encoder = self.gpu.encoder();
-        self.encode(&mut encoder);
-        self.gpu.submit(encoder)
+        self.gpu.launch(&self.pipeline, &self.group, (self.worlds as u32).div_ceil(GROUP))
     }
 
     fn fetch(&mut self) -> Result<(), GpuError> {
@@ -272,15 +270,5 @@ impl Backend for GpuBackend {
             self.moved = true;
         }
         Ok(())
-    }
-}
-
-impl Gpu {
-    /// One launch, waited for.
-    pub fn launch_once(&self, pipeline: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
-        let mut encoder = self.encoder();
-        pipeline.dispatch(&mut encoder, group, [groups, 1, 1]);
-        self.submit(encoder)?;
-        self.wait()
     }
 }

@@ -22,7 +22,7 @@ pub enum Access {
 /// A compiled kernel.
 #[derive(Debug)]
 pub struct Pipeline {
-    pub(crate) pipeline: wgpu::ComputePipeline,
+    pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     /// Seconds from text to pipeline.
     pub compile_s: f64,

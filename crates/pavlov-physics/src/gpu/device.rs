@@ -3,6 +3,7 @@
 //! Any Vulkan, Metal or DX12 adapter serves, a software one too. Nothing here needs a driver to be built or to fail: where there is none, the
 //! list is empty.
 
+use super::cache::Pipeline;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -254,6 +255,16 @@ impl Gpu {
     pub fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
         self.queue.submit([encoder.finish()]);
         self.check()
+    }
+
+    /// Launches a kernel on bound buffers.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] when something went wrong before.
+    pub fn launch(&self, kernel: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
+        let mut encoder = self.encoder();
+        kernel.dispatch(&mut encoder, group, [groups, 1, 1]);
+        self.submit(encoder)
     }
 
     /// Reads the first numbers of several buffers in one go: one wait for all.

@@ -113,6 +113,8 @@ impl Stage {
         let model = &**robot.physics.model();
         self.contacts.clear();
         if !bounded(qpos, qvel) || !ctrl.iter().all(|c| c.is_finite()) {
+            self.drive.actuator_force.fill(0.0);
+            self.drive.qfrc_actuator.fill(0.0);
             return false;
         }
         let (built, params) = (&scene.built, &scene.params);

@@ -166,3 +166,66 @@ fn frame(normal: [f64; 3]) -> M3<f64> {
     let (tangent, _) = normalize(add_scaled(aside, normal, -dot(aside, normal)));
     [normal, tangent, cross(normal, tangent)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::{LANES, Lane};
+    use crate::testing::{close, text_scene};
+
+    /// Each lane has another parameter changed; what comes of it follows from Newton's law.
+    #[test]
+    fn parameters_of_a_world_act_in_its_scene_alone() {
+        let physics = text_scene(
+            "<mujoco><option timestep='0.001' gravity='0 0 -10'/><worldbody>
+               <body><joint name='z' type='slide' axis='0 0 1'/><geom size='0.1' mass='2'/></body>
+               <body pos='5 0 0'><joint name='x' type='slide' axis='1 0 0'/><geom size='0.1' mass='2'/></body>
+             </worldbody><actuator><motor joint='x' gear='3'/></actuator></mujoco>",
+        );
+        let mut params = physics.params::<Lane>();
+        params.gravity[2].set(1, -5.0);
+        params.body_mass[2].set(2, 4.0);
+        params.dof_armature[1].set(3, 1.0);
+        params.actuator_gear[0].set(4, 6.0);
+        params.actuator_gain[0].set(5, 0.5);
+        params.dof_damping[1].set(6, 20.0);
+        params.dof_frictionloss[1].set(7, 1.0);
+        let mut worlds = RapierWorlds::new(&physics, LANES, true);
+        (0..LANES).for_each(|lane| worlds.set_params(lane, &params, lane));
+        let mut d = physics.data::<Lane>();
+        d.ctrl[0] = Lane::splat(1.0);
+        worlds.step(0, &params, &mut d, 100);
+        let expected = [(-1.0, 0.15), (-0.5, 0.15), (-1.0, 0.075), (-1.0, 0.1), (-1.0, 0.3), (-1.0, 0.075)];
+        for (lane, (fall, push)) in expected.into_iter().enumerate() {
+            close(d.state.qvel[0].get(lane), fall, 1e-5);
+            close(d.state.qvel[1].get(lane), push, 1e-5);
+        }
+        close(d.state.qvel[1].get(6), 3.0 / 20.0 * (1.0 - (-1.0f64).exp()), 1e-4);
+        close(d.state.qvel[1].get(7), 0.1, 1e-3);
+        close(d.qacc[0].get(1), -5.0, 1e-3);
+        close(d.qfrc_actuator[1].get(4), 6.0, 1e-6);
+        close(d.state.time.get(3), 0.1, 1e-6);
+    }
+
+    #[test]
+    fn contacts_of_all_worlds_stand_side_by_side_and_carry_the_weight() {
+        let physics = text_scene(
+            "<mujoco><option timestep='0.002'/><worldbody><geom type='plane' size='9 9 1'/>
+               <body pos='0 0 0.1'><freejoint/><geom type='box' size='0.2 0.1 0.1' mass='3'/></body></worldbody></mujoco>",
+        );
+        let params = physics.params::<Lane>();
+        let mut worlds = RapierWorlds::new(&physics, LANES, false);
+        let mut d = physics.data::<Lane>();
+        d.state.qpos[2].set(5, 2.0);
+        worlds.step(0, &params, &mut d, 150);
+        let mut out = vec![[Lane::ZERO; 3]; 2];
+        physics.contact_forces(&d, &mut out);
+        assert_eq!(d.contacts.len(), 4);
+        for lane in 0..LANES {
+            let weight = if lane == 5 { 0.0 } else { 3.0 * 9.81 };
+            close(out[1][2].get(lane), weight, 0.3);
+            assert_eq!(d.contacts.iter().filter(|c| c.active.get(lane)).count(), if lane == 5 { 0 } else { 4 });
+        }
+        assert!(d.finite.all());
+    }
+}

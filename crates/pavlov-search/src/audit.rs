@@ -1,0 +1,204 @@
+//! Audit sets: one good behaviour of a task and at least nine bad ones.
+//!
+//! `assets/audit/<task>.toml` names the good policy and behaviours of this task; `assets/audit/common.toml` those of all tasks.
+//! Playing is deterministic: the nominal robot, fixed seeds, the fast profile. Each behaviour plays in a few worlds, so that a lucky
+//! start or command does not count.
+
+use crate::behaviour::{AUDIT_SEED, AuditPlayer, Behaviour, Ready};
+use crate::error::SearchError;
+use pavlov_env::{BackendKind, Assets, Profile, Task};
+use pavlov_learn::Policy;
+use pavlov_reward::{Manifest, Reward};
+use pavlov_run::{PlayOptions, Rollouts, play_rollouts};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The file, key by key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AuditFile {
+    /// Control steps of an episode.
+    steps: usize,
+    /// Worlds of each behaviour.
+    worlds: usize,
+    /// Add the behaviours of `common.toml`?
+    common: bool,
+    /// The good behaviour.
+    good: Option<Behaviour>,
+    /// Bad ones.
+    bad: Vec<Behaviour>,
+}
+
+impl Default for AuditFile {
+    fn default() -> Self {
+        Self { steps: 300, worlds: 2, common: true, good: None, bad: Vec::new() }
+    }
+}
+
+/// An audit set made ready for a task.
+#[derive(Debug, Clone)]
+pub struct AuditSet {
+    ready: Vec<Ready>,
+    policies: Vec<Policy>,
+    steps: usize,
+    worlds: usize,
+    has_good: bool,
+}
+
+/// Played: episodes of behaviour 0 first, `worlds` of each.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Every channel of every step.
+    pub rollouts: Rollouts,
+    /// The behaviours; the good one is the first when there is one.
+    pub behaviours: Vec<Behaviour>,
+    /// Is the first one good?
+    pub has_good: bool,
+    /// Worlds of each behaviour.
+    pub worlds: usize,
+    /// Control steps of an episode that is lived through.
+    pub steps: usize,
+    /// Mean fitness of each behaviour over its worlds.
+    pub fitness: Vec<f64>,
+}
+
+impl Audit {
+    /// Behaviour of an episode.
+    pub fn behaviour_of(&self, episode: usize) -> &Behaviour {
+        &self.behaviours[episode / self.worlds]
+    }
+
+    /// Mean over the worlds of each behaviour of a number per episode.
+    pub fn means(&self, per_episode: &[f64]) -> Vec<f64> {
+        per_episode.chunks(self.worlds).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect()
+    }
+
+    /// Is the behaviour worse than the good one by the task's fitness, by a tenth of the range of fitness or more?
+    pub fn is_bad(&self, behaviour: usize) -> bool {
+        let low = self.fitness.iter().copied().fold(f64::INFINITY, f64::min);
+        self.has_good
+            && behaviour > 0
+            && self.fitness[behaviour] < self.fitness[0] - 0.1 * (self.fitness[0] - low).max(1e-9)
+    }
+}
+
+fn read(path: &Path) -> Result<AuditFile, SearchError> {
+    let wrong = |message: String| SearchError::Audit { path: path.to_path_buf(), message };
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    let file: AuditFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    if !(1..=100_000).contains(&file.steps) || !(1..=64).contains(&file.worlds) {
+        return Err(wrong(format!("steps {}, worlds {}: expected 1 to 100000 and 1 to 64", file.steps, file.worlds)));
+    }
+    match file.good.iter().chain(&file.bad).find_map(Behaviour::problem) {
+        Some(message) => Err(wrong(message)),
+        None => Ok(file),
+    }
+}
+
+/// The first root that has this file.
+fn find(assets: &Assets, name: &str) -> Option<PathBuf> {
+    assets.roots().iter().map(|r| r.join("assets/audit").join(format!("{name}.toml"))).find(|p| p.is_file())
+}
+
+impl AuditSet {
+    /// Reads the audit set of a task. A task without one has the common behaviours and no good one.
+    ///
+    /// # Errors
+    /// When a file cannot be read or says something impossible, or a policy does not fit the task.
+    pub fn load(assets: &Assets, task: &Task) -> Result<Self, SearchError> {
+        let own = find(assets, &task.name);
+        let file = own.as_deref().map(read).transpose()?.unwrap_or_default();
+        let mut all: Vec<(Behaviour, Option<PathBuf>)> = Vec::new();
+        let of = |b: Behaviour| (b, own.clone());
+        let has_good = file.good.is_some();
+        all.extend(file.good.clone().map(of));
+        all.extend(file.bad.into_iter().map(of));
+        if let (true, Some(common)) = (file.common, find(assets, "common")) {
+            all.extend(read(&common)?.bad.into_iter().map(|b| (b, Some(common.clone()))));
+        }
+        let (mut ready, mut policies): (Vec<Ready>, Vec<Policy>) = (Vec::new(), Vec::new());
+        for (behaviour, path) in all {
+            let mut policy = None;
+            if behaviour.play == crate::behaviour::Play::Policy {
+                match (&behaviour.file, &path) {
+                    (Some(name), Some(path)) => {
+                        policies.push(policy_file(&path.with_file_name(name), task)?);
+                        policy = Some(policies.len() - 1);
+                    }
+                    // The good one's; without it there is nothing to vary.
+                    _ if has_good && !ready.is_empty() => policy = ready[0].policy,
+                    _ => continue,
+                }
+            }
+            ready.push(Ready { behaviour, policy });
+        }
+        let steps = file.steps.min(task.episode_steps());
+        Ok(Self { ready, policies, steps, worlds: file.worlds, has_good })
+    }
+
+    /// Number of behaviours.
+    pub fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Plays every behaviour.
+    ///
+    /// # Errors
+    /// When the environment cannot be made or a script of the task fails.
+    pub fn play(&self, task: &Task, pool: &rayon::ThreadPool) -> Result<Audit, SearchError> {
+        if self.ready.is_empty() {
+            return Err(SearchError::Usage(format!("no behaviours to judge rewards of task {} by", task.name)));
+        }
+        let short = Arc::new(task.with_episode_steps(self.steps));
+        // The columns are what counts: they are scored later.
+        let nothing =
+            Reward::from_text("none", "none.rhai", "fn reward(s) { 0.0 }", Manifest::default(), task.scene())?;
+        let options = PlayOptions {
+            episodes: self.ready.len() * self.worlds,
+            seed: AUDIT_SEED,
+            profile: Profile::Fast,
+            disturb: false,
+            backend: BackendKind::Batch,
+        };
+        let player = |first: usize, n: usize| {
+            let worlds = (first..first + n).map(|w| &self.ready[w / self.worlds]).collect();
+            Ok(AuditPlayer::new(&short, worlds, first, &self.policies))
+        };
+        let channels = task.scene().recorded();
+        let mut rollouts = play_rollouts(&short, &Arc::new(nothing), &options, &channels, player, pool)?;
+        for (i, episode) in rollouts.info.episodes.iter_mut().enumerate() {
+            episode.name = self.ready[i / self.worlds].behaviour.name.clone();
+        }
+        let mut audit = Audit {
+            behaviours: self.ready.iter().map(|r| r.behaviour.clone()).collect(),
+            has_good: self.has_good,
+            worlds: self.worlds,
+            steps: self.steps,
+            fitness: Vec::new(),
+            rollouts,
+        };
+        audit.fitness = audit.means(&audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect::<Vec<_>>());
+        Ok(audit)
+    }
+}
+
+fn policy_file(path: &Path, task: &Task) -> Result<Policy, SearchError> {
+    let wrong = |message: String| SearchError::Audit { path: path.to_path_buf(), message };
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let policy = Policy::from_compact(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let (found, wanted) = ((policy.obs_dim(), policy.act_dim()), (task.policy_obs_dim(), task.act_dim()));
+    if found != wanted {
+        let message = format!(
+            "maps {} numbers to {} actions, task {} needs {} to {}",
+            found.0, found.1, task.name, wanted.0, wanted.1
+        );
+        return Err(wrong(message));
+    }
+    Ok(policy)
+}

@@ -1,0 +1,203 @@
+//! The admission gate: what is wrong with a reward, found in a second instead of a training run.
+//!
+//! Order: operations, finite (recorded, random, extreme states), constant, units, living, share, order on the audit set with exploits,
+//! distance to other rewards. Every finding names term, world, step and value where it has them, and what to do.
+
+mod order;
+mod rules;
+mod states;
+
+pub use rules::{RULES, Rule, rule};
+
+use crate::audit::Audit;
+use crate::error::SearchError;
+use pavlov_env::Task;
+use pavlov_reward::{Reward, Scored};
+use pavlov_run::score_all;
+use pavlov_script::{Channel, Finding, Severity};
+use serde::Serialize;
+
+/// Something the gate has found. Lines and columns are 0 where it is not in the text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct GateFinding {
+    /// Rule, one of [`RULES`].
+    pub rule: String,
+    /// `error` stops the reward, `warning` does not.
+    pub severity: &'static str,
+    /// Term.
+    pub term: String,
+    /// Line of the script.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+    /// What is wrong, with names and values.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// Script.
+    pub file: String,
+    /// Behaviour of the audit set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behaviour: Option<String>,
+    /// World of the audit set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub world: Option<usize>,
+    /// Control step, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// Value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+}
+
+/// A finding of the script checker as one of the gate.
+pub fn script_finding(f: &Finding) -> GateFinding {
+    GateFinding {
+        rule: f.rule.clone(),
+        severity: if f.severity == Severity::Error { "error" } else { "warning" },
+        term: f.term.clone(),
+        line: f.line,
+        column: f.column,
+        message: f.message.clone(),
+        hint: f.hint.clone(),
+        file: f.file.clone(),
+        ..GateFinding::default()
+    }
+}
+
+impl GateFinding {
+    pub(crate) fn error(rule: &'static str, message: String, hint: impl Into<String>) -> Self {
+        Self { rule: rule.into(), severity: "error", message, hint: hint.into(), ..Self::default() }
+    }
+
+    pub(crate) fn warning(rule: &'static str, message: String, hint: impl Into<String>) -> Self {
+        Self { severity: "warning", ..Self::error(rule, message, hint) }
+    }
+
+    pub(crate) fn term(self, term: &str) -> Self {
+        Self { term: term.into(), ..self }
+    }
+
+    pub(crate) fn at(self, behaviour: &str, world: usize, step: usize) -> Self {
+        Self { behaviour: Some(behaviour.into()), world: Some(world), step: Some(step), ..self }
+    }
+
+    pub(crate) fn value(self, value: f64) -> Self {
+        Self { value: Some(value), ..self }
+    }
+}
+
+impl std::fmt::Display for GateFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}[{}]: {}", self.severity, self.rule, self.message)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\n  = {}", self.hint) }
+    }
+}
+
+/// A behaviour of the audit set under the reward.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditRow {
+    /// Behaviour.
+    pub behaviour: String,
+    /// Is it the good one?
+    pub good: bool,
+    /// A known exploit?
+    pub exploit: bool,
+    /// Mean fitness.
+    pub fitness: f64,
+    /// Mean return.
+    #[serde(rename = "return")]
+    pub mean_return: f64,
+    /// Mean number of steps.
+    pub steps: f64,
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct GateReport {
+    /// No finding is an error.
+    pub ok: bool,
+    /// Findings, errors first.
+    pub findings: Vec<GateFinding>,
+    /// The audit set, best return first.
+    pub audit: Vec<AuditRow>,
+    /// Rank of the good behaviour by return, from 1; none without a good one.
+    pub good_rank: Option<usize>,
+    /// Rank correlation (Kendall's tau-b) of fitness and return over the behaviours.
+    pub fitness_kendall: Option<f64>,
+    /// Share of each term: its mean |value| over that of all.
+    pub shares: Vec<(String, f64)>,
+    /// STARC distance (VAL) to other rewards of the task, nearest first.
+    pub distances: Vec<(String, f64)>,
+}
+
+/// Judges a reward by an audit that was played. `others` are rewards of the same task.
+///
+/// # Errors
+/// When the audit cannot be scored: a script that fails while running is a finding, not an error.
+pub fn gate(
+    reward: &Reward,
+    task: &Task,
+    audit: &Audit,
+    others: &[&Reward],
+    pool: &rayon::ThreadPool,
+) -> Result<GateReport, SearchError> {
+    let mut findings: Vec<GateFinding> = reward.findings().iter().map(script_finding).collect();
+    let mut report = GateReport::default();
+    findings.extend(states::operations(reward, task, audit)?);
+    findings.extend(states::units(reward));
+    // A reward too slow to be run is not run on everything there is.
+    let slow = findings.iter().any(|f| f.rule == "operations");
+    let outside = reward.program().inputs().iter().find(|i| matches!(i.channel, Channel::Source(_)));
+    if let Some(input) = outside {
+        let what = input.describe(reward.program().scene());
+        let message = format!("`{what}` is computed outside of the program: what the reward pays was not audited");
+        findings.push(GateFinding::warning("outside", message, "look at its terms in a short run instead"));
+    }
+    if !slow && outside.is_none() {
+        match score_all(reward, task.scene(), &audit.rollouts, true, pool) {
+            Ok(scored) => {
+                judge(reward, task, audit, &scored, &mut findings, &mut report)?;
+                if !findings.iter().any(|f| f.severity == "error") {
+                    let (near, distances) = order::distances(reward, task, audit, others, pool)?;
+                    findings.extend(near);
+                    report.distances = distances;
+                }
+            }
+            Err(e) => {
+                let hint = "the script fails in a state that was played: guard what it does there";
+                findings.push(GateFinding::error("run", e.to_string(), hint));
+            }
+        }
+    }
+    findings.iter_mut().filter(|f| f.file.is_empty()).for_each(|f| f.file = reward.path().display().to_string());
+    findings.sort_by_key(|f| f.severity != "error");
+    report.ok = findings.iter().all(|f| f.severity != "error");
+    report.findings = findings;
+    Ok(report)
+}
+
+fn judge(
+    reward: &Reward,
+    task: &Task,
+    audit: &Audit,
+    scored: &[Scored],
+    findings: &mut Vec<GateFinding>,
+    report: &mut GateReport,
+) -> Result<(), SearchError> {
+    let not_finite = states::finite(reward, audit, scored)?;
+    let stop = !not_finite.is_empty();
+    findings.extend(not_finite);
+    let constant = states::constant(reward, audit, scored);
+    let stop = stop || constant.iter().any(|f| f.severity == "error");
+    findings.extend(constant);
+    let (share, shares) = order::shares(reward, scored);
+    report.shares = shares;
+    // What is not finite or constant has no order worth telling.
+    if !stop {
+        findings.extend(share);
+        findings.extend(order::living(reward, task, audit, scored));
+        findings.extend(order::order(reward, audit, scored, report));
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Rules about single states: operations, units, finite, constant.
+//!
+//! Random states: each column on its own, uniform over twice the range it has in the audit set. Extreme states: all columns at 0, at
+//! plus or minus a hundred times the largest they were, and one column after the other there while the rest is at a recorded state.
+//! Quaternions stay unit quaternions, contacts 0 or 1, times from 0 on.
+
+use super::GateFinding;
+use crate::audit::Audit;
+use crate::error::SearchError;
+use pavlov_env::Task;
+use pavlov_env::rng::{Purpose, WorldRng};
+use pavlov_reward::{Columns, Reward, Scored};
+use pavlov_script::Channel;
+use std::time::Instant;
+
+/// Operations of a lowered program.
+const MAX_OPERATIONS: usize = 20_000;
+/// Seconds a state may take by the interpreter.
+const MAX_SECONDS: f64 = 5e-4;
+/// Random states.
+const RANDOM: usize = 1024;
+/// Times the largest recorded value.
+const EXTREME: f32 = 100.0;
+
+/// Is it too slow to be run in every step?
+pub fn operations(reward: &Reward, task: &Task, audit: &Audit) -> Result<Option<GateFinding>, SearchError> {
+    let program = reward.program();
+    let hint = "it is run in every step of every world: leave out loops over what does not change";
+    if program.is_lowered() {
+        let n = program.operations();
+        let message = format!("{n} operations a step, more than the limit of {MAX_OPERATIONS}");
+        return Ok((n > MAX_OPERATIONS).then(|| GateFinding::error("operations", message, hint).value(n as f64)));
+    }
+    let span = pavlov_reward::Span { first: 0, steps: audit.rollouts.info.episodes[0].steps.min(16) };
+    let clock = Instant::now();
+    let scored = pavlov_reward::score(reward, task.scene(), &audit.rollouts, &[span], false);
+    let seconds = clock.elapsed().as_secs_f64() / span.steps.max(1) as f64;
+    if let Err(e) = scored {
+        return Ok(Some(GateFinding::error("run", e.to_string(), "guard what the script does in this state")));
+    }
+    let message =
+        format!("{:.2} ms a step by the interpreter, more than the limit of {} ms", seconds * 1e3, MAX_SECONDS * 1e3);
+    Ok((seconds > MAX_SECONDS).then(|| GateFinding::error("operations", message, hint).value(seconds)))
+}
+
+/// Parameters declared in units that scripts do not work in.
+pub fn units(reward: &Reward) -> Vec<GateFinding> {
+    let mut out = Vec::new();
+    for (name, value, param) in reward.params() {
+        let words: Vec<String> = param.unit.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
+        let slip = [
+            (&["deg", "degree", "degrees", "rpm"][..], "rad", "rad = deg * PI() / 180"),
+            (&["cm", "mm", "km", "inch", "in", "ft"][..], "m", "give it in metres"),
+            (&["ms", "min", "h"][..], "s", "give it in seconds"),
+            (&["g", "lb"][..], "kg", "give it in kilograms"),
+        ];
+        for (wrong, right, how) in slip {
+            if let Some(unit) = words.iter().find(|w| wrong.contains(&w.as_str())) {
+                let message = format!("parameter `{name}` is {value} {unit}: scripts work in {right}");
+                out.push(GateFinding::error("unit", message, how).value(f64::from(value)));
+            }
+        }
+    }
+    out
+}
+
+/// Every term in recorded, random and extreme states.
+pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Result<Vec<GateFinding>, SearchError> {
+    let hint = "keep logarithms, roots, quotients and powers away from their poles: max(x, 1e-6), clamp(x, low, high)";
+    let names = reward.term_names();
+    let mut out: Vec<GateFinding> = Vec::new();
+    for (world, scored) in scored.iter().enumerate() {
+        if let Some((term, step, value)) = scored.bad
+            && !out.iter().any(|f| f.term == names[term])
+        {
+            let behaviour = &audit.behaviour_of(world).name;
+            let message = format!("term `{}` is {value} in step {step} of `{behaviour}` (world {world})", names[term]);
+            let finding = GateFinding::error("finite", message, hint).term(&names[term]);
+            out.push(finding.at(behaviour, world, step).value(f64::from(value)));
+        }
+    }
+    let made = Made::new(reward, audit);
+    for (kind, rows) in [("random", made.random()), ("extreme", made.extreme())] {
+        let (values, width) = match made.run(reward, &rows) {
+            Ok(done) => done,
+            Err(e) => {
+                out.push(GateFinding::error("run", e.to_string(), "guard what the script does in this state"));
+                continue;
+            }
+        };
+        for (term, name) in names.iter().enumerate() {
+            let bad = values[term * width..][..rows.len()].iter().position(|x| !x.is_finite());
+            if let Some(row) = bad.filter(|_| !out.iter().any(|f| f.term == *name)) {
+                let value = values[term * width + row];
+                let state = made.describe(reward, &rows[row]);
+                let message = format!("term `{name}` is {value} in {kind} state {row}: {state}");
+                out.push(GateFinding {
+                    world: Some(row),
+                    ..GateFinding::error("finite", message, hint).term(name).value(f64::from(value))
+                });
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Does the total change at all, and each term where it could?
+pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Vec<GateFinding> {
+    let range = |values: &mut dyn Iterator<Item = f32>| {
+        values.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)))
+    };
+    let still = |(low, high): (f32, f32)| high - low <= 1e-6 * low.abs().max(high.abs()).max(1e-20);
+    let total = range(&mut scored.iter().flat_map(|s| s.step_totals.iter().copied()));
+    if still(total) {
+        let n = audit.rollouts.steps();
+        let message =
+            format!("the reward is {} in all {n} recorded steps of {} behaviours", total.0, audit.behaviours.len());
+        let hint = "let it depend on what the task wants; a constant teaches nothing but to stay alive";
+        return vec![GateFinding::error("constant", message, hint).value(f64::from(total.0))];
+    }
+    let made = Made::new(reward, audit);
+    let of = |rows: &[Vec<f32>]| made.run(reward, rows).ok();
+    let (random, extreme) = (of(&made.random()), of(&made.extreme()));
+    let mut out = Vec::new();
+    for (term, name) in reward.term_names().iter().enumerate() {
+        let recorded = range(&mut scored.iter().flat_map(|s| s.step_terms[term].iter().copied()));
+        let varies = |made: &Option<(Vec<f32>, usize)>| {
+            let all = |(v, w): &(Vec<f32>, usize)| range(&mut v[term * w..(term + 1) * w].iter().copied());
+            made.as_ref().is_some_and(|m| !still(all(m)))
+        };
+        if still(recorded) && !varies(&random) && varies(&extreme) {
+            let message = format!(
+                "term `{name}` is {} in every recorded and random state, and changes only far beyond what the robot does: a threshold in other units?",
+                recorded.0
+            );
+            let hint = "angles are in rad, lengths in m, speeds in m/s and rad/s, forces in N: rad = deg * PI() / 180";
+            out.push(GateFinding::error("unit", message, hint).term(name).value(f64::from(recorded.0)));
+        }
+    }
+    out
+}
+
+/// States that nobody has seen, for the inputs of one reward: a row has a number per input.
+struct Made {
+    channels: Vec<Channel>,
+    /// Range of each input in the audit set.
+    range: Vec<(f32, f32)>,
+    /// A recorded state.
+    seen: Vec<f32>,
+}
+
+impl Made {
+    fn new(reward: &Reward, audit: &Audit) -> Self {
+        let inputs = reward.program().inputs();
+        let column = |c: Channel| audit.rollouts.column(c).unwrap_or(&[]);
+        let range = |i: &pavlov_script::Input| {
+            column(i.channel).iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)))
+        };
+        Self {
+            channels: inputs.iter().map(|i| i.channel).collect(),
+            range: inputs.iter().map(range).map(|(l, h)| if l <= h { (l, h) } else { (0.0, 0.0) }).collect(),
+            seen: inputs.iter().map(|i| column(i.channel).get(1).copied().unwrap_or(0.0)).collect(),
+        }
+    }
+
+    fn random(&self) -> Vec<Vec<f32>> {
+        let row = |k: usize| {
+            let mut stream = WorldRng::new(1, k as u64).stream(Purpose::Action, 0, 0);
+            let of = |(&(low, high), &c): (&(f32, f32), &Channel)| {
+                let unit = stream.uniform(-1.0, 1.0);
+                let (middle, half) = (0.5 * (low + high), (high - low).max(0.01 * high.abs()).max(1e-3));
+                possible(c, middle + half * unit)
+            };
+            self.range.iter().zip(&self.channels).map(of).collect()
+        };
+        (0..RANDOM).map(row).map(|row: Vec<f32>| self.unit_quaternions(row)).collect()
+    }
+
+    fn extreme(&self) -> Vec<Vec<f32>> {
+        let far = |sign: f32| -> Vec<f32> {
+            let of = |(&(low, high), &c): (&(f32, f32), &Channel)| {
+                possible(c, sign * EXTREME * low.abs().max(high.abs()).max(1.0))
+            };
+            self.range.iter().zip(&self.channels).map(of).collect()
+        };
+        let (up, down) = (far(1.0), far(-1.0));
+        let mut rows = vec![vec![0.0; self.range.len()], up.clone(), down.clone()];
+        for i in 0..self.range.len() {
+            for to in [up[i], down[i], 0.0] {
+                let mut row = self.seen.clone();
+                row[i] = to;
+                rows.push(row);
+            }
+        }
+        rows.into_iter().map(|row| self.unit_quaternions(row)).collect()
+    }
+
+    /// Components of a quaternion stand together among the inputs, as far as they are read.
+    fn unit_quaternions(&self, mut row: Vec<f32>) -> Vec<f32> {
+        let mut done = Vec::new();
+        for i in 0..row.len() {
+            let Channel::BodyQuat { body, .. } = self.channels[i] else { continue };
+            if done.contains(&body) {
+                continue;
+            }
+            done.push(body);
+            let own: Vec<usize> = (0..row.len())
+                .filter(|&k| matches!(self.channels[k], Channel::BodyQuat { body: b, .. } if b == body))
+                .collect();
+            let norm = own.iter().map(|&k| row[k] * row[k]).sum::<f32>().sqrt();
+            for &k in &own {
+                row[k] = if norm > 1e-6 { row[k] / norm } else { f32::from(u8::from(k == own[0])) };
+            }
+        }
+        row
+    }
+
+    /// Terms `[term][width]` of rows; memory is as at the start of an episode.
+    fn run(&self, reward: &Reward, rows: &[Vec<f32>]) -> Result<(Vec<f32>, usize), pavlov_script::ScriptError> {
+        let program = reward.program();
+        let width = rows.len().next_multiple_of(8).max(8);
+        let mut inputs = vec![0.0; program.inputs().len() * width];
+        for (k, column) in inputs.chunks_exact_mut(width).enumerate() {
+            let last = rows.last().map_or(0.0, |r| r[k]);
+            column.iter_mut().enumerate().for_each(|(i, x)| *x = rows.get(i).map_or(last, |r| r[k]));
+        }
+        let mut memory = vec![0.0; program.memory_init().len() * width];
+        (0..width).for_each(|w| program.reset_memory(w, width, &mut memory));
+        let mut out = vec![0.0; program.outputs().len() * width];
+        program.run(width, width, &inputs, reward.values(), &mut memory, &mut program.scratch(), &mut out)?;
+        Ok((out, width))
+    }
+
+    /// The inputs that are furthest from what was recorded.
+    fn describe(&self, reward: &Reward, row: &[f32]) -> String {
+        let mut far: Vec<(f32, usize)> = (0..row.len()).map(|i| ((row[i] - self.seen[i]).abs(), i)).collect();
+        far.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let scene = reward.program().scene();
+        let name = |&(_, i): &(f32, usize)| format!("{} = {}", reward.program().inputs()[i].describe(scene), row[i]);
+        far.iter().take(3).map(name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Keeps what cannot be otherwise: contacts, times, quaternions' components.
+fn possible(channel: Channel, x: f32) -> f32 {
+    match channel {
+        Channel::FootContact(_) | Channel::BodyContact(_) => f32::from(u8::from(x > 0.5)),
+        Channel::Time => x.abs(),
+        Channel::EpisodeStep => x.abs().floor(),
+        _ => x,
+    }
+}

@@ -1,0 +1,21 @@
+//! Judging rewards before they are trained on.
+//!
+//! ```text
+//! assets/audit/<task>.toml + small policies ─ AuditSet::load ─ play ─> Audit: episodes with every channel, fitness of each
+//!                     reward ─────────────────────────────────────────┴─ gate() ─> findings: rule, term, world, step, value, fix
+//!                     rewards ────────────────────────────────────────── versus() ─> STARC, EPIC, rank correlations, disagreements
+//! ```
+//! An audit set is one good behaviour and at least nine bad ones of a task, good and bad by the task's fitness. It is played afresh
+//! from small policies and fixed patterns of actions, which takes a fraction of a second and needs no recordings.
+
+mod audit;
+mod behaviour;
+mod error;
+mod gate;
+mod versus;
+
+pub use audit::{Audit, AuditSet};
+pub use behaviour::{Behaviour, Play};
+pub use error::SearchError;
+pub use gate::{AuditRow, GateFinding, GateReport, RULES, Rule, gate, rule, script_finding};
+pub use versus::{Disagreement, Matrix, Sample, Versus, versus};
