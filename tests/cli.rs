@@ -65,6 +65,37 @@ fn every_listing_gives_json() {
 }
 
 #[test]
+fn the_gpu_trains_and_is_measured_where_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let devices = json(dir.path(), &["devices"]);
+    assert_eq!(devices[0]["device"], "cpu");
+    if devices.len() == 1 {
+        println!("skipped: no Vulkan adapter");
+        // Training goes on with the processor then, and says so.
+        let args = [&["train", "cartpole_balance", "--device", "gpu", "--steps", "2k", "--out", "run"], SMALL].concat();
+        let out = output(dir.path(), &args);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && said.contains("no GPU adapter was found"), "{said}");
+        return;
+    }
+    refused(dir.path(), &["train", "cartpole_balance", "--device", "gpu:77"], &["no GPU adapter 77", "pavlov devices"]);
+    train(dir.path(), "cartpole_balance", "run", &["--device", "gpu", "--steps", "4k"]);
+    let config = std::fs::read_to_string(dir.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("device = \"gpu:0\""), "{config}");
+    for kind in ["physics", "env", "learn"] {
+        let args =
+            ["bench", kind, "--task", "cartpole_balance", "--device", "gpu", "--worlds", "64", "--seconds", "0.2"];
+        let line = &json(dir.path(), &args)[0];
+        let number = |key: &str| line[key].as_f64().unwrap_or_else(|| panic!("{key}: {line}"));
+        assert!(number("env_steps_per_s") > 0.0 && number("bandwidth") > 0.0, "{line}");
+        if devices[1]["timestamps"] == true {
+            let kernels = line["kernels"].as_array().unwrap();
+            assert!(kernels.iter().any(|k| k["kernel"] == "physics"), "{line}");
+        }
+    }
+}
+
+#[test]
 fn a_reward_is_made_checked_and_tuned() {
     let dir = tempfile::tempdir().unwrap();
     let here = dir.path();
@@ -251,7 +282,7 @@ fn bad_input_is_refused_with_place_and_hint() {
     refused(d, &["train", "ant_run", "--set", "learnin_rate=1"], &["learning_rate"]);
     refused(d, &["train", "ant_run", "--set", "gamma=2"], &["gamma"]);
     refused(d, &["train", "ant_run", "--set", "reward.forwrad=2"], &["forward"]);
-    refused(d, &["train", "ant_run", "--device", "gpu"], &["not built yet"]);
+    refused(d, &["train", "ant_run", "--device", "gpu", "--backend", "rapier"], &["rapier", "--device cpu"]);
     refused(d, &["eval", "nowhere"], &["nowhere"]);
     write("bad.rhai", "fn reward(s, p) {\n    #{ run: s.body(\"torsp\").linvel.x }\n}");
     refused(d, &["train", "ant_run", "--reward", "bad.rhai"], &["bad.rhai:2:", "did you mean `torso`"]);

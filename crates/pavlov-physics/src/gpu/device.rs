@@ -263,11 +263,7 @@ impl Gpu {
     /// [`GpuError::Lost`] when something went wrong before.
     pub fn launch(&self, kernel: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
         let mut encoder = self.encoder();
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            kernel.bind(&mut pass, group);
-            pass.dispatch_workgroups(groups, 1, 1);
-        }
+        kernel.dispatch(&mut encoder, group, [groups, 1, 1]);
         self.submit(encoder)
     }
 
