@@ -329,6 +329,29 @@ fn a_damaged_checkpoint_is_refused_and_nothing_is_lost() {
     assert_eq!(before, metrics(&dir.path().join("x")));
 }
 
+/// The same task, reward, seed and steps on the processor and on the GPU.
+#[test]
+#[ignore = "trains for some minutes; needs an optimised program: cargo test --release -p pavlov --test cli -- --ignored --nocapture trained_on_the_gpu"]
+fn an_ant_trained_on_the_gpu_is_as_good_as_one_trained_on_the_processor() {
+    let dir = tempfile::tempdir().unwrap();
+    if json(dir.path(), &["devices"]).iter().all(|d| d["device"] == "cpu") {
+        println!("skipped: no Vulkan, Metal or DX12 adapter");
+        return;
+    }
+    let returns = ["cpu", "gpu"].map(|device| {
+        let steps = ["--steps", "3000000", "--set", "total_steps=3000000"];
+        let args = [&["train", "gym/ant", "--device", device, "--profile", "fast", "--seed", "1", "--out", device], &steps[..]].concat();
+        let clock = Instant::now();
+        let out = output(dir.path(), &args);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let seconds = clock.elapsed().as_secs_f64();
+        let found = &json(dir.path(), &["eval", device, "--episodes", "50"])[0]["return"];
+        println!("{device}: return {} in {seconds:.0} s", found["mean"]);
+        found["mean"].as_f64().unwrap()
+    });
+    assert!(returns[1] > 0.9 * returns[0], "{returns:?}");
+}
+
 #[test]
 #[ignore = "a measurement; needs an optimised program: cargo test --release -p pavlov --test cli -- --ignored --nocapture"]
 fn start_up_times() {

@@ -1,14 +1,15 @@
 //! `probe`: physical quantities of a robot in given states, for comparison with other simulators.
 //!
-//! Every state starts with a cold solver under the `accurate` profile. `f64` one at a time, or `f32` lanes, eight at a time; or
-//! rapier, which has no bias force and no unconstrained acceleration to tell.
+//! Every state starts with a cold solver under the `accurate` profile. `f64` one at a time, `f32` lanes, eight at a time, or
+//! the GPU, 64 at a time; or rapier, which has no bias force and no unconstrained acceleration to tell.
 
 use crate::Usage;
 use crate::args::Probe;
 use crate::out::Out;
 use anyhow::{Context, Result};
 use pavlov_env::Assets;
-use pavlov_physics::{Backend, LANES, Lane, Mask, Physics, RapierBackend, Real};
+use pavlov_physics::gpu::Gpu;
+use pavlov_physics::{Backend, GpuBackend, LANES, Lane, Mask, Physics, RapierBackend, Real};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -51,14 +52,13 @@ struct Answer {
     qvel_next: Vec<f64>,
 }
 
+/// States that the GPU takes at once.
+const GPU_WORLDS: usize = 64;
 /// A longer line is no state.
 const MAX_LINE: u64 = 1 << 20;
 
 /// `pavlov probe`.
 pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
-    if args.gpu {
-        return Err(Usage("the GPU backend is not built yet: leave --gpu out".into()).into());
-    }
     let model = pavlov_model::load_mjcf(&assets.robot(&args.robot, None)?)?;
     let physics = Physics::new(Arc::new(model)).map_err(|e| Usage(e.to_string()))?;
     let bad = |e: std::io::Error| Usage(format!("{}: cannot be read: {e}", args.states.display()));
@@ -68,8 +68,12 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
         Box::new(std::fs::File::open(&args.states).map_err(bad)?)
     };
     let mut reader = BufReader::new(input);
-    let mut rapier = args.rapier.then(|| RapierBackend::new(physics.clone(), 1));
-    let width = if args.lanes { LANES } else { 1 };
+    let mut other: Option<Box<dyn Backend>> = match (args.rapier, args.gpu) {
+        (true, _) => Some(Box::new(RapierBackend::new(physics.clone(), 1))),
+        (_, true) => Some(Box::new(GpuBackend::new(Gpu::open(0)?, physics.clone(), GPU_WORLDS)?)),
+        _ => None,
+    };
+    let width = if args.lanes { LANES } else { other.as_ref().map_or(1, |b| b.num_worlds()) };
     let (mut group, mut line, mut number) = (Vec::with_capacity(width), Vec::new(), 0);
     loop {
         line.clear();
@@ -79,8 +83,8 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
             group.push(parse(&physics, &line).map_err(|e| Usage(format!("{}:{number}: {e}", args.states.display())))?);
         }
         if group.len() == width || (size == 0 && !group.is_empty()) {
-            let answers = match &mut rapier {
-                Some(rapier) => rapier_answer(rapier, &group)?,
+            let answers = match &mut other {
+                Some(backend) => backend_answer(&mut **backend, &group)?,
                 None if args.lanes => answer::<Lane>(&physics, &group),
                 None => answer::<f64>(&physics, &group),
             };
@@ -177,16 +181,18 @@ fn answer<R: Real>(physics: &Physics, states: &[State]) -> Vec<Answer> {
 }
 
 /// Answers by rapier.
-fn rapier_answer(rapier: &mut RapierBackend, states: &[State]) -> Result<Vec<Answer>> {
-    let model = rapier.physics().model().clone();
+fn backend_answer(backend: &mut dyn Backend, states: &[State]) -> Result<Vec<Answer>> {
+    let model = backend.physics().model().clone();
     let mut answers = Vec::with_capacity(states.len());
-    for state in states {
-        rapier.reset_world(0, &state.qpos, &state.qvel);
-        rapier.set_ctrl(0, &state.ctrl);
-        rapier.forward()?;
-        let found = rapier.evaluation(0)?;
-        rapier.step(1)?;
-        let next = rapier.state(0)?;
+    for (world, state) in states.iter().enumerate() {
+        backend.reset_world(world, &state.qpos, &state.qvel);
+        backend.set_ctrl(world, &state.ctrl);
+    }
+    backend.forward()?;
+    let found: Vec<_> = (0..states.len()).map(|w| backend.evaluation(w)).collect::<Result<_, _>>()?;
+    backend.step(1)?;
+    for (world, found) in found.into_iter().enumerate() {
+        let next = backend.state(world)?;
         let contact = |c: &pavlov_physics::ContactPoint| Contact {
             geom1: c.geom1,
             geom2: c.geom2,
@@ -200,10 +206,11 @@ fn rapier_answer(rapier: &mut RapierBackend, states: &[State]) -> Result<Vec<Ans
         answers.push(Answer {
             qm: found.qm.chunks(model.nv()).map(<[f64]>::to_vec).collect(),
             contacts: found.contacts.iter().map(contact).collect(),
+            qfrc_bias: found.qfrc_bias,
+            qacc_smooth: found.qacc_smooth,
             qacc: found.qacc,
             qpos_next: next.qpos,
             qvel_next: next.qvel,
-            ..Answer::default()
         });
     }
     Ok(answers)
@@ -248,7 +255,7 @@ mod tests {
         let line = serde_json::json!({"qpos": qpos, "ctrl": vec![0.3; physics.model().nu()]}).to_string();
         let states = [parse(&physics, line.as_bytes()).unwrap()];
         let own = &answer::<f64>(&physics, &states)[0];
-        let judge = &rapier_answer(&mut RapierBackend::new(physics, 1), &states).unwrap()[0];
+        let judge = &backend_answer(&mut RapierBackend::new(physics, 1), &states).unwrap()[0];
         assert_eq!(judge.qm.len(), own.qm.len());
         for (a, b) in judge.qm.iter().flatten().zip(own.qm.iter().flatten()) {
             assert!((a - b).abs() < 1e-9, "{a} {b}");
