@@ -169,7 +169,8 @@ fn script_error(gpu: &Gpu, reward: &Reward) -> f64 {
     let mut expected = vec![0.0f32; outputs * N];
     let mut scratch = program.scratch();
     program.run(N, N, &columns, reward.values(), &mut kept, &mut scratch, &mut expected).unwrap();
-    let error = |(f, e): (&f32, &f32)| if f == e { 0.0 } else { f64::from((f - e).abs()) / f64::from(e.abs()).max(1.0) };
+    let error =
+        |(f, e): (&f32, &f32)| if f == e { 0.0 } else { f64::from((f - e).abs()) / f64::from(e.abs()).max(1.0) };
     found.iter().zip(&expected).map(error).fold(0.0, f64::max)
 }
 

@@ -1,8 +1,8 @@
 //! What the tests of the whole share: where files lie, recorded arrays, and the table of worst errors.
 
+use pavlov_physics::gpu::{Gpu, GpuError};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use pavlov_physics::gpu::{Gpu, GpuError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 

@@ -6,7 +6,7 @@
 
 use crate::behaviour::{AUDIT_SEED, AuditPlayer, Behaviour, Ready};
 use crate::error::SearchError;
-use pavlov_env::{BackendKind, Assets, Profile, Task};
+use pavlov_env::{Assets, BackendKind, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::{Manifest, Reward};
 use pavlov_run::{PlayOptions, Rollouts, play_rollouts};

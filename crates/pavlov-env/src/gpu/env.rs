@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// A launch: a kernel and the buffers bound to it.
 #[derive(Debug)]
 struct Launch {
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     /// One for each slice where the settings differ, else one.
     groups: Vec<wgpu::BindGroup>,
 }
@@ -134,9 +134,9 @@ impl GpuEnv {
         let mut made = |name: &str, text: &str, entry: &str, access: &[Access]| {
             let pipeline = gpu.pipeline(&format!("{name} of {}", task.name), text, entry, access).map_err(wrong)?;
             compile_s += pipeline.compile_s;
-            Ok::<_, EnvError>(pipeline)
+            Ok::<_, EnvError>(Arc::new(pipeline))
         };
-        let launch = |pipeline: Pipeline, slices: &[wgpu::Buffer]| Launch {
+        let launch = |pipeline: Arc<Pipeline>, slices: &[wgpu::Buffer]| Launch {
             groups: slices
                 .iter()
                 .map(|run| {
@@ -156,14 +156,14 @@ impl GpuEnv {
             Access::Read,
             Access::Read,
         ];
-        let physics = |pipeline: Pipeline, mode: u32| {
+        let physics = |pipeline: Arc<Pipeline>, mode: u32| {
             let run = gpu.uniform(&[worlds as u32, shared.frame_skip as u32, mode, 0]);
             let groups = vec![gpu.bind(&pipeline, &[&run, &state, &control, &par, &out, &work, &tab, &num])];
             Launch { pipeline, groups }
         };
         let act = launch(made("act", &texts.act, "act_all", &access)?, &settings[1..]);
-        let step = physics(made("physics", &kernel.text, "control_step", &physics_access)?, 0);
-        let settle = physics(made("physics", &kernel.text, "control_step", &physics_access)?, 1);
+        let pipeline = made("physics", &kernel.text, "control_step", &physics_access)?;
+        let (step, settle) = (physics(pipeline.clone(), 0), physics(pipeline, 1));
         let evaluate = launch(made("scripts", &texts.evaluate, "evaluate_all", &access)?, &settings[1..]);
         let look = launch(made("observation", &texts.look, "look_all", &access)?, &settings);
         let begin = launch(made("reset", &texts.begin, "begin_all", &access)?, &settings[..1]);

@@ -255,8 +255,17 @@ impl<'a> Recorder<'a> {
         d.ctrl.iter_mut().enumerate().for_each(|(i, x)| *x = Rec::load(column("control", i)));
         physics.refresh(params, &mut d);
         physics.actuate(params, &mut d);
+        // poses are those of the last evaluation, coordinates and velocities those after it
+        let state = |i: usize| Rec::load(column("state", i));
+        d.state.qpos.iter_mut().enumerate().for_each(|(i, x)| *x = state(i));
+        d.state.qvel.iter_mut().enumerate().for_each(|(i, x)| *x = state(model.nq() + i));
         if self.needs.cfrc_ext || self.needs.sensors {
             physics.rne_post_constraint(params, &mut d);
+        }
+        if self.needs.sensors {
+            physics.sensors(params, &mut d);
+        }
+        if self.needs.cfrc_ext {
             for b in 1..model.bodies.len() {
                 let at = read.wrench + 6 * b;
                 let (torque, force) = ([0, 1, 2].map(|k| out(at + k)), [3, 4, 5].map(|k| out(at + k)));
@@ -266,13 +275,7 @@ impl<'a> Recorder<'a> {
                 d.cfrc_ext[b] = [moved[0], moved[1], moved[2], force[0], force[1], force[2]];
             }
         }
-        if self.needs.sensors {
-            physics.sensors(params, &mut d);
-        }
         if self.shared.task.file.physics.sensing == Sensing::Fresh {
-            let state = |i: usize| Rec::load(column("state", i));
-            d.state.qpos.iter_mut().enumerate().for_each(|(i, x)| *x = state(i));
-            d.state.qvel.iter_mut().enumerate().for_each(|(i, x)| *x = state(model.nq() + i));
             physics.refresh(params, &mut d);
         }
         d
