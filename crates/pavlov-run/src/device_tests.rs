@@ -109,7 +109,7 @@ fn what_cannot_run_there_is_refused() {
     let config = RunConfig::resolve(&task, &mut reward, &asked(1)).unwrap();
     let pool = Arc::new(crate::train::thread_pool(1).unwrap());
     let (task, reward) = (Arc::new(task), Arc::new(reward));
-    let error = Variants::new(&task, &[reward.clone()], &config, pool).unwrap_err();
+    let error = Variants::new(&task, std::slice::from_ref(&reward), &config, pool).unwrap_err();
     assert!(error.is_bad_input() && error.to_string().contains("--device cpu"), "{error}");
     if !is_there() {
         return;

@@ -569,8 +569,8 @@ fn refuse(task: &Task, reward: &Reward, options: &EnvOptions) -> Result<(), EnvE
     if options.backend == BackendKind::Rapier {
         return refused("rapier's worlds are on the processor: leave out `--backend rapier` or `--device gpu`".into());
     }
-    let programs = task.script.all().chain([reward.program()]);
-    for program in programs.filter(|p| !p.is_lowered()) {
+    let mut programs = task.script.all().chain([reward.program()]);
+    if let Some(program) = programs.find(|p| !p.is_lowered()) {
         let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());
         let place = place.map_or_else(String::new, |f| format!(" ({}:{}: {})", f.file, f.line, f.message));
         let message = format!(
