@@ -74,7 +74,7 @@ pub struct GpuEnv {
     compile_s: f64,
 }
 
-const HINT: &str = "lower `--worlds` or `learner.horizon`";
+const HINT: &str = "lower `--worlds` or `--set horizon`";
 
 fn wrong(e: GpuError) -> EnvError {
     EnvError::Gpu { message: e.to_string() }

@@ -42,7 +42,7 @@ pub struct DeviceNets {
     pub(super) batch: usize,
 }
 
-const HINT: &str = "lower `worlds` or `horizon`";
+const HINT: &str = "lower `--worlds` or `--set horizon`";
 
 /// Largest number the normaliser lets through where it has no limit.
 fn finite(limit: f32) -> f32 {
