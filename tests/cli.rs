@@ -340,7 +340,11 @@ fn an_ant_trained_on_the_gpu_is_as_good_as_one_trained_on_the_processor() {
     }
     let returns = ["cpu", "gpu"].map(|device| {
         let steps = ["--steps", "3000000", "--set", "total_steps=3000000"];
-        let args = [&["train", "gym/ant", "--device", device, "--profile", "fast", "--seed", "1", "--out", device], &steps[..]].concat();
+        let args = [
+            &["train", "gym/ant", "--device", device, "--profile", "fast", "--seed", "1", "--out", device],
+            &steps[..],
+        ]
+        .concat();
         let clock = Instant::now();
         let out = output(dir.path(), &args);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

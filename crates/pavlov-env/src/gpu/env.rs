@@ -1,22 +1,18 @@
 //! An environment whose worlds live on the GPU: a whole control step is a handful of launches, and nothing crosses the bus but once a rollout.
 
 use super::kernels::{BUFFERS, GROUP, texts};
-use super::layout::{EPISODE, Layout};
+use super::layout::Layout;
+use super::plan::{needs, refuse, varied};
 use super::record::Recorder;
-use crate::block::Needs;
 use crate::block::Shared;
 use crate::env::Env;
 use crate::error::EnvError;
-use crate::observe::Source;
-use crate::schema::Reduce;
-use crate::scripts::columns_of;
-use crate::spec::{BackendKind, EnvOptions};
-use crate::stats::{BadValue, Episode, EpisodeLog, StepStats};
+use crate::spec::EnvOptions;
+use crate::stats::{BadValue, EpisodeLog, StepStats};
 use crate::task::Task;
 use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline, Timing};
-use pavlov_physics::{EnvKernel, Field, env_kernel};
+use pavlov_physics::{EnvKernel, env_kernel};
 use pavlov_reward::Reward;
-use pavlov_script::Channel;
 use std::sync::Arc;
 
 /// A launch: a kernel and the buffers bound to it.
@@ -46,12 +42,12 @@ pub struct GpuRollout {
 #[derive(Debug)]
 pub struct GpuEnv {
     gpu: Arc<Gpu>,
-    shared: Arc<Shared>,
-    reward: Arc<Reward>,
-    layout: Layout,
+    pub(super) shared: Arc<Shared>,
+    pub(super) reward: Arc<Reward>,
+    pub(super) layout: Layout,
     kernel: EnvKernel,
-    worlds: usize,
-    horizon: usize,
+    pub(super) worlds: usize,
+    pub(super) horizon: usize,
     slots: usize,
     act: Launch,
     step: Launch,
@@ -68,9 +64,9 @@ pub struct GpuEnv {
     actions: wgpu::Buffer,
     results: wgpu::Buffer,
     values: wgpu::Buffer,
-    log: EpisodeLog,
-    stats: StepStats,
-    bad: Option<BadValue>,
+    pub(super) log: EpisodeLog,
+    pub(super) stats: StepStats,
+    pub(super) bad: Option<BadValue>,
     compile_s: f64,
 }
 
@@ -389,69 +385,6 @@ impl GpuEnv {
         Ok((rollout, rest))
     }
 
-    /// Takes a rollout into the log and the sums.
-    fn account(&mut self, rollout: &GpuRollout, results: &[f32], tail: &[f32], episode: &[f32]) {
-        let (w, l, task) = (self.worlds, &self.layout, &self.shared.task);
-        let rc = l.result_columns();
-        // episodes that a world began since the rollout's start, to count back from
-        let mut ended_of: Vec<u32> =
-            (0..w).map(|i| (0..self.horizon).filter(|t| rollout.ended[t * w + i] > 0.0).count() as u32).collect();
-        let limit = f64::from(task.episode_steps);
-        for t in 0..self.horizon {
-            for world in 0..w {
-                let how = rollout.ended[t * w + world];
-                if how == 0.0 {
-                    continue;
-                }
-                let number = |k: usize| f64::from(results[(t * rc + 2 + k) * w + world]);
-                let index = (episode[world] as u32).saturating_sub(ended_of[world]);
-                ended_of[world] -= 1;
-                let (length, head, terminated) = (number(3) as u32, number(4), how < 1.5);
-                if !terminated && head > 0.0 {
-                    continue;
-                }
-                let lived = f64::from(length.max(1));
-                let fitness = match task.file.fitness.reduce {
-                    Reduce::MeanOverLimit => number(1) / limit,
-                    Reduce::Mean => number(1) / lived,
-                    Reduce::Sum | Reduce::Last | Reduce::Max => number(1),
-                };
-                self.log.episodes.push(Episode {
-                    world,
-                    index,
-                    length,
-                    reward: number(0),
-                    fitness,
-                    success: number(2) >= *task.file.success.hold.get_ref() * limit,
-                    terminated,
-                    nonfinite: number(5) > 0.5,
-                });
-                self.log.term_sums.extend((0..l.num_nodes).map(|n| number(EPISODE + n)));
-                self.log.metrics.extend((0..l.num_metrics).map(|m| number(EPISODE + l.num_nodes + m) / lived));
-            }
-        }
-        let sum = |column: usize| tail[column * w..(column + 1) * w].iter().map(|&x| f64::from(x)).sum::<f64>();
-        self.stats.world_steps += (w * self.horizon) as u64;
-        self.stats.reward += sum(0);
-        self.stats.bad_terms += sum(1) as u64;
-        self.stats.nonfinite += sum(2) as u64;
-        for n in 0..l.num_nodes {
-            self.stats.terms[n] += sum(3 + n);
-            self.stats.terms_squared[n] += sum(3 + l.num_nodes + n);
-        }
-        for m in 0..l.num_metrics {
-            self.stats.metrics[m] += sum(3 + 2 * l.num_nodes + m);
-        }
-        let bad = l.stats_len + 1;
-        if self.bad.is_none()
-            && let Some(world) = (0..w).find(|i| tail[bad * w + i] > 0.0)
-        {
-            let at = |k: usize| tail[(bad + k) * w + world];
-            let term = self.reward.node_names()[at(0) as usize - 1].clone();
-            self.bad = Some(BadValue { term, world, step: at(1) as u32, value: at(2) });
-        }
-    }
-
     /// Finished episodes since [`GpuEnv::clear_log`], in the order of their steps.
     pub fn log(&self) -> &EpisodeLog {
         &self.log
@@ -533,62 +466,4 @@ impl GpuEnv {
         let n = (model.nq() + model.nv()) * self.worlds;
         Ok(self.gpu.read_parts(&[(&self.state, 0, n)]).map_err(wrong)?.concat())
     }
-}
-
-/// What must be evaluated besides poses and velocities.
-fn needs(task: &Task, reward: &Reward) -> Needs {
-    let columns = columns_of(task, reward);
-    Needs {
-        cfrc_ext: task.obs.needs_cfrc_ext || columns.iter().any(|i| matches!(i.channel, Channel::CfrcExt(_))),
-        sensors: columns.iter().any(|i| matches!(i.channel, Channel::Sensor { .. }))
-            || task.obs.columns.iter().any(|c| matches!(c.source, Source::Sensor(_))),
-    }
-}
-
-/// Parameters that differ between worlds, with what follows from them.
-fn varied(shared: &Shared) -> Vec<Field> {
-    if !shared.randomised() {
-        return Vec::new();
-    }
-    let random = &shared.task.random;
-    let mut fields: Vec<Field> = random.draws.iter().flat_map(|d| d.fields().iter().copied()).collect();
-    if random.set0_start || random.set0_episode {
-        fields.extend([Field::BodyInvweight0, Field::DofInvweight0, Field::Meaninertia]);
-    }
-    if fields.contains(&Field::GeomFriction) {
-        fields.push(Field::PairFriction);
-    }
-    fields.sort();
-    fields.dedup();
-    fields
-}
-
-/// What cannot run on a GPU, told with what to do.
-fn refuse(task: &Task, reward: &Reward, options: &EnvOptions) -> Result<(), EnvError> {
-    let refused = |message: String| Err(EnvError::Gpu { message });
-    if options.backend == BackendKind::Rapier {
-        return refused("rapier's worlds are on the processor: leave out `--backend rapier` or `--device gpu`".into());
-    }
-    let mut programs = task.script.all().chain([reward.program()]);
-    if let Some(program) = programs.find(|p| !p.is_lowered()) {
-        let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());
-        let place = place.map_or_else(String::new, |f| format!(" ({}:{}: {})", f.file, f.line, f.message));
-        let message = format!(
-            "`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`",
-            program.entry()
-        );
-        return refused(message);
-    }
-    if let Some(source) = reward.graph().and_then(|g| g.sources.first()) {
-        let message = format!(
-            "source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`",
-            source.name
-        );
-        return refused(message);
-    }
-    if reward.late().is_some() {
-        let message = "a `delta` of the reward is paid a step late, which the GPU does not do yet: use `--device cpu`";
-        return refused(message.into());
-    }
-    Ok(())
 }

@@ -10,7 +10,6 @@
 //!
 //! `begin` stands in for 1 to 3 where all worlds start anew, with `redraw_all`.
 
-use super::layout::Layout;
 use super::record::Recorder;
 use pavlov_physics::gpu::Access;
 use pavlov_physics::record::{Function, LIBRARY};
@@ -62,7 +61,7 @@ pub(crate) fn texts(r: &Recorder<'_>, slots: usize) -> Texts {
     if pushes {
         functions.push(r.push());
     }
-    let act = kernel(l, "", &functions, "act_all", &format!("act();\n{push}"));
+    let act = kernel("", &functions, "act_all", &format!("act();\n{push}"));
     let commands = r.shared.task.command.len() > 0;
     let redraw_command = if commands {
         format!(
@@ -101,15 +100,15 @@ begin_episode();
     if commands {
         functions.push(r.command());
     }
-    let evaluate = kernel(l, &arrays, &functions, "evaluate_all", &evaluate);
+    let evaluate = kernel(&arrays, &functions, "evaluate_all", &evaluate);
     let begins = column("state", r.kernel.begins);
     let look = format!("if ({begins} == 0f) {{ return; }}\nsense();\nobserve();\nstart_episode();");
-    let look = kernel(l, &arrays, &[r.sense("sense", true), r.observe(), r.start()], "look_all", &look);
-    let begin = kernel(l, "", &[r.begin("begin_episode", true)], "begin_all", "begin_episode();");
+    let look = kernel(&arrays, &[r.sense("sense", true), r.observe(), r.start()], "look_all", &look);
+    let begin = kernel("", &[r.begin("begin_episode", true)], "begin_all", "begin_episode();");
     let varied = !r.kernel.varied.is_empty();
     let redraw = |name: &str, first: bool| {
         let body = format!("if ({begins} == 0f) {{ return; }}\nredraw();");
-        kernel(l, "", &[r.redraw("redraw", first)], name, &body)
+        kernel("", &[r.redraw("redraw", first)], name, &body)
     };
     Texts {
         act,
@@ -125,7 +124,7 @@ fn column(name: &str, index: usize) -> String {
     format!("{name}[{index}u * worlds + world]")
 }
 
-fn kernel(l: &Layout, arrays: &str, functions: &[Function], entry: &str, body: &str) -> String {
+fn kernel(arrays: &str, functions: &[Function], entry: &str, body: &str) -> String {
     let mut text = String::from(
         "struct Run { worlds: u32, slice: u32, horizon: u32, row: u32, act: u32, results: u32, seed_low: u32, seed_high: u32 }\n",
     );
@@ -151,7 +150,6 @@ fn world_key() -> vec2<u32> { return key; }
     for f in functions {
         text.push_str(&f.text());
     }
-    let _ = l;
     // slice 0 of the observations is what the first step acts on; step t writes slice t + 1
     let _ = write!(
         text,

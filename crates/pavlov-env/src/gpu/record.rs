@@ -1,24 +1,24 @@
 //! The stages of a control step, recorded: each runs the plans and scripts of the task on recorded numbers.
 
-use super::layout::{EPISODE, Layout};
+use super::layout::Layout;
+use super::replay::{Itself, Recorded, Replay, truth};
 use crate::block::{Needs, Shared};
 use crate::observe::{Source, physical};
-use crate::randomize::At;
 use crate::rng::{Draw, Purpose};
 use crate::schema::{Reduce, Sensing};
 use crate::scripts::{SenseContext, columns_of};
 use crate::sense::read;
 use pavlov_model::SensorKind;
-use pavlov_physics::record::{Function, LIBRARY, Place, Rec, RecMask, Space};
+use pavlov_physics::record::{Function, Place, Rec, RecMask, Space};
 use pavlov_physics::{Data, EnvKernel, Params, Real};
 use pavlov_reward::Reward;
-use pavlov_script::{Bin, Channel, Input, Machine, Program, Un};
+use pavlov_script::{Channel, Input, Program};
 
-fn place(space: Space, index: usize) -> Place {
+pub(super) fn place(space: Space, index: usize) -> Place {
     Place { space, index: index as u32 }
 }
 
-fn column(name: &'static str, index: usize) -> Place {
+pub(super) fn column(name: &'static str, index: usize) -> Place {
     place(Space::Column(name), index)
 }
 
@@ -28,106 +28,6 @@ fn env(index: usize) -> Rec {
 
 fn private(name: &'static str, index: usize) -> Place {
     place(Space::Private(name), index)
-}
-
-/// Draws that become calls of the generator.
-struct Recorded {
-    purpose: u32,
-    episode: Rec,
-    step: Rec,
-    index: u32,
-}
-
-impl Draw for Recorded {
-    type N = Rec;
-    fn unit(&mut self) -> Rec {
-        self.index += 1;
-        Rec::unit(self.purpose, self.episode, self.step, self.index - 1)
-    }
-    fn uniform(&mut self, low: f32, high: f32) -> Rec {
-        let (low, span) = (f64::from(low), f64::from(high - low));
-        Rec::splat(low) + Rec::splat(span) * self.unit()
-    }
-    fn normal(&mut self) -> Rec {
-        let radius = (Rec::splat(-2.0) * (Rec::ONE - self.unit()).call("logarithm")).sqrt();
-        let angle = Rec::splat(std::f64::consts::TAU) * self.unit();
-        radius * angle.sin_cos().1
-    }
-    fn whole(x: Rec) -> Rec {
-        (x + Rec::splat(0.5)).call("floor")
-    }
-}
-
-/// A recorded parameter is its own value.
-#[derive(Clone, Copy)]
-struct Itself;
-
-impl At<Rec> for Itself {
-    type Column = Rec;
-    fn get(self, column: Rec) -> Rec {
-        column
-    }
-    fn set(self, column: &mut Rec, value: Rec) {
-        *column = value;
-    }
-}
-
-/// Replays scripts on recorded numbers.
-struct Replay;
-
-fn truth(x: Rec) -> RecMask {
-    !x.same(Rec::ZERO)
-}
-
-impl Machine for Replay {
-    type N = Rec;
-    fn literal(&mut self, x: f32) -> Rec {
-        Rec::splat(f64::from(x))
-    }
-    fn un(&mut self, op: Un, x: Rec) -> Rec {
-        match op {
-            Un::Neg => -x,
-            Un::Abs => x.abs(),
-            Un::Sqrt => x.sqrt(),
-            Un::Exp => x.call("exponential"),
-            Un::Ln => x.call("logarithm"),
-            Un::Sin => x.sin_cos().0,
-            Un::Cos => x.sin_cos().1,
-            Un::Tan => x.call("tangent"),
-            Un::Asin => x.call("arcsin"),
-            Un::Acos => x.call("arccos"),
-            Un::Atan => x.call("arctan"),
-            Un::Tanh => x.call("hyperbolic_tangent"),
-            Un::Floor => x.call("floor"),
-            Un::Ceil => x.call("ceil"),
-            Un::Round => x.call("round_away"),
-            Un::Trunc => x.call("trunc"),
-            Un::Sign => x.call("sign"),
-            Un::Not => x.same(Rec::ZERO).number(),
-        }
-    }
-    fn bin(&mut self, op: Bin, a: Rec, b: Rec) -> Rec {
-        match op {
-            Bin::Add => a + b,
-            Bin::Sub => a - b,
-            Bin::Mul => a * b,
-            Bin::Div => a / b,
-            Bin::Rem => a.call2("remainder", b),
-            Bin::Pow => a.call2("power", b),
-            Bin::Min => Real::min(a, b),
-            Bin::Max => Real::max(a, b),
-            Bin::Atan2 => Real::atan2(a, b),
-            Bin::Lt => a.lt(b).number(),
-            Bin::Le => a.le(b).number(),
-            Bin::Eq => a.same(b).number(),
-            Bin::Ne => (!a.same(b)).number(),
-            Bin::And => (truth(a) & truth(b)).number(),
-            Bin::Or => (truth(a) | truth(b)).number(),
-        }
-    }
-    fn select(&mut self, condition: Rec, a: Rec, b: Rec) -> Rec {
-        Rec::select(truth(condition), a, b)
-    }
 }
 
 /// Everything the stages are recorded from.
@@ -177,7 +77,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn stream(&self, purpose: Purpose, episode: Rec, step: Rec) -> Recorded {
-        Recorded { purpose: purpose as u32, episode, step, index: 0 }
+        Recorded::new(purpose, episode, step)
     }
 
     /// A world's parameters.
@@ -499,7 +399,6 @@ impl<'a> Recorder<'a> {
             for (i, x) in numbers.into_iter().chain(sums).enumerate() {
                 x.store(place(Space::Sliced("results"), 2 + i));
             }
-            let _ = EPISODE;
         })
     }
 
@@ -603,41 +502,4 @@ impl<'a> Recorder<'a> {
         let touch = model.sensors.iter().find(|s| s.kind == SensorKind::Touch);
         touch.filter(|_| self.needs.sensors).map(|s| s.name.clone())
     }
-}
-
-/// The text of a kernel that runs a program alone: settings (worlds), `inputs`, `params` (shared), `memory`, `outputs`; entry point
-/// `run_script`, 32 worlds a workgroup. None when the program is interpreted.
-pub fn script_kernel(program: &Program) -> Option<String> {
-    if !program.is_lowered() {
-        return None;
-    }
-    let function = Function::record("script", || {
-        let inputs: Vec<Rec> = (0..program.inputs().len()).map(|i| Rec::load(column("inputs", i))).collect();
-        let params: Vec<Rec> =
-            (0..program.params().len()).map(|i| Rec::load(place(Space::Shared("params"), i))).collect();
-        let mut memory: Vec<Rec> = (0..program.memory_init().len()).map(|i| Rec::load(column("memory", i))).collect();
-        let outputs = program.replay(&mut Replay, &inputs, &params, &mut memory).unwrap_or_default();
-        outputs.into_iter().enumerate().for_each(|(i, x)| x.store(column("outputs", i)));
-        memory.into_iter().enumerate().for_each(|(i, x)| x.store(column("memory", i)));
-    });
-    Some(format!(
-        "struct Run {{ worlds: u32, a: u32, b: u32, c: u32 }}
-@group(0) @binding(0) var<uniform> run: Run;
-@group(0) @binding(1) var<storage, read> inputs: array<f32>;
-@group(0) @binding(2) var<storage, read> params: array<f32>;
-@group(0) @binding(3) var<storage, read_write> memory: array<f32>;
-@group(0) @binding(4) var<storage, read_write> outputs: array<f32>;
-var<private> world: u32;
-var<private> worlds: u32;
-fn world_key() -> vec2<u32> {{ return vec2<u32>(0u, world); }}
-{LIBRARY}
-{}
-@compute @workgroup_size(32)
-fn run_script(@builtin(global_invocation_id) id: vec3<u32>) {{
-world = id.x; worlds = run.worlds;
-if (world < worlds) {{ script(); }}
-}}
-",
-        function.text()
-    ))
 }

@@ -62,7 +62,7 @@ pub(crate) const CONTACT_OUT: usize = 11;
 pub(crate) fn probe_kernel(physics: &Physics, varied: &[Field]) -> Kernel {
     let spaces = Spaces::new(physics, varied);
     let contacts = Contacts::new(&spaces);
-    let (model, nv) = (physics.model(), physics.topology().nv);
+    let nv = physics.topology().nv;
     let qm = 0;
     let bias = nv * (nv + 1) / 2;
     let (qacc_smooth, qacc, at) = (bias + nv, bias + 2 * nv, bias + 3 * nv);
@@ -112,7 +112,6 @@ state[{finite}u * worlds + world] *= good;
 "
     );
     let (words, numbers) = contacts.tables(&spaces);
-    let _ = model;
     Kernel {
         text,
         state_columns: finite + 1,
