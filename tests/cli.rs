@@ -251,7 +251,7 @@ fn bad_input_is_refused_with_place_and_hint() {
     refused(d, &["train", "ant_run", "--set", "learnin_rate=1"], &["learning_rate"]);
     refused(d, &["train", "ant_run", "--set", "gamma=2"], &["gamma"]);
     refused(d, &["train", "ant_run", "--set", "reward.forwrad=2"], &["forward"]);
-    refused(d, &["train", "ant_run", "--device", "gpu"], &["not built yet"]);
+    refused(d, &["train", "ant_run", "--device", "gpu", "--backend", "rapier"], &["rapier", "--device cpu"]);
     refused(d, &["eval", "nowhere"], &["nowhere"]);
     write("bad.rhai", "fn reward(s, p) {\n    #{ run: s.body(\"torsp\").linvel.x }\n}");
     refused(d, &["train", "ant_run", "--reward", "bad.rhai"], &["bad.rhai:2:", "did you mean `torso`"]);

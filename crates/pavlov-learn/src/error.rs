@@ -41,6 +41,12 @@ pub enum LearnError {
     /// An ONNX export was asked for with arguments that do not fit.
     #[error("ONNX export: {0}")]
     Onnx(String),
+    /// The device failed, or what is asked of it does not fit.
+    #[error(transparent)]
+    Gpu(#[from] pavlov_physics::gpu::GpuError),
+    /// An environment on a device failed.
+    #[error("{0}")]
+    Environment(String),
     /// A file cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

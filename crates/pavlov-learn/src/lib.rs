@@ -5,7 +5,7 @@
 //! EnvBlock ─┼─> Ppo::update ─> UpdateStats        Ppo::policy ─> Policy ─> act, policy.onnx
 //! EnvBlock ─┘  training: 256-row chunks over threads, gradients summed in chunk order
 //! ```
-//! Results are the same bits for any number of threads.
+//! Results are the same bits for any number of threads. With a [`DeviceEnv`] rollouts run on a GPU instead of in blocks.
 
 mod adam;
 mod bench;
@@ -14,6 +14,7 @@ mod config;
 mod env_block;
 mod error;
 mod gae;
+mod gpu;
 mod kernels;
 mod loss;
 mod model;
@@ -34,6 +35,7 @@ pub use bench::{LearnBench, bench};
 pub use config::{Activation, AdvantageNorm, PpoConfig, Schedule};
 pub use env_block::{EnvBlock, StepOut};
 pub use error::LearnError;
+pub use gpu::{DeviceEnv, DeviceNets, DeviceRollout};
 pub use policy::Policy;
 pub use ppo::Ppo;
 pub use stats::UpdateStats;

@@ -109,6 +109,11 @@ impl Gaussian {
         }
     }
 
+    /// Log density at the mean.
+    pub fn peak(&self) -> f32 {
+        self.peak
+    }
+
     /// Log density of an action; also writes `z = (action - mean) / std`.
     pub fn log_prob(&self, mean: &[f32], action: &[f32], z: &mut [f32]) -> f32 {
         let mut square = 0.0;

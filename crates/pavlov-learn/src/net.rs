@@ -29,11 +29,13 @@ impl Layer {
         padded(self.outputs)
     }
 
-    fn weight_range(&self) -> std::ops::Range<usize> {
+    /// Place of the weight in the parameters of the net.
+    pub fn weight_range(&self) -> std::ops::Range<usize> {
         self.weight..self.bias
     }
 
-    fn bias_range(&self) -> std::ops::Range<usize> {
+    /// Place of the bias, padding included.
+    pub fn bias_range(&self) -> std::ops::Range<usize> {
         self.bias..self.bias + self.width()
     }
 

@@ -39,7 +39,7 @@ pub struct Ppo {
     pub(crate) value_moments: Moments,
     pub(crate) carried: Carried,
     pub(crate) counters: Counters,
-    buffers: Buffers,
+    pub(crate) buffers: Buffers,
 }
 
 /// Columns of what comes from and goes to the environment.
@@ -67,6 +67,18 @@ impl Sizes {
         }
         Ok(())
     }
+
+    /// Are these the sizes of an environment?
+    pub fn check(&self, obs: usize, critic_obs: usize, act: usize) -> Result<(), LearnError> {
+        same("the number of observation columns", obs, self.obs)?;
+        same("the number of critic-only observation columns", critic_obs, self.critic_obs)?;
+        same("the number of action columns", act, self.act)
+    }
+}
+
+/// An error unless a size is what is expected.
+pub(crate) fn same(what: &'static str, found: usize, expected: usize) -> Result<(), LearnError> {
+    if found == expected { Ok(()) } else { Err(LearnError::Shape { what, found, expected }) }
 }
 
 /// Numbers that go from update to update.
@@ -84,8 +96,8 @@ pub(crate) struct Counters {
 
 /// Memory kept between updates; nothing in it carries over.
 #[derive(Debug, Default)]
-struct Buffers {
-    rollout: Rollout,
+pub(crate) struct Buffers {
+    pub(crate) rollout: Rollout,
     scratch: Scratch,
 }
 
@@ -156,7 +168,17 @@ impl Ppo {
         let start = Instant::now();
         let frozen = self.frozen();
         let gathered = pool.install(|| self.roll(blocks, &frozen));
-        let reward_mean = self.take_in(&gathered)?;
+        self.learn(&gathered, start, pool)
+    }
+
+    /// What follows a rollout that began at `start`, wherever it ran: statistics, advantages, training.
+    pub(crate) fn learn(
+        &mut self,
+        gathered: &[Gathered],
+        start: Instant,
+        pool: &ThreadPool,
+    ) -> Result<UpdateStats, LearnError> {
+        let reward_mean = self.take_in(gathered)?;
         let rollout_s = start.elapsed().as_secs_f64();
 
         let start = Instant::now();
@@ -206,37 +228,35 @@ impl Ppo {
     }
 
     fn check<B: EnvBlock>(&self, blocks: &[B]) -> Result<(), LearnError> {
-        let same = |what, found, expected| {
-            if found == expected { Ok(()) } else { Err(LearnError::Shape { what, found, expected }) }
-        };
         let worlds = blocks.iter().map(EnvBlock::num_worlds).sum();
         same("the number of worlds in all blocks", worlds, self.config.worlds)?;
-        for block in blocks {
-            same("the number of observation columns", block.obs_dim(), self.sizes.obs)?;
-            same("the number of critic-only observation columns", block.critic_obs_dim(), self.sizes.critic_obs)?;
-            same("the number of action columns", block.act_dim(), self.sizes.act)?;
-        }
-        Ok(())
+        blocks.iter().try_for_each(|b| self.sizes.check(b.obs_dim(), b.critic_obs_dim(), b.act_dim()))
     }
 
     fn roll<B: EnvBlock>(&mut self, blocks: &mut [B], frozen: &Frozen) -> Vec<Gathered> {
-        let row = self.sizes.row();
         if self.counters.restart {
-            rollout::reset(blocks, row, &mut self.carried);
+            rollout::reset(blocks, self.sizes.row(), &mut self.carried);
             self.counters.restart = false;
         }
+        let (shared, carried, rollout) = self.stage(frozen);
+        rollout::run(blocks, &shared, carried, rollout)
+    }
+
+    /// What a rollout reads, and what it fills, with room for it.
+    pub(crate) fn stage<'a>(&'a mut self, frozen: &'a Frozen) -> (Shared<'a>, &'a mut Carried, &'a mut Rollout) {
+        let row = self.sizes.row();
         self.buffers.rollout.fit(self.config.worlds, self.config.horizon, row, self.sizes.act);
         let shared = Shared {
-            model: &self.model,
-            frozen,
             value_mean: self.value_mean(),
             value_std: self.value_std(),
+            model: &self.model,
+            frozen,
             rng: Rng::new(self.seed, Purpose::Action, self.counters.updates),
             horizon: self.config.horizon,
             row,
             gamma: self.config.gamma,
         };
-        rollout::run(blocks, &shared, &mut self.carried, &mut self.buffers.rollout)
+        (shared, &mut self.carried, &mut self.buffers.rollout)
     }
 
     /// Merges the statistics of a rollout and returns the mean reward.
@@ -295,7 +315,7 @@ impl Ppo {
         Ok(if spread > 0.0 { 1.0 - of_errors.variance(0) / spread } else { 0.0 })
     }
 
-    fn frozen(&self) -> Frozen {
+    pub(crate) fn frozen(&self) -> Frozen {
         Frozen::new(&self.obs_moments, self.config.normalize_obs, self.config.obs_clip)
     }
 
@@ -303,11 +323,11 @@ impl Ppo {
         self.config.normalize_value && self.value_moments.count > 0.0
     }
 
-    fn value_mean(&self) -> f32 {
+    pub(crate) fn value_mean(&self) -> f32 {
         if self.normalizes_value() { self.value_moments.mean[0] as f32 } else { 0.0 }
     }
 
-    fn value_std(&self) -> f32 {
+    pub(crate) fn value_std(&self) -> f32 {
         if self.normalizes_value() { self.value_moments.std(0) as f32 } else { 1.0 }
     }
 

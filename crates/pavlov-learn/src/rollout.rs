@@ -84,6 +84,13 @@ impl Carried {
             discounted: vec![0.0; worlds],
         }
     }
+
+    /// No episode is running.
+    pub fn forget(&mut self) {
+        self.episode_return.fill(0.0);
+        self.episode_length.fill(0);
+        self.discounted.fill(0.0);
+    }
 }
 
 /// What blocks share during a rollout.
@@ -128,23 +135,58 @@ pub struct Gathered {
     pub length_sum: u64,
 }
 
-/// A block with its part of everything.
-struct Part<'a, B> {
-    block: &'a mut B,
-    first_world: usize,
-    obs: &'a mut [f32],
-    action: &'a mut [f32],
-    mean: &'a mut [f32],
-    log_prob: &'a mut [f32],
-    value: &'a mut [f32],
-    reward: &'a mut [f32],
-    done: &'a mut [bool],
-    after: &'a mut [f32],
-    last_value: &'a mut [f32],
-    current: &'a mut [f32],
+/// Some worlds (a block of them) with their part of everything.
+pub(crate) struct Part<'a, B> {
+    pub block: B,
+    pub first_world: usize,
+    pub obs: &'a mut [f32],
+    pub action: &'a mut [f32],
+    pub mean: &'a mut [f32],
+    pub log_prob: &'a mut [f32],
+    pub value: &'a mut [f32],
+    pub reward: &'a mut [f32],
+    pub done: &'a mut [bool],
+    pub after: &'a mut [f32],
+    pub last_value: &'a mut [f32],
+    pub current: &'a mut [f32],
+    pub tally: Tally<'a>,
+}
+
+/// The running episodes of some worlds, and what is found out about those that end.
+pub(crate) struct Tally<'a> {
     episode_return: &'a mut [f64],
     episode_length: &'a mut [u64],
     discounted: &'a mut [f64],
+    gamma: f64,
+    seen_sum: Gather,
+    out: Gathered,
+}
+
+impl Tally<'_> {
+    /// Takes in a step's reward; `done` ends the episode.
+    pub fn step(&mut self, w: usize, reward: f64, done: bool) {
+        let out = &mut self.out;
+        out.reward_sum += reward;
+        self.episode_return[w] += reward;
+        self.episode_length[w] = self.episode_length[w].saturating_add(1);
+        self.discounted[w] = self.gamma * self.discounted[w] + reward;
+        self.seen_sum.add(&[self.discounted[w] as f32]);
+        if done {
+            out.episodes += 1;
+            out.return_sum += self.episode_return[w];
+            out.return_min = out.return_min.min(self.episode_return[w]);
+            out.return_max = out.return_max.max(self.episode_return[w]);
+            out.length_sum = out.length_sum.saturating_add(self.episode_length[w]);
+            self.episode_return[w] = 0.0;
+            self.episode_length[w] = 0;
+            self.discounted[w] = 0.0;
+        }
+    }
+
+    /// All that was found out, with the statistics of observations.
+    pub fn finish(self, obs: &Gather) -> Gathered {
+        Gathered { obs: obs.moments(), discounted: self.seen_sum.moments(), ..self.out }
+    }
 }
 
 /// Cuts the first `n` off a slice.
@@ -156,9 +198,7 @@ fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
 
 /// Starts new episodes in all worlds.
 pub fn reset<B: EnvBlock>(blocks: &mut [B], row: usize, carried: &mut Carried) {
-    carried.episode_return.fill(0.0);
-    carried.episode_length.fill(0);
-    carried.discounted.fill(0.0);
+    carried.forget();
     let mut rest = carried.obs.as_mut_slice();
     let parts: Vec<_> = blocks
         .iter_mut()
@@ -170,13 +210,13 @@ pub fn reset<B: EnvBlock>(blocks: &mut [B], row: usize, carried: &mut Carried) {
     parts.into_par_iter().for_each(|(block, obs)| block.reset(obs));
 }
 
-/// Runs all blocks for the horizon. Sizes have been checked: `rollout` and `carried` fit the blocks.
-pub fn run<B: EnvBlock>(
-    blocks: &mut [B],
+/// Cuts everything into parts: `blocks` with the number of worlds of each.
+pub(crate) fn parts<'a, B>(
+    blocks: impl Iterator<Item = (B, usize)>,
     shared: &Shared<'_>,
-    carried: &mut Carried,
-    rollout: &mut Rollout,
-) -> Vec<Gathered> {
+    carried: &'a mut Carried,
+    rollout: &'a mut Rollout,
+) -> Vec<Part<'a, B>> {
     let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
     let (mut obs, mut action, mut mean) =
         (rollout.obs.as_mut_slice(), rollout.action.as_mut_slice(), rollout.mean.as_mut_slice());
@@ -188,38 +228,80 @@ pub fn run<B: EnvBlock>(
     let (mut episode_length, mut discounted) =
         (carried.episode_length.as_mut_slice(), carried.discounted.as_mut_slice());
     let mut first_world = 0;
-    let mut parts = Vec::with_capacity(blocks.len());
-    for block in blocks {
+    blocks
+        .map(|(block, worlds)| {
+            let samples = worlds * horizon;
+            first_world += worlds;
+            Part {
+                block,
+                first_world: first_world - worlds,
+                obs: take(&mut obs, samples * row),
+                action: take(&mut action, samples * act),
+                mean: take(&mut mean, samples * act),
+                log_prob: take(&mut log_prob, samples),
+                value: take(&mut value, samples),
+                reward: take(&mut reward, samples),
+                done: take(&mut done, samples),
+                after: take(&mut after, samples),
+                last_value: take(&mut last_value, worlds),
+                current: take(&mut current, worlds * row),
+                tally: Tally {
+                    episode_return: take(&mut episode_return, worlds),
+                    episode_length: take(&mut episode_length, worlds),
+                    discounted: take(&mut discounted, worlds),
+                    gamma: shared.gamma,
+                    seen_sum: Gather::new(1),
+                    out: Gathered {
+                        obs: Moments::new(row),
+                        discounted: Moments::new(1),
+                        reward_sum: 0.0,
+                        episodes: 0,
+                        return_sum: 0.0,
+                        return_min: f64::INFINITY,
+                        return_max: f64::NEG_INFINITY,
+                        length_sum: 0,
+                    },
+                },
+            }
+        })
+        .collect()
+}
+
+/// Runs all blocks for the horizon. Sizes have been checked: `rollout` and `carried` fit the blocks.
+pub fn run<B: EnvBlock>(
+    blocks: &mut [B],
+    shared: &Shared<'_>,
+    carried: &mut Carried,
+    rollout: &mut Rollout,
+) -> Vec<Gathered> {
+    let blocks = blocks.iter_mut().map(|block| {
         let worlds = block.num_worlds();
-        let samples = worlds * horizon;
-        parts.push(Part {
-            block,
-            first_world,
-            obs: take(&mut obs, samples * row),
-            action: take(&mut action, samples * act),
-            mean: take(&mut mean, samples * act),
-            log_prob: take(&mut log_prob, samples),
-            value: take(&mut value, samples),
-            reward: take(&mut reward, samples),
-            done: take(&mut done, samples),
-            after: take(&mut after, samples),
-            last_value: take(&mut last_value, worlds),
-            current: take(&mut current, worlds * row),
-            episode_return: take(&mut episode_return, worlds),
-            episode_length: take(&mut episode_length, worlds),
-            discounted: take(&mut discounted, worlds),
-        });
-        first_world += worlds;
-    }
+        (block, worlds)
+    });
+    let parts = parts(blocks, shared, carried, rollout);
     parts.into_par_iter().with_max_len(1).map(|part| part.run(shared)).collect()
 }
 
-impl<B: EnvBlock> Part<'_, B> {
-    fn run(self, shared: &Shared<'_>) -> Gathered {
+impl Shared<'_> {
+    /// Values of `rows` rows of normalised observations, in the units of scaled rewards.
+    pub(crate) fn values<'w>(
+        &'w self,
+        x: &[f32],
+        rows: usize,
+        work: &'w mut Workspace,
+    ) -> impl Iterator<Item = f32> + 'w {
+        let critic = &self.model.critic;
+        let outputs = critic.forward(self.model.critic_params(), x, self.row, rows, work);
+        outputs.iter().step_by(critic.out_width()).map(|output| self.value_std * output + self.value_mean)
+    }
+}
+
+impl<B: EnvBlock> Part<'_, &mut B> {
+    fn run(mut self, shared: &Shared<'_>) -> Gathered {
         let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
         let worlds = self.last_value.len();
         let model = shared.model;
-        let (actor, critic) = (model.actor_params(), model.critic_params());
+        let actor = model.actor_params();
         let gaussian: Gaussian = model.gaussian();
         let mut work = Workspace::default();
         let mut x = vec![0.0f32; worlds * row];
@@ -231,18 +313,7 @@ impl<B: EnvBlock> Part<'_, B> {
         let (mut held, mut arrived) = (vec![0.0f32; worlds], vec![0.0f32; worlds]);
         let mut cut = Vec::with_capacity(worlds);
         let mut z = vec![0.0f32; act];
-        let (mut seen_obs, mut seen_sum) = (Gather::new(row), Gather::new(1));
-        let mut out = Gathered {
-            obs: Moments::new(row),
-            discounted: Moments::new(1),
-            reward_sum: 0.0,
-            episodes: 0,
-            return_sum: 0.0,
-            return_min: f64::INFINITY,
-            return_max: f64::NEG_INFINITY,
-            length_sum: 0,
-        };
-        let value_of = |output: f32| shared.value_std * output + shared.value_mean;
+        let mut seen_obs = Gather::new(row);
         for t in 0..horizon {
             for w in 0..worlds {
                 let raw = &self.current[w * row..][..row];
@@ -250,10 +321,8 @@ impl<B: EnvBlock> Part<'_, B> {
                 shared.frozen.apply(raw, &mut x[w * row..][..row]);
                 self.obs[(w * horizon + t) * row..][..row].copy_from_slice(&x[w * row..][..row]);
             }
-            let width = model.critic.out_width();
-            let values = model.critic.forward(critic, &x, row, worlds, &mut work);
-            for w in 0..worlds {
-                self.value[w * horizon + t] = value_of(values[w * width]);
+            for (w, value) in shared.values(&x, worlds, &mut work).enumerate() {
+                self.value[w * horizon + t] = value;
             }
             let width = model.actor.out_width();
             let means = model.actor.forward(actor, &x, row, worlds, &mut work);
@@ -288,7 +357,7 @@ impl<B: EnvBlock> Part<'_, B> {
                     if last || (truncated[w] && !terminated[w]) {
                         held[w] = late[w];
                     }
-                    if self.episode_length[w] > 0 {
+                    if self.tally.episode_length[w] > 0 {
                         arrived[w] = late[w];
                     }
                 }
@@ -303,45 +372,25 @@ impl<B: EnvBlock> Part<'_, B> {
                 held[w] = 0.0;
                 self.done[sample] = terminated[w] || truncated[w];
                 self.after[sample] = 0.0;
-                out.reward_sum += r;
-                self.episode_return[w] += r;
-                self.episode_length[w] = self.episode_length[w].saturating_add(1);
-                self.discounted[w] = shared.gamma * self.discounted[w] + r;
-                seen_sum.add(&[self.discounted[w] as f32]);
-                if self.done[sample] {
-                    out.episodes += 1;
-                    out.return_sum += self.episode_return[w];
-                    out.return_min = out.return_min.min(self.episode_return[w]);
-                    out.return_max = out.return_max.max(self.episode_return[w]);
-                    out.length_sum = out.length_sum.saturating_add(self.episode_length[w]);
-                    self.episode_return[w] = 0.0;
-                    self.episode_length[w] = 0;
-                    self.discounted[w] = 0.0;
-                    if !terminated[w] {
-                        shared.frozen.apply(&final_obs[w * row..][..row], &mut x[cut.len() * row..][..row]);
-                        cut.push(w);
-                    }
+                self.tally.step(w, r, self.done[sample]);
+                if truncated[w] && !terminated[w] {
+                    shared.frozen.apply(&final_obs[w * row..][..row], &mut x[cut.len() * row..][..row]);
+                    cut.push(w);
                 }
             }
             if !cut.is_empty() {
-                let width = model.critic.out_width();
-                let values = model.critic.forward(critic, &x, row, cut.len(), &mut work);
-                for (i, &w) in cut.iter().enumerate() {
-                    self.after[w * horizon + t] = value_of(values[i * width]);
+                for (&w, value) in cut.iter().zip(shared.values(&x, cut.len(), &mut work)) {
+                    self.after[w * horizon + t] = value;
                 }
             }
         }
         for w in 0..worlds {
             shared.frozen.apply(&self.current[w * row..][..row], &mut x[w * row..][..row]);
         }
-        let width = model.critic.out_width();
-        let values = model.critic.forward(critic, &x, row, worlds, &mut work);
-        for w in 0..worlds {
-            self.last_value[w] = value_of(values[w * width]);
+        for (to, value) in self.last_value.iter_mut().zip(shared.values(&x, worlds, &mut work)) {
+            *to = value;
         }
-        out.obs = seen_obs.moments();
-        out.discounted = seen_sum.moments();
-        out
+        self.tally.finish(&seen_obs)
     }
 }
 

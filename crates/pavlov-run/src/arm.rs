@@ -1,8 +1,7 @@
 //! One learner with its worlds and its reward: what an update does, whether there is one of them (a run) or many (variants).
 
-use crate::adapter::Block;
+use crate::device::Worlds;
 use crate::error::RunError;
-use crate::evaluate::script_failure;
 use pavlov_env::{BadValue, EpisodeLog, StepStats};
 use pavlov_learn::{LearnError, Ppo, UpdateStats};
 use pavlov_reward::{Adaptive, ConstraintState, Reward};
@@ -12,11 +11,11 @@ use std::sync::Arc;
 /// Updates in a row that may meet a number that is not finite.
 const MAX_FAILURES: u32 = 3;
 
-/// A learner, its blocks of worlds and its reward.
+/// A learner, its worlds and its reward.
 #[derive(Debug)]
 pub(crate) struct Arm {
     pub ppo: Ppo,
-    pub blocks: Vec<Block>,
+    pub worlds: Worlds,
     /// With the present values of what changes between updates.
     pub reward: Arc<Reward>,
     /// What changes between updates, for rewards with a graph.
@@ -37,26 +36,24 @@ pub(crate) struct Outcome {
 }
 
 impl Arm {
-    /// Blocks must be of this reward. `adaptive` is of a checkpoint; start values without.
-    pub fn new(ppo: Ppo, blocks: Vec<Block>, reward: Arc<Reward>, adaptive: Option<Adaptive>) -> Self {
+    /// Worlds must be of this reward. `adaptive` is of a checkpoint; start values without.
+    pub fn new(ppo: Ppo, worlds: Worlds, reward: Arc<Reward>, adaptive: Option<Adaptive>) -> Self {
         let adaptive = match (reward.graph(), adaptive) {
             (Some(graph), Some(a)) if a.fits(graph) => Some(a),
             (Some(graph), _) => Some(Adaptive::new(graph, ppo.config().gamma)),
             (None, _) => None,
         };
-        let mut arm = Self { ppo, blocks, reward, adaptive, warned_bad: false, warned_constraints: false };
+        let mut arm = Self { ppo, worlds, reward, adaptive, warned_bad: false, warned_constraints: false };
         arm.put();
         arm
     }
 
-    /// Puts the present numbers into the reward and the blocks.
+    /// Puts the present numbers into the reward and the worlds.
     pub fn put(&mut self) {
         let Some(adaptive) = &self.adaptive else { return };
         let reward = Arc::make_mut(&mut self.reward);
         reward.set_host(&adaptive.values);
-        for block in &mut self.blocks {
-            block.inner_mut().set_reward_values(reward.values());
-        }
+        self.worlds.set_reward_values(reward.values());
     }
 
     /// A rollout, the training on it, and what the reward learns from it.
@@ -67,25 +64,20 @@ impl Arm {
         let mut out = Outcome::default();
         let mut failures = 0;
         out.stats = loop {
-            match self.ppo.update(&mut self.blocks, pool) {
+            match self.worlds.update(&mut self.ppo, pool) {
                 Ok(stats) => break stats,
                 Err(e @ LearnError::NotFinite { .. }) if failures + 1 < MAX_FAILURES => {
                     failures += 1;
                     out.warnings.push(e.to_string());
-                    self.clear();
+                    self.worlds.clear();
                 }
                 Err(e) => return Err(e.into()),
             }
         };
-        for block in &self.blocks {
-            script_failure(block.inner())?;
-        }
-        for block in &self.blocks {
-            out.log.extend(block.inner().log());
-            out.sums.add(block.inner().stats());
-        }
+        self.worlds.script_failure()?;
+        self.worlds.gather(&mut out.log, &mut out.sums);
         out.warnings.extend(self.bad_value());
-        self.clear();
+        self.worlds.clear();
         if let (Some(graph), Some(adaptive)) = (self.reward.graph().cloned(), &mut self.adaptive) {
             let sums = &out.sums;
             out.constraints = adaptive.update(&graph, sums.world_steps, &sums.terms, &sums.terms_squared);
@@ -119,18 +111,11 @@ impl Arm {
 
     /// A warning when a reward term was not finite for the first time.
     fn bad_value(&mut self) -> Option<String> {
-        let bad = self.blocks.iter().find_map(|b| b.inner().bad_value()).filter(|_| !self.warned_bad)?;
+        let bad = self.worlds.bad_value().filter(|_| !self.warned_bad)?;
         self.warned_bad = true;
         let BadValue { term, world, step, value } = bad;
         Some(format!(
             "reward term `{term}` was {value} in world {world} at step {step} of its episode and counted as 0"
         ))
-    }
-
-    fn clear(&mut self) {
-        for block in &mut self.blocks {
-            block.inner_mut().clear_log();
-            block.inner_mut().clear_stats();
-        }
     }
 }

@@ -70,8 +70,14 @@ impl Baseline {
             return Err(format!("a baseline cannot be had for a reward that changes between updates: {hint}"));
         }
         let profile: Profile = setup.profile.parse()?;
-        let options =
-            EnvOptions { worlds: setup.worlds, seed: setup.seed, profile, stagger: false, disturb: setup.disturb, backend: BackendKind::Batch };
+        let options = EnvOptions {
+            worlds: setup.worlds,
+            seed: setup.seed,
+            profile,
+            stagger: false,
+            disturb: setup.disturb,
+            backend: BackendKind::Batch,
+        };
         let task = Arc::new(task);
         let block = Env::block(&task, &Arc::new(reward), &options, setup.first_world).map_err(|e| e.to_string())?;
         let (n, row, act) = (setup.worlds, task.obs_dim(), task.act_dim());

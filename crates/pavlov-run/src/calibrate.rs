@@ -49,7 +49,8 @@ pub fn calibrate(
     }
     let mut base = base.cloned();
     let seed = seed.wrapping_add(SEED_OFFSET);
-    let options = EnvOptions { worlds: WORLDS, seed, profile, stagger: false, disturb: true, backend: BackendKind::Batch };
+    let options =
+        EnvOptions { worlds: WORLDS, seed, profile, stagger: false, disturb: true, backend: BackendKind::Batch };
     let mut env = Env::new(task.clone(), reward.clone(), &options)?;
     let mut samples: Vec<Vec<f32>> = vec![Vec::new(); wanted.len()];
     let (low, high) = task.action_range();

@@ -4,13 +4,14 @@
 //!
 //! ```text
 //! checkpoints/000000120/learner.safetensors   nets, optimiser, statistics (format: pavlov-learn)
-//!                       worlds.safetensors    `block.<n>`: state of each block of worlds as bytes (format: pavlov-env)
+//!                       worlds.safetensors    `block.<n>`: state of each block of worlds as bytes (format: pavlov-env);
+//!                                             `device`: of all worlds on a GPU
 //!                       state.json            what the training loop carries, and checksums of the two
 //!             recent/0, recent/1              the same three in one file (see `slots`)
 //! ```
 //! Against a power failure one folder in about half a minute is forced to the disk, and stays until a newer one is.
 
-use crate::adapter::Block;
+use crate::device::{SavedWorlds, Worlds};
 use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::slots::{Parts, Slots};
@@ -84,23 +85,16 @@ pub struct Loaded {
     pub ppo: Ppo,
     /// What the loop carries.
     pub state: LoopState,
-    worlds: Vec<Vec<u8>>,
+    worlds: SavedWorlds,
 }
 
 impl Loaded {
-    /// Puts the blocks to the saved states.
+    /// Puts worlds to the saved states; false when these are of the other kind of device, and nothing was done.
     ///
     /// # Errors
     /// When they are not of this task, reward, seed and number of worlds.
-    pub fn restore(&self, blocks: &mut [Block]) -> Result<(), RunError> {
-        if blocks.len() != self.worlds.len() {
-            let message = format!("{} blocks of worlds, expected {}", self.worlds.len(), blocks.len());
-            return Err(RunError::damaged(&self.path, message));
-        }
-        for (block, bytes) in blocks.iter_mut().zip(&self.worlds) {
-            block.inner_mut().restore(bytes).map_err(|e| RunError::damaged(&self.path, e))?;
-        }
-        Ok(())
+    pub(crate) fn restore(&self, worlds: &mut Worlds) -> Result<bool, RunError> {
+        worlds.restore(&self.worlds).map_err(|e| RunError::damaged(&self.path, e))
     }
 }
 
@@ -130,18 +124,16 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When it cannot be written; the older ones are then still there.
-    pub fn save(
+    pub(crate) fn save(
         &mut self,
         ppo: &Ppo,
-        blocks: &mut [Block],
+        worlds: &mut Worlds,
         state: &LoopState,
         full: bool,
         force_sync: bool,
     ) -> Result<(), RunError> {
         let learner = ppo.to_bytes()?;
-        let states: Vec<(String, Vec<u8>)> =
-            blocks.iter_mut().enumerate().map(|(i, b)| (format!("block.{i}"), b.inner_mut().save())).collect();
-        let worlds = pack(&states)?;
+        let worlds = pack(&worlds.save()?)?;
         let file = StateFile {
             format: FORMAT,
             learner_crc32c: crc32c::crc32c(&learner),
@@ -227,9 +219,16 @@ fn list(folder: &Path) -> Vec<u64> {
     updates
 }
 
-fn pack(states: &[(String, Vec<u8>)]) -> Result<Vec<u8>, RunError> {
+/// Name of the tensor of worlds on a GPU.
+const ON_DEVICE: &str = "device";
+
+fn pack(states: &SavedWorlds) -> Result<Vec<u8>, RunError> {
     let failed = |e: safetensors::SafeTensorError| RunError::Failed(format!("worlds.safetensors: {e}"));
-    let views = states
+    let named: Vec<(String, &Vec<u8>)> = match states {
+        SavedWorlds::Blocks(blocks) => blocks.iter().enumerate().map(|(i, b)| (format!("block.{i}"), b)).collect(),
+        SavedWorlds::Device(bytes) => vec![(ON_DEVICE.into(), bytes)],
+    };
+    let views = named
         .iter()
         .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
         .collect::<Result<Vec<_>, _>>()
@@ -237,13 +236,16 @@ fn pack(states: &[(String, Vec<u8>)]) -> Result<Vec<u8>, RunError> {
     safetensors::serialize(views, None).map_err(failed)
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+fn unpack(bytes: &[u8]) -> Result<SavedWorlds, String> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| format!("not a readable safetensors file: {e}"))?;
-    let block = |i: usize| {
-        let tensor = tensors.tensor(&format!("block.{i}")).map_err(|_| format!("`block.{i}` is missing"))?;
-        if tensor.dtype() == Dtype::U8 { Ok(tensor.data().to_vec()) } else { Err(format!("`block.{i}` is not bytes")) }
+    let tensor = |name: &str| {
+        let tensor = tensors.tensor(name).map_err(|_| format!("`{name}` is missing"))?;
+        if tensor.dtype() == Dtype::U8 { Ok(tensor.data().to_vec()) } else { Err(format!("`{name}` is not bytes")) }
     };
-    (0..tensors.len()).map(block).collect()
+    if tensors.names() == [ON_DEVICE] {
+        return Ok(SavedWorlds::Device(tensor(ON_DEVICE)?));
+    }
+    (0..tensors.len()).map(|i| tensor(&format!("block.{i}"))).collect::<Result<_, _>>().map(SavedWorlds::Blocks)
 }
 
 /// Which checkpoint of a run.

@@ -2,6 +2,7 @@
 //!
 //! Order of precedence, the last wins: defaults, the task's `[learner]` table, `--set key=value`, the command line's own options.
 
+use crate::device::Device;
 use crate::error::RunError;
 use crate::settings::{Layers, RunSettings};
 use pavlov_env::{BackendKind, Profile, Task};
@@ -31,6 +32,8 @@ pub struct Overrides {
     pub profile: Option<Profile>,
     /// What steps the worlds.
     pub backend: Option<BackendKind>,
+    /// What computes rollouts.
+    pub device: Option<Device>,
     /// `key=value` settings, in order.
     pub set: Vec<String>,
 }
@@ -85,6 +88,9 @@ pub struct RunConfig {
     /// What steps the worlds: `batch` or `rapier`.
     #[serde(default = "batch")]
     pub backend: String,
+    /// What computes rollouts: `cpu` or `gpu:INDEX`.
+    #[serde(default = "cpu")]
+    pub device: String,
     /// Training ends after this many environment steps; none when only time limits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
@@ -131,6 +137,8 @@ impl RunConfig {
         if i64::try_from(seed).is_err() {
             return Err(RunError::Usage(format!("seed {seed}: expected at most {}", i64::MAX)));
         }
+        let (backend, device) = (asked.backend.unwrap_or_default(), asked.device.unwrap_or_default());
+        check_device(device, backend)?;
         let (learner, run) = layers.finish()?;
         for (name, value) in &layers.reward {
             reward.set_param(name, *value)?;
@@ -148,7 +156,8 @@ impl RunConfig {
             reward: reward.name().to_string(),
             seed,
             profile: asked.profile.unwrap_or_default().name().to_string(),
-            backend: asked.backend.unwrap_or_default().name().to_string(),
+            backend: backend.name().to_string(),
+            device: device.to_string(),
             steps,
             minutes: asked.minutes,
             // As given: the reward keeps f32.
@@ -188,6 +197,16 @@ impl RunConfig {
         self.backend.parse().map_err(RunError::Usage)
     }
 
+    /// What computes rollouts.
+    ///
+    /// # Errors
+    /// When the file names one that cannot be.
+    pub fn device(&self) -> Result<Device, RunError> {
+        let device = self.device.parse().map_err(RunError::Usage)?;
+        check_device(device, self.backend()?)?;
+        Ok(device)
+    }
+
     /// The text of `config.toml`.
     ///
     /// # Errors
@@ -217,8 +236,25 @@ impl RunConfig {
         config.learner.validate().map_err(|e| RunError::damaged(path, e))?;
         config.profile().map_err(|e| RunError::damaged(path, e))?;
         config.backend().map_err(|e| RunError::damaged(path, e))?;
+        config.device().map_err(|e| RunError::damaged(path, e))?;
         Ok(config)
     }
+}
+
+/// Does the backend run there?
+fn check_device(device: Device, backend: BackendKind) -> Result<(), RunError> {
+    if device != Device::Cpu && backend != BackendKind::Batch {
+        return Err(RunError::Usage(format!(
+            "the {} backend has no GPU version: use `--device cpu`, or `--backend batch` with `--device {device}`",
+            backend.name()
+        )));
+    }
+    Ok(())
+}
+
+/// The device of runs from before there was a choice.
+fn cpu() -> String {
+    Device::Cpu.to_string()
 }
 
 /// The backend of runs from before there was a choice.
@@ -247,13 +283,29 @@ mod tests {
         let again: RunConfig = toml::from_str(&config.to_toml().unwrap()).unwrap();
         assert_eq!(again, config);
         assert_eq!(config.backend().unwrap(), BackendKind::Batch);
-        let older = config.to_toml().unwrap().replace("backend = \"batch\"\n", "");
+        let older = config.to_toml().unwrap().replace("backend = \"batch\"\ndevice = \"cpu\"\n", "");
+        assert!(!older.contains("device"));
         assert_eq!(toml::from_str::<RunConfig>(&older).unwrap(), config);
         let asked = Overrides { minutes: Some(0.5), backend: Some(BackendKind::Rapier), ..Overrides::default() };
         assert_eq!(RunConfig::resolve(&task, &mut reward, &asked).unwrap().backend, "rapier");
         assert_eq!(RunConfig::resolve(&task, &mut reward, &asked).unwrap().steps, None);
         let asked = Overrides { minutes: Some(0.5), steps: Some(9), ..Overrides::default() };
         assert_eq!(RunConfig::resolve(&task, &mut reward, &asked).unwrap().steps, Some(9));
+    }
+
+    #[test]
+    fn rapier_stays_on_the_processor() {
+        let (_dir, assets) = testing::assets("");
+        let (task, mut reward) = testing::load(&assets);
+        let gpu = Some(Device::Gpu(1));
+        let asked = Overrides { device: gpu, backend: Some(BackendKind::Rapier), ..Overrides::default() };
+        let error = RunConfig::resolve(&task, &mut reward, &asked).unwrap_err();
+        assert!(error.is_bad_input() && error.to_string().contains("rapier backend has no GPU version"), "{error}");
+        let asked = Overrides { device: gpu, ..Overrides::default() };
+        let mut config = RunConfig::resolve(&task, &mut reward, &asked).unwrap();
+        assert_eq!((config.device.as_str(), config.device().unwrap()), ("gpu:1", Device::Gpu(1)));
+        config.device = "gpu:x".into();
+        assert!(config.device().is_err());
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub enum RunError {
     /// Learner.
     #[error(transparent)]
     Learn(#[from] pavlov_learn::LearnError),
+    /// The GPU cannot be used, or failed.
+    #[error(transparent)]
+    Gpu(#[from] pavlov_physics::gpu::GpuError),
     /// A setting that is unknown or has an impossible value.
     #[error("setting `{key}`{place}: {message}")]
     Setting {
@@ -56,7 +59,11 @@ impl RunError {
         use pavlov_learn::LearnError;
         match self {
             Self::Env(_) | Self::Reward(_) | Self::Setting { .. } | Self::Damaged { .. } | Self::Usage(_) => true,
-            Self::Learn(LearnError::NotFinite { .. }) | Self::Failed(_) => false,
+            Self::Learn(LearnError::NotFinite { .. } | LearnError::Environment(_)) | Self::Failed(_) => false,
+            Self::Gpu(e) | Self::Learn(LearnError::Gpu(e)) => {
+                use pavlov_physics::gpu::GpuError;
+                matches!(e, GpuError::NoAdapter | GpuError::NoSuchAdapter { .. } | GpuError::Limit { .. })
+            }
             Self::Learn(LearnError::Io { action, .. }) | Self::Io { action, .. } => *action == "read",
             Self::Learn(_) => true,
         }

@@ -3,10 +3,10 @@
 //! The order within an update is rollout and training, log lines, checkpoint. So a checkpoint's logs are always there when it is,
 //! and a resume cuts the logs back to it: what then follows is what an uninterrupted run would have written, timings apart.
 
-use crate::adapter::Block;
 use crate::arm::{Arm, Outcome};
 use crate::checkpoint::{self, Best, Checkpoints, LoopState, Which};
 use crate::config::{Overrides, RunConfig};
+use crate::device::{Device, Worlds};
 use crate::error::RunError;
 use crate::evaluate::{Evaluation, SEED_OFFSET};
 use crate::finish::Stop;
@@ -14,7 +14,7 @@ use crate::folder::{Lock, RunFolder, write_atomic};
 use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
-use pavlov_env::{Assets, Env, EnvOptions, Task};
+use pavlov_env::{Assets, Task};
 use pavlov_learn::{Policy, Ppo};
 use pavlov_reward::{Adaptive, Reward};
 use rayon::ThreadPool;
@@ -50,6 +50,8 @@ pub struct ResumeOptions {
     pub minutes: Option<f64>,
     /// Threads.
     pub threads: Option<usize>,
+    /// Another device. Between processor and GPU worlds do not go over: new episodes begin.
+    pub device: Option<Device>,
 }
 
 /// A run being trained.
@@ -93,18 +95,6 @@ pub fn thread_pool(threads: usize) -> Result<ThreadPool, RunError> {
     pool.map_err(|e| RunError::Failed(format!("cannot start {threads} threads: {e}")))
 }
 
-pub(crate) fn make_blocks(config: &RunConfig, task: &Arc<Task>, reward: &Arc<Reward>) -> Result<Vec<Block>, RunError> {
-    let options = EnvOptions {
-        worlds: config.learner.worlds,
-        seed: config.seed,
-        profile: config.profile()?,
-        backend: config.backend()?,
-        stagger: true,
-        disturb: true,
-    };
-    Ok(Block::all(Env::new(task.clone(), reward.clone(), &options)?))
-}
-
 impl Trainer {
     /// Starts a run: resolves the configuration, makes the folder and writes what the run is made of into it.
     /// A request that cannot be honoured leaves no folder.
@@ -123,10 +113,12 @@ impl Trainer {
         let mut reward = load_reward(assets, &task, reward)?;
         let mut config = RunConfig::resolve(&task, &mut reward, asked)?;
         config.revision = crate::git::revision(task.folder());
+        let (device, warning) = config.device()?.or_cpu();
+        config.device = device.to_string();
         let (task, reward) = (Arc::new(task), Arc::new(reward));
-        let blocks = make_blocks(&config, &task, &reward)?;
         let (obs, act) = (task.policy_obs_dim(), task.act_dim());
         let ppo = Ppo::new(config.learner.clone(), obs, task.obs_dim() - obs, act, config.seed)?;
+        let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
         let pool = thread_pool(config.machine.threads)?;
         let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
         if let Some(adaptive) = &mut adaptive {
@@ -137,8 +129,10 @@ impl Trainer {
         let lock = folder.lock()?;
         config.inputs = inputs::copy(&folder, &task, &reward)?;
         write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
-        let arm = Arm::new(ppo, blocks, reward, adaptive);
-        Self::new(folder, config, task, arm, pool, LoopState::default(), lock)
+        let arm = Arm::new(ppo, worlds, reward, adaptive);
+        let mut trainer = Self::new(folder, config, task, arm, pool, LoopState::default(), lock)?;
+        trainer.warnings.extend(warning);
+        Ok(trainer)
     }
 
     /// Goes on from the newest checkpoint that can be read. The run continues as if it had never stopped.
@@ -156,24 +150,36 @@ impl Trainer {
         }
         if options.steps.is_some() || options.minutes.is_some() {
             (config.steps, config.minutes) = (options.steps, options.minutes);
+        }
+        if let Some(device) = options.device {
+            config.device = device.to_string();
+            config.device()?;
+        }
+        if options.steps.is_some() || options.minutes.is_some() || options.device.is_some() {
             write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.machine.threads = options.threads.unwrap_or(cores).clamp(1, 1024);
         let pool = thread_pool(config.machine.threads)?;
-        let (loaded, warnings) = checkpoint::find(&folder, Which::Last)?;
+        let (mut loaded, mut warnings) = checkpoint::find(&folder, Which::Last)?;
         if *loaded.ppo.config() != config.learner || loaded.ppo.seed() != config.seed {
             return Err(RunError::damaged(&loaded.path, "made with other settings than config.toml says"));
         }
-        let mut blocks = make_blocks(&config, &task, &reward)?;
-        loaded.restore(&mut blocks)?;
+        let mut worlds = Worlds::new(&config, &task, &reward, &loaded.ppo)?;
+        if !loaded.restore(&mut worlds)? {
+            loaded.ppo.restart();
+            warnings.push(format!(
+                "the checkpoint's worlds are of the other kind of device than {}: new episodes begin",
+                config.device
+            ));
+        }
         let state = loaded.state;
         if let (Some(graph), Some(adaptive)) = (reward.graph(), &state.adaptive)
             && !adaptive.fits(graph)
         {
             return Err(RunError::damaged(&loaded.path, "its running statistics are of another reward"));
         }
-        let arm = Arm::new(loaded.ppo, blocks, reward, state.adaptive.clone());
+        let arm = Arm::new(loaded.ppo, worlds, reward, state.adaptive.clone());
         let mut trainer = Self::new(folder, config, task, arm, pool, state, lock)?;
         trainer.checkpoints.drop_after(trainer.state.update);
         trainer.warnings = warnings;
@@ -226,6 +232,11 @@ impl Trainer {
     /// The reward.
     pub fn reward(&self) -> &Arc<Reward> {
         &self.arm.reward
+    }
+
+    /// What is to be said before the first update: it comes with that update's warnings otherwise.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// What the loop carries: updates, steps, best.
@@ -411,7 +422,7 @@ impl Trainer {
         {
             state.best = Some(Best { update: state.update, fitness });
         }
-        self.checkpoints.save(&self.arm.ppo, &mut self.arm.blocks, &self.state, full, sync)?;
+        self.checkpoints.save(&self.arm.ppo, &mut self.arm.worlds, &self.state, full, sync)?;
         self.checkpoint_s = start.elapsed().as_secs_f64();
         Ok(())
     }

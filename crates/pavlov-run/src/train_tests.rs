@@ -188,8 +188,8 @@ fn tampering_is_an_error_not_a_panic() {
             if let Ok(loaded) = checkpoint::read(&path)
                 && *loaded.ppo.config() == config.learner
             {
-                let mut blocks = make_blocks(&config, &task, &reward).unwrap();
-                let _ = loaded.restore(&mut blocks);
+                let mut worlds = Worlds::new(&config, &task, &reward, &loaded.ppo).unwrap();
+                let _ = loaded.restore(&mut worlds);
             }
             Ok(())
         })

@@ -4,10 +4,10 @@
 //! together, and while one variant trains the threads have the others to do. Variants have the same seed, so they meet the same
 //! resets, commands and noise: differences come from the reward. A variant is bit for bit what a run of its own would be.
 
-use crate::adapter::Block;
 use crate::arm::{Arm, Outcome};
 use crate::calibrate::calibrate;
 use crate::config::RunConfig;
+use crate::device::{Device, Worlds, make_blocks};
 use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
 use pavlov_env::Task;
@@ -48,15 +48,21 @@ impl Variants {
         config: &RunConfig,
         pool: Arc<ThreadPool>,
     ) -> Result<Self, RunError> {
+        if config.device()? != Device::Cpu {
+            let device = &config.device;
+            return Err(RunError::Usage(format!(
+                "variants are trained on the processor, not on {device}: use `--device cpu`"
+            )));
+        }
         let (obs, act) = (task.policy_obs_dim(), task.act_dim());
         let make = |reward: &Arc<Reward>| -> Result<Arm, RunError> {
-            let blocks: Vec<Block> = crate::train::make_blocks(config, task, reward)?;
+            let worlds = Worlds::Blocks(make_blocks(config, task, reward)?);
             let ppo = Ppo::new(config.learner.clone(), obs, task.obs_dim() - obs, act, config.seed)?;
             let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
             if let Some(adaptive) = &mut adaptive {
                 calibrate(task, reward, None, config.seed, config.profile()?, &mut adaptive.values)?;
             }
-            Ok(Arm::new(ppo, blocks, reward.clone(), adaptive))
+            Ok(Arm::new(ppo, worlds, reward.clone(), adaptive))
         };
         let arms = rewards.iter().map(make).collect::<Result<_, _>>()?;
         Ok(Self { task: task.clone(), config: config.clone(), arms, pool })

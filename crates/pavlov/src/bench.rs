@@ -2,11 +2,11 @@
 
 use crate::Usage;
 use crate::args::{Bench, BenchKind};
-use crate::out::{Out, number};
+use crate::out::{Out, Table, number};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, BenchOptions, BenchResult, EnvOptions, Task};
 use pavlov_reward::Reward;
-use pavlov_run::{Overrides, RunConfig, load_reward};
+use pavlov_run::{Device, DeviceBenchKind, Overrides, RunConfig, bench_device, load_reward};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,9 @@ fn task_name(assets: &Assets, args: &Bench) -> Result<String> {
 pub fn bench(out: Out, assets: &Assets, args: &Bench) -> Result<()> {
     let task = Task::load(assets, &task_name(assets, args)?)?;
     let reward = load_reward(assets, &task, args.reward.as_deref())?;
+    if args.engine.device != Device::Cpu {
+        return on_device(out, args, task, reward);
+    }
     match args.kind {
         BenchKind::Physics => steps(out, args, task, reward, pavlov_env::BenchKind::Physics),
         BenchKind::Env => steps(out, args, task, reward, pavlov_env::BenchKind::Env),
@@ -74,7 +77,7 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
     if out.json {
         return out.object(&json!({
             "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
-            "device": args.engine.device, "backend": args.engine.backend.name(), "profile": args.profile.name(),
+            "device": args.engine.device.to_string(), "backend": args.engine.backend.name(), "profile": args.profile.name(),
             "env_steps_per_s": r.env_steps_per_s, "physics_steps_per_s": r.physics_steps_per_s, "worlds": r.worlds,
             "threads": r.threads, "frame_skip": r.frame_skip, "timestep": r.timestep, "episodes": r.episodes,
             "nonfinite": r.nonfinite, "seconds": r.seconds, "version": env!("CARGO_PKG_VERSION"),
@@ -86,6 +89,80 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
         task.name, number(r.env_steps_per_s), number(r.physics_steps_per_s), args.engine.backend.name(), args.profile.name(), r.worlds, r.threads,
         r.frame_skip, r.timestep, r.seconds, r.episodes, r.nonfinite
     ))
+}
+
+/// Physics, environment or whole updates on a GPU.
+fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<()> {
+    let (kind, what, parts) = match args.kind {
+        BenchKind::Physics => (DeviceBenchKind::Steps(pavlov_env::BenchKind::Physics), "physics", "physics alone"),
+        BenchKind::Env => {
+            let parts = "physics, sensing, reward, observation, resets";
+            (DeviceBenchKind::Steps(pavlov_env::BenchKind::Env), "env", parts)
+        }
+        BenchKind::Learn => (DeviceBenchKind::Learn, "learn", "whole updates, training on the processor"),
+        BenchKind::Script => {
+            let message = "both ways of running a script that are compared are on the processor: use `--device cpu`";
+            return Err(Usage(message.into()).into());
+        }
+    };
+    let asked = Overrides {
+        worlds: args.worlds,
+        threads: args.threads,
+        profile: Some(args.profile),
+        backend: Some(args.engine.backend),
+        device: Some(args.engine.device),
+        ..Overrides::default()
+    };
+    let config = RunConfig::resolve(&task, &mut reward, &asked)?;
+    let (task, reward) = (Arc::new(task), Arc::new(reward));
+    let r = bench_device(&task, &reward, &config, kind, args.seconds)?;
+    if out.json {
+        let mut line = json!({
+            "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
+            "device": args.engine.device.to_string(), "backend": args.engine.backend.name(),
+            "profile": args.profile.name(), "threads": config.machine.threads, "horizon": config.learner.horizon,
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        if let (Some(line), serde_json::Value::Object(more)) = (line.as_object_mut(), serde_json::to_value(&r)?) {
+            line.extend(more);
+        }
+        return out.object(&line);
+    }
+    let mut text = format!("{} ({parts}): {} environment steps/s", task.name, number(r.env_steps_per_s));
+    if let Some(train_s) = r.train_s {
+        text += &format!(
+            " with learning, {} without; {train_s:.3} s of training an update on {} threads",
+            number(r.rollout_steps_per_s),
+            config.machine.threads
+        );
+    }
+    text += &format!(
+        "\n{} physics steps/s; {}\n{} profile, {} worlds, frame skip {}, {:.1} s measured, {:.1} s until kernels were there; {} non-finite\n",
+        number(r.physics_steps_per_s),
+        r.adapter,
+        args.profile.name(),
+        r.worlds,
+        r.frame_skip,
+        r.seconds,
+        r.compile_s,
+        r.nonfinite
+    );
+    let mut table = Table::new(&["kernel", "ms a step", "share"]);
+    let all: f64 = r.kernels.iter().map(|k| k.seconds).sum();
+    for k in &r.kernels {
+        let share = format!("{:.1}%", 100.0 * k.seconds / all.max(1e-12));
+        table.row([k.kernel.clone(), format!("{:.4}", 1e3 * k.seconds), share]);
+    }
+    match r.kernels.is_empty() {
+        true => text += "times of kernels: the adapter has no timestamps\n",
+        false => text += &table.to_string(),
+    }
+    text += &format!(
+        "{} bytes a step at least, {} bytes/s; registers and spills: not known through wgpu\n",
+        number(r.bytes_per_step as f64),
+        number(r.bandwidth)
+    );
+    out.text(&text)
 }
 
 fn script(out: Out, args: &Bench, task: Task, reward: Reward) -> Result<()> {

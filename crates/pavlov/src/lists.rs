@@ -1,6 +1,6 @@
 //! `tasks`, `robots`, `runs`, `devices`: what there is. What cannot be read is listed with what is wrong with it.
 
-use crate::out::{Out, Table, duration, grouped, maybe};
+use crate::out::{Out, Table, duration, grouped, maybe, say};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use serde_json::json;
@@ -111,12 +111,38 @@ pub fn devices(out: Out) -> Result<()> {
     let name = info.lines().find_map(|l| l.strip_prefix("model name")).map(|l| l.trim_start_matches([' ', '\t', ':']));
     let name = name.unwrap_or(std::env::consts::ARCH);
     let simd = simd();
+    let adapters = pavlov_physics::gpu::adapters();
     if out.json {
-        return out
-            .object(&json!({"device": "cpu", "name": name, "threads": threads, "simd": simd, "backends": ["batch"]}));
+        out.object(&json!({
+            "device": "cpu", "name": name, "threads": threads, "simd": simd, "backends": ["batch", "rapier"],
+        }))?;
+        for (i, a) in adapters.iter().enumerate() {
+            out.object(&json!({
+                "device": format!("gpu:{i}"), "name": a.name, "kind": a.kind, "api": a.api, "driver": a.driver,
+                "max_buffer": a.max_buffer, "max_binding": a.max_binding, "timestamps": a.timestamps,
+                "backends": ["batch"],
+            }))?;
+        }
+        return Ok(());
     }
-    let mut table = Table::new(&["device", "name", "threads", "vectors", "backends"]);
-    table.row(["cpu".into(), name.to_string(), threads.to_string(), simd.to_string(), "batch".into()]);
+    let mut table = Table::new(&["device", "name", "what", "largest buffer", "timestamps", "backends"]);
+    let what = format!("{threads} threads, {simd}");
+    table.row(["cpu".into(), name.to_string(), what, "-".into(), "-".into(), "batch, rapier".into()]);
+    for (i, a) in adapters.iter().enumerate() {
+        table.row([
+            format!("gpu:{i}"),
+            a.name.clone(),
+            format!("{}, {}, {}", a.kind, a.api, a.driver),
+            format!("{:.1} GiB", a.max_binding.min(a.max_buffer) as f64 / f64::from(1 << 30)),
+            if a.timestamps { "yes" } else { "no" }.into(),
+            "batch".into(),
+        ]);
+    }
+    if adapters.is_empty() {
+        say(
+            "no GPU adapter was found; a Vulkan driver brings one (on Debian `mesa-vulkan-drivers` has one in software)",
+        );
+    }
     out.text(&table.to_string())
 }
 

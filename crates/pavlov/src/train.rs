@@ -1,7 +1,7 @@
 //! `train` and `resume`: the loop with its progress, Ctrl-C, and what is said at the end.
 
 use crate::args::{Resume, Train};
-use crate::out::{Out, duration, grouped, number, say};
+use crate::out::{Out, duration, grouped, number, say, warn};
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use pavlov_env::Assets;
@@ -20,9 +20,11 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         threads: args.threads,
         profile: args.profile,
         backend: Some(args.engine.backend),
+        device: Some(args.engine.device),
         set: args.set.clone(),
     };
-    let trainer = Trainer::create(assets, &args.task, args.reward.as_deref(), &asked, runs, args.out.as_deref())?;
+    let mut trainer = Trainer::create(assets, &args.task, args.reward.as_deref(), &asked, runs, args.out.as_deref())?;
+    trainer.take_warnings().iter().for_each(|w| warn(w));
     for finding in trainer.task().findings().iter().chain(trainer.reward().findings()) {
         say(&finding.to_string());
     }
@@ -44,8 +46,8 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         let (learner, threads) = (&config.learner, config.machine.threads);
         let (worlds, horizon) = (learner.worlds, learner.horizon);
         out.line(&format!(
-            "{worlds} worlds, {horizon} steps an update, {} backend, {} profile, {threads} threads, {limit}",
-            config.backend, config.profile
+            "{worlds} worlds, {horizon} steps an update, {} backend on {}, {} profile, {threads} threads, {limit}",
+            config.backend, config.device, config.profile
         ))?;
         if config.minutes.is_some() {
             out.line("a limit in minutes: the same command will not give the same result again")?;
@@ -57,8 +59,10 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
 /// `pavlov resume`.
 pub fn resume(out: Out, runs: &Path, args: &Resume) -> Result<()> {
     let run = crate::runs::find(runs, &args.run)?;
-    let options = ResumeOptions { steps: args.steps, minutes: args.minutes, threads: args.threads };
-    let trainer = Trainer::resume(&run, &options)?;
+    let options =
+        ResumeOptions { steps: args.steps, minutes: args.minutes, threads: args.threads, device: args.device };
+    let mut trainer = Trainer::resume(&run, &options)?;
+    trainer.take_warnings().iter().for_each(|w| warn(w));
     if !out.json {
         let (state, path) = (trainer.state(), trainer.folder().root().display());
         out.line(&format!("{path}: going on after update {}, {} steps", state.update, grouped(state.env_steps)))?;
@@ -78,7 +82,7 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
         let c = trainer.config();
         out.object(&serde_json::json!({
             "event": "start", "run": run, "task": c.task, "reward": c.reward, "seed": c.seed, "profile": c.profile,
-            "backend": c.backend,
+            "backend": c.backend, "device": c.device,
             "worlds": c.learner.worlds, "threads": c.machine.threads, "steps": c.steps, "minutes": c.minutes,
         }))?;
     }

@@ -23,11 +23,11 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
         seed: args.seed,
         worlds: args.worlds,
         steps: Some(args.steps.or(own.map(|n| n / SHARE)).unwrap_or(200_000).max(1)),
-        minutes: None,
         threads: args.threads,
         profile: args.profile,
         backend: None,
         set: args.set.clone(),
+        ..Overrides::default()
     };
     let target = args.write.as_ref().map(|name| target(&reward, name)).transpose()?;
     let method = match args.method {

@@ -3,17 +3,17 @@
 use super::kernels::{BUFFERS, GROUP, texts};
 use super::layout::{EPISODE, Layout};
 use super::record::Recorder;
+use crate::block::Needs;
 use crate::block::Shared;
 use crate::env::Env;
 use crate::error::EnvError;
-use crate::scripts::columns_of;
 use crate::observe::Source;
-use crate::block::Needs;
+use crate::schema::Reduce;
+use crate::scripts::columns_of;
 use crate::spec::{BackendKind, EnvOptions};
 use crate::stats::{BadValue, Episode, EpisodeLog, StepStats};
-use crate::schema::Reduce;
 use crate::task::Task;
-use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline};
+use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline, Timing};
 use pavlov_physics::{EnvKernel, Field, env_kernel};
 use pavlov_reward::Reward;
 use pavlov_script::Channel;
@@ -99,7 +99,8 @@ impl GpuEnv {
         let needs = needs(&task, &reward);
         let recorder = Recorder::new(&shared, &reward, &layout, &kernel, needs);
         if let Some(sensor) = recorder.unsupported() {
-            let message = format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
+            let message =
+                format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
             return Err(EnvError::Gpu { message });
         }
         let slots = 2 + horizon / task.episode_steps.max(1) as usize;
@@ -284,9 +285,8 @@ impl GpuEnv {
     }
 
     fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, launch: &Launch, slice: usize) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        launch.pipeline.bind(&mut pass, &launch.groups[slice.min(launch.groups.len() - 1)]);
-        pass.dispatch_workgroups((self.worlds as u32).div_ceil(GROUP), 1, 1);
+        let group = &launch.groups[slice.min(launch.groups.len() - 1)];
+        launch.pipeline.dispatch(encoder, group, [(self.worlds as u32).div_ceil(GROUP), 1, 1]);
     }
 
     /// Starts new episodes everywhere; the observations are slice 0.
@@ -302,7 +302,11 @@ impl GpuEnv {
         self.dispatch(&mut encoder, &self.settle, 0);
         self.dispatch(&mut encoder, &self.look, 0);
         self.gpu.submit(encoder).map_err(wrong)?;
-        self.gpu.write(&self.env, self.layout.stats * self.worlds, &vec![0f32; (self.layout.stats_len + 4) * self.worlds]);
+        self.gpu.write(
+            &self.env,
+            self.layout.stats * self.worlds,
+            &vec![0f32; (self.layout.stats_len + 4) * self.worlds],
+        );
         Ok(())
     }
 
@@ -311,15 +315,30 @@ impl GpuEnv {
     /// # Panics
     /// When `t` is not below the horizon.
     pub fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize) {
+        self.encode_step_timed(encoder, t, None);
+    }
+
+    /// As [`GpuEnv::encode_step`], with a mark before each kernel.
+    ///
+    /// # Panics
+    /// When `t` is not below the horizon.
+    pub fn encode_step_timed(&self, encoder: &mut wgpu::CommandEncoder, t: usize, mut timing: Option<&mut Timing>) {
         assert!(t < self.horizon, "step {t} of a rollout of {}", self.horizon);
-        self.dispatch(encoder, &self.act, t);
-        self.dispatch(encoder, &self.step, 0);
-        self.dispatch(encoder, &self.evaluate, t);
-        if let Some(redraw) = &self.redraw {
-            self.dispatch(encoder, redraw, 0);
+        let launches = [
+            ("act", Some(&self.act), t),
+            ("physics", Some(&self.step), 0),
+            ("scripts and resets", Some(&self.evaluate), t),
+            ("randomisation", self.redraw.as_ref(), 0),
+            ("forward after resets", Some(&self.settle), 0),
+            ("observation", Some(&self.look), t + 1),
+        ];
+        for (name, launch, slice) in launches {
+            let Some(launch) = launch else { continue };
+            if let Some(timing) = timing.as_deref_mut() {
+                timing.mark(encoder, name);
+            }
+            self.dispatch(encoder, launch, slice);
         }
-        self.dispatch(encoder, &self.settle, 0);
-        self.dispatch(encoder, &self.look, t + 1);
     }
 
     /// After the steps of a rollout were submitted: reads everything back in one wait, fills the log and the sums, and makes the last
@@ -328,6 +347,17 @@ impl GpuEnv {
     /// # Errors
     /// When the device fails.
     pub fn finish_rollout(&mut self) -> Result<GpuRollout, EnvError> {
+        Ok(self.finish_rollout_with(&[])?.0)
+    }
+
+    /// As [`GpuEnv::finish_rollout`]; the same wait brings the first numbers of the buffers in `also`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn finish_rollout_with(
+        &mut self,
+        also: &[(&wgpu::Buffer, usize)],
+    ) -> Result<(GpuRollout, Vec<Vec<f32>>), EnvError> {
         let (w, row, rc) = (self.worlds, self.obs_dim(), self.layout.result_columns());
         let tail = self.layout.stats_len + 4;
         let wanted = [
@@ -336,9 +366,12 @@ impl GpuEnv {
             (&self.env, self.layout.stats * w, tail * w),
             (&self.env, self.layout.episode * w, w),
         ];
+        let also = also.iter().map(|&(buffer, n)| (buffer, 0, n));
+        let wanted: Vec<_> = wanted.into_iter().chain(also).collect();
         let mut read = self.gpu.read_parts(&wanted).map_err(wrong)?.into_iter();
         let mut take = || read.next().unwrap_or_default();
         let (mut obs, results, tail_values, episode) = (take(), take(), take(), take());
+        let rest = read.collect();
         let final_obs = obs.split_off((self.horizon + 1) * row * w);
         let of = |column: usize| -> Vec<f32> {
             (0..self.horizon).flat_map(|t| results[(t * rc + column) * w..][..w].iter().copied()).collect()
@@ -353,7 +386,7 @@ impl GpuEnv {
         encoder.copy_buffer_to_buffer(&spare, 0, &self.obs, 0, slice);
         self.gpu.submit(encoder).map_err(wrong)?;
         self.gpu.write(&self.env, self.layout.stats * w, &vec![0f32; tail * w]);
-        Ok(rollout)
+        Ok((rollout, rest))
     }
 
     /// Takes a rollout into the log and the sums.
@@ -540,13 +573,17 @@ fn refuse(task: &Task, reward: &Reward, options: &EnvOptions) -> Result<(), EnvE
     for program in programs.filter(|p| !p.is_lowered()) {
         let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());
         let place = place.map_or_else(String::new, |f| format!(" ({}:{}: {})", f.file, f.line, f.message));
-        let message =
-            format!("`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`", program.entry());
+        let message = format!(
+            "`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`",
+            program.entry()
+        );
         return refused(message);
     }
     if let Some(source) = reward.graph().and_then(|g| g.sources.first()) {
-        let message =
-            format!("source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`", source.name);
+        let message = format!(
+            "source `{}` of the reward is outside of its script, which the GPU does not run: use `--device cpu`",
+            source.name
+        );
         return refused(message);
     }
     if reward.late().is_some() {

@@ -96,13 +96,8 @@ begin_episode();
         step = column("env", l.step),
         cuts = column("env", l.cuts),
     );
-    let mut functions = vec![
-        r.sense("sense", false),
-        r.score(),
-        r.observe(),
-        r.finish(),
-        r.begin("begin_episode", false),
-    ];
+    let mut functions =
+        vec![r.sense("sense", false), r.score(), r.observe(), r.finish(), r.begin("begin_episode", false)];
     if commands {
         functions.push(r.command());
     }

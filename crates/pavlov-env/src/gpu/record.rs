@@ -202,7 +202,8 @@ impl<'a> Recorder<'a> {
                 let asked = Rec::load(place(Space::Sliced("actions"), i));
                 // not a number: neither finite nor on any side of zero
                 let none = !(asked.is_finite() | asked.lt(Rec::ZERO) | asked.gt(Rec::ZERO));
-                let clipped = Rec::select(none, splat(0.5 * (c.low + c.high)), asked.clamp(splat(c.low), splat(c.high)));
+                let clipped =
+                    Rec::select(none, splat(0.5 * (c.low + c.high)), asked.clamp(splat(c.low), splat(c.high)));
                 env(l.action + i).store(column("env", l.prev_action + i));
                 clipped.store(column("env", l.action + i));
                 let mut applied = clipped;
@@ -600,4 +601,3 @@ impl<'a> Recorder<'a> {
         touch.filter(|_| self.needs.sensors).map(|s| s.name.clone())
     }
 }
-

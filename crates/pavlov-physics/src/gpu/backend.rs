@@ -100,22 +100,57 @@ impl GpuBackend {
         Ok((0..self.worlds).filter(|w| self.states[at + w] == 0.0).collect())
     }
 
-    fn launch(&mut self, steps: usize) -> Result<(), GpuError> {
+    /// Makes steps as [`Backend::step`] and waits for them; the seconds that the kernel took, where the adapter has timestamps.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn timed_step(&mut self, count: usize) -> Result<Option<f64>, GpuError> {
+        self.fetch()?;
+        self.prepare(count);
+        self.moved = true;
+        let mut encoder = self.gpu.encoder();
+        let Some(mut timing) = self.gpu.timing(2) else {
+            self.encode(&mut encoder);
+            self.gpu.submit(encoder)?;
+            self.gpu.wait()?;
+            return Ok(None);
+        };
+        timing.mark(&mut encoder, "physics");
+        self.encode(&mut encoder);
+        timing.mark(&mut encoder, "");
+        Ok(timing.finish(&self.gpu, encoder)?.first().map(|t| t.1))
+    }
+
+    /// Bytes that a launch reads and writes at least, however many steps it makes: state, controls, parameters, contacts.
+    pub fn bytes_per_launch(&self) -> u64 {
+        let (k, nu) = (&self.kernel, self.physics.model().nu());
+        4 * (self.worlds * (2 * k.state_columns + nu + k.param_columns + 2 * k.work_columns)) as u64
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// Writes what the next launch needs.
+    fn prepare(&mut self, steps: usize) {
         if self.dirty {
             self.gpu.write(&self.state, 0, &self.states);
             self.gpu.write(&self.control, 0, &self.controls);
             self.dirty = false;
         }
         self.gpu.write(&self.run, 0, &[self.worlds as u32, steps as u32, 0, 0]);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &self.group, &[]);
-            pass.dispatch_workgroups((self.worlds as u32).div_ceil(GROUP), 1, 1);
-        }
-        self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.check()
+    }
+
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.pipeline.dispatch(encoder, &self.group, [(self.worlds as u32).div_ceil(GROUP), 1, 1]);
+    }
+
+    fn launch(&mut self, steps: usize) -> Result<(), GpuError> {
+        self.prepare(steps);
+        let mut encoder = self.gpu.encoder();
+        self.encode(&mut encoder);
+        self.gpu.submit(encoder)
     }
 
     fn fetch(&mut self) -> Result<(), GpuError> {
@@ -243,14 +278,9 @@ impl Backend for GpuBackend {
 impl Gpu {
     /// One launch, waited for.
     pub fn launch_once(&self, pipeline: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(groups, 1, 1);
-        }
-        self.queue.submit([encoder.finish()]);
+        let mut encoder = self.encoder();
+        pipeline.dispatch(&mut encoder, group, [groups, 1, 1]);
+        self.submit(encoder)?;
         self.wait()
     }
 }

@@ -3,7 +3,9 @@
 mod backend;
 mod cache;
 mod device;
+mod pass;
 
 pub use backend::GpuBackend;
 pub use cache::{Access, Pipeline};
 pub use device::{AdapterInfo, Gpu, GpuError, adapters};
+pub use pass::Timing;
