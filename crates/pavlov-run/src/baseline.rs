@@ -202,7 +202,7 @@ mod tests {
         let task = Arc::new(Task::load(&assets, "cartpole_balance").unwrap());
         let reward = Arc::new(crate::load_reward(&assets, &task, Some("gap")).unwrap());
         let policy = find(&RunFolder::open(&out("first")).unwrap(), Which::Best).unwrap().0.ppo.policy();
-        let options = EvalOptions { episodes: 70, seed: 3, profile: Profile::Accurate };
+        let options = EvalOptions { episodes: 70, seed: 3, profile: Profile::Accurate, backend: BackendKind::Batch };
         let same = evaluate(&task, &reward, &policy, options, &thread_pool(2).unwrap()).unwrap();
         let worst = same.list.iter().map(|e| e.episode_return.abs()).fold(0.0, f64::max);
         assert!(worst < 1e-3 && same.terms.get("upright").unwrap().abs() > 1.0, "{worst} {same:?}");
