@@ -137,3 +137,7 @@ impl Arm {
         ))
     }
 }
+
+#[cfg(test)]
+#[path = "critics_tests.rs"]
+mod tests;

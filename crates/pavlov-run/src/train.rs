@@ -16,7 +16,7 @@ use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
 use pavlov_env::{Assets, Task};
 use pavlov_learn::Policy;
-use pavlov_reward::{Adaptive, Reward};
+use pavlov_reward::Reward;
 use rayon::ThreadPool;
 use std::path::Path;
 use std::sync::Arc;
@@ -119,11 +119,7 @@ impl Trainer {
         let ppo = crate::arm::learner(&config, &task, &reward)?;
         let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
         let pool = thread_pool(config.machine.threads)?;
-        let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
-        if let Some(adaptive) = &mut adaptive {
-            let (seed, profile) = (config.seed, config.profile()?);
-            crate::calibrate::calibrate(&task, &reward, None, seed, profile, &mut adaptive.values)?;
-        }
+        let adaptive = crate::calibrate::start(&task, &reward, &mut config)?;
         let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
         let lock = folder.lock()?;
         config.inputs = inputs::copy(&folder, &task, &reward)?;

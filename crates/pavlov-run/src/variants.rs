@@ -5,14 +5,13 @@
 //! resets, commands and noise: differences come from the reward. A variant is bit for bit what a run of its own would be.
 
 use crate::arm::{Arm, Outcome, learner};
-use crate::calibrate::calibrate;
 use crate::config::RunConfig;
 use crate::device::{Device, Worlds, make_blocks};
 use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
 use pavlov_env::Task;
 use pavlov_learn::{Policy, UpdateStats};
-use pavlov_reward::{Adaptive, Reward};
+use pavlov_reward::Reward;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -57,10 +56,7 @@ impl Variants {
         let make = |reward: &Arc<Reward>| -> Result<Arm, RunError> {
             let worlds = Worlds::Blocks(make_blocks(config, task, reward)?);
             let ppo = learner(config, task, reward)?;
-            let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
-            if let Some(adaptive) = &mut adaptive {
-                calibrate(task, reward, None, config.seed, config.profile()?, &mut adaptive.values)?;
-            }
+            let adaptive = crate::calibrate::start(task, reward, &mut config.clone())?;
             Arm::new(ppo, worlds, reward.clone(), adaptive)
         };
         let arms = rewards.iter().map(make).collect::<Result<_, _>>()?;
