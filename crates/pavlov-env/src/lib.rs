@@ -37,7 +37,7 @@ pub use bench::{BenchKind, BenchOptions, BenchResult, bench};
 pub use block::EnvBlock;
 pub use env::Env;
 pub use error::EnvError;
-pub use spec::{BLOCK_WORLDS, BackendKind, EnvOptions, ObsTerm, Profile, StepOut};
 pub use record::Recording;
+pub use spec::{BLOCK_WORLDS, BackendKind, EnvOptions, ObsTerm, Profile, StepOut};
 pub use stats::{BadValue, Episode, EpisodeLog, StepStats};
 pub use task::Task;

@@ -102,7 +102,8 @@ fn every_critic_has_its_own_values_and_advantages() {
         assert_ne!(units[0], units[1]);
         ppo.update(&mut blocks, &pool).unwrap();
         let r = &ppo.buffers.rollout;
-        let values = model.critic.forward(model.critic_params(), &r.obs, 3, 64 * 48, &mut Workspace::default()).to_vec();
+        let values =
+            model.critic.forward(model.critic_params(), &r.obs, 3, 64 * 48, &mut Workspace::default()).to_vec();
         let width = model.critic.out_width();
         let mut of_critics = vec![0.0; 2 * 64 * 48];
         for k in 0..128 {
@@ -121,7 +122,8 @@ fn every_critic_has_its_own_values_and_advantages() {
             gae(track, 0.9, ppo.config.gae_lambda, &mut of_critics[steps], &mut [0.0; 48]);
         }
         assert_eq!(of_critics, r.of_critics);
-        let cut = (0..2).map(|c| (0..64).filter(|w| r.after[(w * 2 + c) * 48..][..48].iter().any(|&a| a != 0.0)).count());
+        let cut =
+            (0..2).map(|c| (0..64).filter(|w| r.after[(w * 2 + c) * 48..][..48].iter().any(|&a| a != 0.0)).count());
         assert!(cut.clone().all(|n| n > 10), "{:?}", cut.collect::<Vec<_>>());
 
         // (A_0 - 3 A_1) / 4, in deviations or as they are.

@@ -140,8 +140,7 @@ impl Batch<'_> {
         let width = model.critic.out_width();
         let (values, slopes) = desk.work.head(&model.critic, rows);
         let (critics, horizon) = (self.scale.len(), self.config.horizon);
-        let (coef, clip) =
-            (self.config.value_coef as f32 * share / critics as f32, self.config.value_clip as f32);
+        let (coef, clip) = (self.config.value_coef as f32 * share / critics as f32, self.config.value_clip as f32);
         let part = 1.0 / critics as f64;
         for ((value, slope), &i) in values.chunks_exact(width).zip(slopes.chunks_exact_mut(width)).zip(indices) {
             let (world, t) = (i as usize / horizon, i as usize % horizon);
@@ -211,8 +210,8 @@ pub fn advantage_norm(moments: &Moments, column: usize) -> (f32, f32) {
 pub(crate) mod tests {
     use super::*;
     use crate::config::Activation;
-    use crate::normal::moments_of;
     use crate::net::{Layer, Shape};
+    use crate::normal::moments_of;
     use crate::rng::{Purpose, Rng};
 
     const OBS: usize = 5;

@@ -228,7 +228,8 @@ impl Ppo {
         let learned = Learned { model: &mut self.model, adam: &mut self.adam, lr: &mut self.counters.learning_rate };
         let Buffers { rollout, scratch } = &mut self.buffers;
         let row = self.sizes.row();
-        let trained = pool.install(|| train(&self.config, learned, rollout, row, &scale, self.seed, update, scratch))?;
+        let trained =
+            pool.install(|| train(&self.config, learned, rollout, row, &scale, self.seed, update, scratch))?;
 
         let gaussian = self.model.gaussian();
         let episodes: u64 = gathered.iter().map(|g| g.episodes).sum();
@@ -444,8 +445,7 @@ fn mix(of_critics: &[f32], out: &mut [f32], weights: &[f64], horizon: usize, nor
     let size: f64 = weights.iter().map(|w| w.abs()).sum();
     let factors: Vec<(f32, f32)> = (0..critics)
         .map(|c| {
-            let (mean, scale) =
-                if norm == AdvantageNorm::None { (0.0, 1.0) } else { advantage_norm(&all, c) };
+            let (mean, scale) = if norm == AdvantageNorm::None { (0.0, 1.0) } else { advantage_norm(&all, c) };
             (mean, scale * (weights[c] / size) as f32)
         })
         .collect();

@@ -261,7 +261,10 @@ fn what_is_wrong_in_a_manifest_is_told_with_what_was_meant() {
         ("[combine]\nkind = \"brme\"\nlambda = 2", "expected a number from 0 to 1"),
         ("[combine]\nkind = \"brme\"\nlambda = 0.5\nof = [\"a\", \"b\"]\nnominal = \"c\"", "is no member"),
         ("[combine]\nkind = \"lagrangian\"\nconstraints = { a = { at_lest = 1 } }", "did you mean `at_least`"),
-        ("[combine]\nkind = \"lagrangian\"\nmin = 0.0\nconstraints = { a = { at_least = 1 } }", "`single_critic = true`"),
+        (
+            "[combine]\nkind = \"lagrangian\"\nmin = 0.0\nconstraints = { a = { at_least = 1 } }",
+            "`single_critic = true`",
+        ),
         ("[combine]\nkind = \"lagrangian\"\nconstraints = { d = { at_least = 1 } }", "is not among"),
         ("[combine]\nkind = \"harmonic\"\nweights = [1, 2]", "2 numbers for 3 members"),
         ("[groups.g]\nkind = \"min\"\nof = [\"h\"]\n[groups.h]\nkind = \"min\"\nof = [\"g\"]", "made of itself"),

@@ -146,7 +146,10 @@ mod tests {
         }
         base.checkpoint(true, true).unwrap();
         let error = make("none", Some(out("base"))).unwrap_err();
-        assert!(error.is_bad_input() && error.to_string().contains("no `quantile`") && !out("none").exists(), "{error}");
+        assert!(
+            error.is_bad_input() && error.to_string().contains("no `quantile`") && !out("none").exists(),
+            "{error}"
+        );
 
         let manifest = dir.path().join("rewards/cartpole_balance/default/reward.toml");
         let text = std::fs::read_to_string(&manifest).unwrap();

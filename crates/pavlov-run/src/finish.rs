@@ -78,7 +78,8 @@ impl Trainer {
             Profile::Fast => Profile::Accurate,
         };
         let seed = self.config.seed.wrapping_add(SEED_OFFSET);
-        let options = EvalOptions { episodes: self.config.run.eval_episodes, seed, profile, backend: self.config.backend()? };
+        let options =
+            EvalOptions { episodes: self.config.run.eval_episodes, seed, profile, backend: self.config.backend()? };
         let probe = evaluate(&self.task, &self.arm.reward, &self.policy(), options, &self.pool)?;
         Ok(Evaluation { list: Vec::new(), ..probe })
     }

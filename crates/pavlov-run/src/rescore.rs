@@ -242,7 +242,8 @@ mod tests {
         let (task, reward) = (Arc::new(task), Arc::new(reward));
         let config = pavlov_learn::PpoConfig::default();
         let policy = pavlov_learn::Ppo::new(config, task.policy_obs_dim(), 0, task.act_dim(), 1).unwrap().policy();
-        let options = PlayOptions { episodes: 70, seed: 5, profile: Profile::Fast, disturb: true, backend: Default::default() };
+        let options =
+            PlayOptions { episodes: 70, seed: 5, profile: Profile::Fast, disturb: true, backend: Default::default() };
         let pool = crate::train::thread_pool(2).unwrap();
         let channels = task.scene().recorded();
         let player = |_, _| PolicyPlayer::new(&task, &policy);
@@ -278,7 +279,8 @@ mod tests {
             }
         }
         let pool = crate::train::thread_pool(2).unwrap();
-        let options = PlayOptions { episodes: 128, seed: 5, profile: Profile::Fast, disturb: true, backend: Default::default() };
+        let options =
+            PlayOptions { episodes: 128, seed: 5, profile: Profile::Fast, disturb: true, backend: Default::default() };
         let channels = task.scene().recorded();
         let player = |first, _| Ok(Wave(first));
         let one = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();

@@ -504,8 +504,16 @@ fn what_does_not_fit_is_refused() {
     model.init(&config, 1);
     let frozen = Frozen { mean: vec![0.0; 3], inv_std: vec![1.0; 3], limit: 9.0 };
     let rng = Rng::new(1, Purpose::Action, 0);
-    let shared =
-        Shared { model: &model, frozen: &frozen, value_mean: vec![0.0], value_std: vec![1.0], rng, horizon: 2, row: 3, gamma: 0.9 };
+    let shared = Shared {
+        model: &model,
+        frozen: &frozen,
+        value_mean: vec![0.0],
+        value_std: vec![1.0],
+        rng,
+        horizon: 2,
+        row: 3,
+        gamma: 0.9,
+    };
     let env = DeviceRollout {
         obs: vec![0.0; 9],
         reward: vec![0.0; 2],
