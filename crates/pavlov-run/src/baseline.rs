@@ -232,7 +232,7 @@ mod tests {
         let whole = trained(make(Some("gap"), "whole"));
         std::fs::remove_dir_all(out("first")).unwrap();
         let resumed = Trainer::resume(&out("cut"), &crate::ResumeOptions::default()).unwrap();
-        let (a, b) = (trained(make(Some("gap"), "whole")), trained(resumed));
+        let (a, b) = (whole, trained(resumed));
         assert!(a.1 == b.1 && a.0.update == 10);
         let first: crate::TermsLine = serde_json::from_slice(a.1.split(|b| *b == b'\n').next().unwrap()).unwrap();
         assert!(first.nodes.get("total").unwrap().mean < 0.0, "{first:?}");

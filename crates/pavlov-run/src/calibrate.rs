@@ -124,7 +124,6 @@ pub fn calibrate(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Overrides;
     use crate::testing;
     use crate::train::{ResumeOptions, Trainer};

@@ -141,7 +141,7 @@ fn a_run_with_constraints_has_a_critic_for_each_and_resumes_to_the_same_bits() {
     // The parts are what the total is made of.
     let lines: Vec<MetricsLine> = crate::read_lines(&run.folder().metrics()).unwrap();
     let (before, line) = (&lines[6], &lines[7]);
-    let part = |name: &str| line.terms.get(name).or(line.nodes.get(name)).unwrap();
+    let part = |name: &str| line.terms.get(name).or(line.nodes.get(name)).copied().flatten().unwrap();
     let [u, e] = [0, 1].map(|i| before.constraints[i].multiplier);
     let total = 0.5 * (part("total.objective") + u * part("upright") + e * part("effort")) / (1.0 + u + e);
     assert!((total - part("total")).abs() < 1e-4 && u > 0.5, "{total} {line:?}");
