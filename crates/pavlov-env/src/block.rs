@@ -80,6 +80,8 @@ pub struct EnvBlock {
     pub(crate) needs: Needs,
     /// What the last step adds to the reward of the step before it.
     pub(crate) late: Vec<f32>,
+    /// Rewards of the parts with a critic each `[64, parts]`; empty when the reward has one critic.
+    pub(crate) of_critics: Vec<f32>,
     pub(crate) ended: Vec<bool>,
     pub(crate) log: EpisodeLog,
     pub(crate) stats: StepStats,
@@ -137,6 +139,7 @@ impl EnvBlock {
             noisy: columns.filter(|(_, c)| shared.options.disturb && c.noise > 0.0).map(|(i, _)| i).collect(),
             needs,
             late: vec![0.0; BLOCK_WORLDS],
+            of_critics: room_for_critics(reward),
             ended: vec![false; BLOCK_WORLDS],
             log,
             stats,
@@ -277,6 +280,17 @@ impl EnvBlock {
         self.scripts.late().map(|_| &self.late[..self.worlds])
     }
 
+    /// Number of parts of the reward that have a critic each; 1 when it is the reward itself.
+    pub fn critics(&self) -> usize {
+        (self.of_critics.len() / BLOCK_WORLDS).max(1)
+    }
+
+    /// Where there are several: the rewards of these parts in the last step `[worlds, critics]`, scaled as the total is; 0 for what is
+    /// not finite.
+    pub fn critic_rewards(&self) -> &[f32] {
+        &self.of_critics[..(self.of_critics.len() / BLOCK_WORLDS) * self.worlds]
+    }
+
     /// Node `node` of the reward in a world, in the last step; in the order of [`Reward::node_names`].
     ///
     /// # Panics
@@ -354,6 +368,7 @@ impl EnvBlock {
         }
         self.w.terms = vec![0.0; terms * BLOCK_WORLDS];
         self.w.reward.fill(0.0);
+        self.of_critics = room_for_critics(reward);
         self.stats.terms = vec![0.0; terms];
         self.stats.terms_squared = vec![0.0; terms];
         self.log.clear();
@@ -390,6 +405,10 @@ impl EnvBlock {
         self.evaluate_reset(world / LANES, 1 << (world % LANES));
         self.scripts.observe(&self.w);
     }
+}
+
+fn room_for_critics(reward: &Reward) -> Vec<f32> {
+    vec![0.0; if reward.critics() > 1 { reward.critics() * BLOCK_WORLDS } else { 0 }]
 }
 
 /// What sources of the reward are made for.

@@ -237,6 +237,9 @@ impl EnvBlock {
     /// Adds a step to the sums; the reward, and whether the task ends here.
     pub(crate) fn account(&mut self, world: usize, finite: bool) -> (f32, bool) {
         self.late[world] = 0.0;
+        let parts = self.of_critics.len() / BLOCK_WORLDS;
+        let of_critics = &mut self.of_critics[world * parts..][..parts];
+        of_critics.fill(0.0);
         if !finite {
             self.stats.nonfinite += 1;
             return (0.0, true);
@@ -262,6 +265,9 @@ impl EnvBlock {
         stats.bad_terms += bad;
         let total = scripts.total(world);
         let reward = if total.is_finite() { total } else { 0.0 };
+        if total.is_finite() && parts > 0 {
+            scripts.critic_rewards(world, of_critics);
+        }
         let late = scripts.late().map_or(0.0, |l| l[world]);
         self.late[world] = if late.is_finite() { late } else { 0.0 };
         let arrived = f64::from(reward) + if w.step[world] > 1 { f64::from(self.late[world]) } else { 0.0 };

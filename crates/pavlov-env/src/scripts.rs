@@ -295,6 +295,15 @@ impl Scripts {
         &self.reward.node_names()[node]
     }
 
+    /// Rewards of the parts with a critic each in a world, scaled as the total is.
+    pub fn critic_rewards(&self, world: usize, out: &mut [f32]) {
+        let parts = self.reward.graph().map_or(&[][..], |g| &g.critics);
+        let scale = self.reward.manifest().combine.scale as f32;
+        for (out, part) in out.iter_mut().zip(parts) {
+            *out = scale * self.node(part.node, world);
+        }
+    }
+
     /// The first nodes are terms before any transform.
     pub fn num_terms(&self) -> usize {
         self.reward.term_names().len()

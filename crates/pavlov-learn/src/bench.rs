@@ -38,13 +38,13 @@ pub fn bench(
     seconds: f64,
 ) -> Result<LearnBench, LearnError> {
     config.validate()?;
-    crate::ppo::Sizes { obs: obs_dim, critic_obs: 0, act: act_dim }.validate()?;
+    crate::ppo::Sizes { obs: obs_dim, critic_obs: 0, act: act_dim, critics: 1 }.validate()?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| LearnError::Config {
         key: "threads",
         value: threads.to_string(),
         expected: format!("a number of threads that can be started ({e})"),
     })?;
-    let mut model = Model::zeros(config, obs_dim, obs_dim, act_dim);
+    let mut model = Model::zeros(config, obs_dim, obs_dim, act_dim, 1);
     model.init(config, 1);
     let data = made_up(config, &model, obs_dim);
     let mut adam = Adam::new(model.params.len());
@@ -52,12 +52,12 @@ pub fn bench(
     // Small and constant, so that a long run stays where it is.
     let mut lr = 1e-6;
     let config = PpoConfig { schedule: crate::config::Schedule::Constant, target_kl: 0.0, ..config.clone() };
-    let scale = ValueScale { mean: 0.0, inv_std: 1.0 };
+    let scale = [ValueScale { mean: 0.0, inv_std: 1.0 }];
     let (mut samples, mut update) = (0, 0);
     let mut start = Instant::now();
     while samples == 0 || start.elapsed().as_secs_f64() < 0.5 * seconds {
         let learned = Learned { model: &mut model, adam: &mut adam, lr: &mut lr };
-        pool.install(|| train(&config, learned, &data, obs_dim, scale, 1, update, &mut scratch))?;
+        pool.install(|| train(&config, learned, &data, obs_dim, &scale, 1, update, &mut scratch))?;
         samples += config.epochs * data.log_prob.len();
         if update == 0 {
             // The first pass fills caches and buffers.
@@ -94,7 +94,7 @@ pub fn bench(
 /// A rollout of normal numbers, as if the policy had drawn the actions.
 fn made_up(config: &PpoConfig, model: &Model, obs_dim: usize) -> Rollout {
     let mut data = Rollout::default();
-    data.fit(config.worlds, config.horizon, obs_dim, model.act);
+    data.fit(config.worlds, config.horizon, obs_dim, model.act, 1);
     let rng = Rng::new(1, Purpose::Bench, 0);
     rng.normals(0, 0, &mut data.obs);
     rng.normals(0, 1, &mut data.action);

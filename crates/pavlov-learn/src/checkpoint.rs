@@ -9,6 +9,7 @@
 //! carried.obs f32 [worlds, row]     carried.episode_return f64 [worlds]
 //! carried.episode_length u64 [worlds]                 carried.discounted f64 [worlds]
 //! ```
+//! With several critics the critic's last layer has as many outputs, discounted sums `[worlds, critics]` and moments as many columns.
 //! Reading trusts nothing: sizes that the header asks for must be those of the tensors in the file before memory is taken for
 //! them, every number must be finite, and any other tensor is an error.
 
@@ -44,6 +45,8 @@ struct Header {
     obs_dim: usize,
     critic_obs_dim: usize,
     act_dim: usize,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    critics: usize,
     updates: u64,
     env_steps: u64,
     adam_steps: u64,
@@ -51,6 +54,14 @@ struct Header {
     base_learning_rate: f64,
     restart: bool,
     config: PpoConfig,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(critics: &usize) -> bool {
+    *critics == 1
 }
 
 fn bad(message: impl Into<String>) -> LearnError {
@@ -189,6 +200,7 @@ impl Ppo {
             obs_dim: self.sizes.obs,
             critic_obs_dim: self.sizes.critic_obs,
             act_dim: self.sizes.act,
+            critics: self.sizes.critics,
             updates: self.counters.updates,
             env_steps: self.counters.env_steps,
             adam_steps: self.adam.steps,
@@ -234,7 +246,8 @@ impl Ppo {
         }
         let config = header.config;
         config.validate().map_err(|e| bad(e.to_string()))?;
-        let sizes = Sizes { obs: header.obs_dim, critic_obs: header.critic_obs_dim, act: header.act_dim };
+        let critics = header.critics;
+        let sizes = Sizes { obs: header.obs_dim, critic_obs: header.critic_obs_dim, act: header.act_dim, critics };
         sizes.validate().map_err(|e| bad(e.to_string()))?;
         for (name, rate) in [("learning_rate", header.learning_rate), ("base_learning_rate", header.base_learning_rate)]
         {
@@ -245,7 +258,7 @@ impl Ppo {
         let (worlds, row, act) = (config.worlds, sizes.row(), sizes.act);
         let mut from = Reader { tensors: SafeTensors::deserialize(bytes).map_err(unreadable)?, taken: 0 };
         let actor = Shape::new(sizes.obs, &config.actor_hidden, act, config.activation);
-        let critic = Shape::new(row, &config.critic_hidden, 1, config.activation);
+        let critic = Shape::new(row, &config.critic_hidden, critics, config.activation);
         let params = from.vector("param", &actor, act, &critic)?;
         let m = from.vector("adam_m", &actor, act, &critic)?;
         let v = from.vector("adam_v", &actor, act, &critic)?;
@@ -254,14 +267,14 @@ impl Ppo {
         }
         let moments = [
             from.moments("obs_moments", row)?,
-            from.moments("discounted_moments", 1)?,
-            from.moments("value_moments", 1)?,
+            from.moments("discounted_moments", critics)?,
+            from.moments("value_moments", critics)?,
         ];
         let carried = Carried {
             obs: from.f32("carried.obs", &[worlds, row])?,
             episode_return: from.f64("carried.episode_return", worlds)?,
             episode_length: from.u64("carried.episode_length", worlds)?,
-            discounted: from.f64("carried.discounted", worlds)?,
+            discounted: from.f64("carried.discounted", worlds * critics)?,
         };
         if from.taken != from.tensors.len() {
             let extra = from.tensors.len() - from.taken;

@@ -39,6 +39,13 @@ pub trait EnvBlock: Send {
     fn late(&self) -> Option<&[f32]> {
         None
     }
+    /// Parts of the reward that have a critic each; 1 = the reward itself. See [`crate::Ppo::set_mix`].
+    fn critics(&self) -> usize {
+        1
+    }
+    /// With several critics: their rewards in the last step `[worlds, critics]`. The reward of the step is then for logs only, and
+    /// [`EnvBlock::late`] must be none.
+    fn critic_rewards(&self, _out: &mut [f32]) {}
 }
 
 impl<T: EnvBlock + ?Sized> EnvBlock for Box<T> {
@@ -62,5 +69,11 @@ impl<T: EnvBlock + ?Sized> EnvBlock for Box<T> {
     }
     fn late(&self) -> Option<&[f32]> {
         (**self).late()
+    }
+    fn critics(&self) -> usize {
+        (**self).critics()
+    }
+    fn critic_rewards(&self, out: &mut [f32]) {
+        (**self).critic_rewards(out);
     }
 }

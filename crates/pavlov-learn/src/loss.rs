@@ -5,6 +5,7 @@
 //! ```text
 //! - 1/n sum min(r A, clip(r, 1 ± clip) A)  +  value_coef / (2 n) sum (v - target)^2  -  entropy_coef * entropy
 //! ```
+//! The value's part is the mean over the critics where there are several.
 //! With `value_clip` the squared error is the larger one of `v` and of `v` kept within `± value_clip` of the rollout's value.
 //! Derivatives of a Gaussian's log density: `(a - m) / s^2` by the mean, `z^2 - 1` by `ln s`.
 //!
@@ -19,7 +20,7 @@ use crate::adam::sum_in_order;
 use crate::config::PpoConfig;
 use crate::model::{Gaussian, Model};
 use crate::net::Workspace;
-use crate::normal::moments_of;
+use crate::normal::Moments;
 use crate::rollout::Rollout;
 
 /// Rows that go through the nets together.
@@ -77,8 +78,8 @@ pub struct Batch<'a> {
     pub data: &'a Rollout,
     /// Columns of an observation.
     pub row: usize,
-    /// How values are normalised.
-    pub scale: ValueScale,
+    /// How values are normalised, of each critic.
+    pub scale: &'a [ValueScale],
     /// The policy's deviation now.
     pub gaussian: Gaussian,
     /// Part of the KL divergence that all samples share.
@@ -138,24 +139,30 @@ impl Batch<'_> {
         model.critic.forward(model.critic_params(), &desk.x, row, rows, &mut desk.work);
         let width = model.critic.out_width();
         let (values, slopes) = desk.work.head(&model.critic, rows);
-        let (coef, clip) = (self.config.value_coef as f32 * share, self.config.value_clip as f32);
+        let (critics, horizon) = (self.scale.len(), self.config.horizon);
+        let (coef, clip) = (self.config.value_coef as f32 * share / critics as f32, self.config.value_clip as f32);
+        let part = 1.0 / critics as f64;
         for ((value, slope), &i) in values.chunks_exact(width).zip(slopes.chunks_exact_mut(width)).zip(indices) {
-            let i = i as usize;
-            let target = (data.returns[i] - self.scale.mean) * self.scale.inv_std;
-            let mut error = value[0] - target;
-            let mut by_value = coef * error;
-            if clip > 0.0 {
-                let old = (data.value[i] - self.scale.mean) * self.scale.inv_std;
-                let moved = value[0] - old;
-                let held = old + moved.clamp(-clip, clip) - target;
-                if held * held > error * error {
-                    error = held;
-                    by_value = if moved.abs() <= clip { coef * held } else { 0.0 };
-                }
-            }
-            sums.value += f64::from(0.5 * error * error);
+            let (world, t) = (i as usize / horizon, i as usize % horizon);
             slope.fill(0.0);
-            slope[0] = by_value;
+            for (critic, scale) in self.scale.iter().enumerate() {
+                let i = (world * critics + critic) * horizon + t;
+                let value = value[critic];
+                let target = (data.returns[i] - scale.mean) * scale.inv_std;
+                let mut error = value - target;
+                let mut by_value = coef * error;
+                if clip > 0.0 {
+                    let old = (data.value[i] - scale.mean) * scale.inv_std;
+                    let moved = value - old;
+                    let held = old + moved.clamp(-clip, clip) - target;
+                    if held * held > error * error {
+                        error = held;
+                        by_value = if moved.abs() <= clip { coef * held } else { 0.0 };
+                    }
+                }
+                sums.value += part * f64::from(0.5 * error * error);
+                slope[critic] = by_value;
+            }
         }
         model.critic.backward(self.critic_t, &desk.x, row, rows, &mut desk.work, &mut grad[at.critic]);
         sums
@@ -194,10 +201,9 @@ impl Batch<'_> {
     }
 }
 
-/// Mean and inverse deviation that normalise advantages.
-pub fn advantage_norm(values: &[f32]) -> (f32, f32) {
-    let moments = moments_of(values);
-    (moments.mean[0] as f32, (1.0 / (moments.variance(0).sqrt() + 1e-8)) as f32)
+/// Mean and inverse deviation that normalise advantages with these moments of a column.
+pub fn advantage_norm(moments: &Moments, column: usize) -> (f32, f32) {
+    (moments.mean[column] as f32, (1.0 / (moments.variance(column).sqrt() + 1e-8)) as f32)
 }
 
 #[cfg(test)]
@@ -205,15 +211,20 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::Activation;
     use crate::net::{Layer, Shape};
+    use crate::normal::moments_of;
     use crate::rng::{Purpose, Rng};
 
     const OBS: usize = 5;
     pub const ROW: usize = 7;
     pub const ACT: usize = 3;
-    pub const SCALE: ValueScale = ValueScale { mean: 0.3, inv_std: 0.7 };
+    pub const SCALE: [ValueScale; 3] = [
+        ValueScale { mean: 0.3, inv_std: 0.7 },
+        ValueScale { mean: -0.2, inv_std: 1.1 },
+        ValueScale { mean: 0.1, inv_std: 0.5 },
+    ];
 
-    pub fn setup(config: &PpoConfig) -> (Model, Rollout) {
-        let mut model = Model::zeros(config, OBS, ROW, ACT);
+    pub fn setup(config: &PpoConfig, critics: usize) -> (Model, Rollout) {
+        let mut model = Model::zeros(config, OBS, ROW, ACT, critics);
         model.init(config, 5);
         let (actor, critic) = (model.ranges().actor, model.ranges().critic);
         let rng = Rng::new(2, Purpose::Bench, 0);
@@ -225,7 +236,7 @@ pub(crate) mod tests {
             net.iter_mut().zip(&noise).filter(|(p, _)| **p != 0.0).for_each(|(p, n)| *p += 0.2 * n);
         }
         let mut data = Rollout::default();
-        data.fit(config.worlds, config.horizon, ROW, ACT);
+        data.fit(config.worlds, config.horizon, ROW, ACT, critics);
         rng.normals(0, 0, &mut data.obs);
         rng.normals(0, 1, &mut data.action);
         rng.normals(0, 2, &mut data.advantage);
@@ -289,15 +300,19 @@ pub(crate) mod tests {
             let ratio = (log_prob - f64::from(data.log_prob[i])).exp();
             let advantage = f64::from((data.advantage[i] - norm.0) * norm.1);
             loss -= (ratio * advantage).min(ratio.clamp(1.0 - config.clip, 1.0 + config.clip) * advantage);
-            let scaled = |v: f32| (f64::from(v) - f64::from(SCALE.mean)) * f64::from(SCALE.inv_std);
-            let value = reference_net(&model.critic, &params[at.critic.clone()], &x)[0];
-            let (target, old) = (scaled(data.returns[i]), scaled(data.value[i]));
-            let mut square = (value - target).powi(2);
-            if config.value_clip > 0.0 {
-                let held = old + (value - old).clamp(-config.value_clip, config.value_clip);
-                square = square.max((held - target).powi(2));
+            let values = reference_net(&model.critic, &params[at.critic.clone()], &x);
+            for (critic, (value, scale)) in values.iter().zip(&SCALE).enumerate() {
+                let scaled = |v: f32| (f64::from(v) - f64::from(scale.mean)) * f64::from(scale.inv_std);
+                let (world, t) = (i / config.horizon, i % config.horizon);
+                let at = (world * values.len() + critic) * config.horizon + t;
+                let (target, old) = (scaled(data.returns[at]), scaled(data.value[at]));
+                let mut square = (value - target).powi(2);
+                if config.value_clip > 0.0 {
+                    let held = old + (value - old).clamp(-config.value_clip, config.value_clip);
+                    square = square.max((held - target).powi(2));
+                }
+                loss += 0.5 * config.value_coef * square / values.len() as f64;
             }
-            loss += 0.5 * config.value_coef * square;
         }
         let entropy: f64 = log_std.iter().map(|s| s + 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln()).sum();
         loss / n as f64 - config.entropy_coef * entropy
@@ -305,7 +320,12 @@ pub(crate) mod tests {
 
     #[test]
     fn gradient_of_the_whole_loss_agrees_with_differences() {
-        for (activation, value_clip) in [(Activation::Tanh, 0.0), (Activation::Elu, 0.4), (Activation::Relu, 0.0)] {
+        for (activation, value_clip, critics) in [
+            (Activation::Tanh, 0.0, 1),
+            (Activation::Elu, 0.4, 1),
+            (Activation::Relu, 0.0, 1),
+            (Activation::Tanh, 0.4, 3),
+        ] {
             let config = PpoConfig {
                 worlds: 50,
                 horizon: 11,
@@ -317,9 +337,9 @@ pub(crate) mod tests {
                 critic_hidden: vec![10],
                 ..PpoConfig::default()
             };
-            let (model, data) = setup(&config);
+            let (model, data) = setup(&config, critics);
             let indices: Vec<u32> = (0..data.log_prob.len() as u32).collect();
-            let norm = advantage_norm(&data.advantage);
+            let norm = advantage_norm(&moments_of(&data.advantage), 0);
             let (mut actor_t, mut critic_t) = (Vec::new(), Vec::new());
             model.actor.transpose(model.actor_params(), &mut actor_t);
             model.critic.transpose(model.critic_params(), &mut critic_t);
@@ -328,7 +348,7 @@ pub(crate) mod tests {
                 model: &model,
                 data: &data,
                 row: ROW,
-                scale: SCALE,
+                scale: &SCALE[..critics],
                 gaussian: model.gaussian(),
                 kl_of_std: 0.0,
                 advantage_mean: norm.0,

@@ -18,7 +18,7 @@ pub const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
 pub struct Model {
     /// Net from the policy's columns to mean actions.
     pub actor: Shape,
-    /// Net from all columns to one value.
+    /// Net from all columns to a value of each critic.
     pub critic: Shape,
     /// Columns of an action.
     pub act: usize,
@@ -39,9 +39,9 @@ pub struct Ranges {
 
 impl Model {
     /// All parameters zero. `row` is the number of columns the critic sees.
-    pub fn zeros(config: &PpoConfig, obs: usize, row: usize, act: usize) -> Self {
+    pub fn zeros(config: &PpoConfig, obs: usize, row: usize, act: usize, critics: usize) -> Self {
         let actor = Shape::new(obs, &config.actor_hidden, act, config.activation);
-        let critic = Shape::new(row, &config.critic_hidden, 1, config.activation);
+        let critic = Shape::new(row, &config.critic_hidden, critics, config.activation);
         let len = actor.len + padded(act) + critic.len;
         Self { actor, critic, act, params: vec![0.0; len] }
     }
@@ -52,6 +52,11 @@ impl Model {
         self.actor.init(&mut self.params[at.actor], seed, 0, 0.01);
         self.params[at.log_std].fill(config.init_std.ln() as f32);
         self.critic.init(&mut self.params[at.critic], seed, 1, 1.0);
+    }
+
+    /// Number of values that the critic gives.
+    pub fn critics(&self) -> usize {
+        self.critic.outputs()
     }
 
     /// Where the parts lie.

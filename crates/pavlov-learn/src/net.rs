@@ -100,6 +100,11 @@ impl Shape {
         Self { layers, activation, len: at, transposed_len: transposed }
     }
 
+    /// Columns of the output.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |l| l.outputs)
+    }
+
     /// Columns of the output with padding.
     pub fn out_width(&self) -> usize {
         self.layers.last().map_or(0, Layer::width)

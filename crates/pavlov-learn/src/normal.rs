@@ -104,6 +104,19 @@ pub fn moments_of(values: &[f32]) -> Moments {
     part.moments()
 }
 
+/// Moments of the columns of `[worlds, columns, horizon]`.
+pub fn moments_by_column(values: &[f32], columns: usize, horizon: usize) -> Moments {
+    let mut part = Gather::new(columns);
+    let mut row = vec![0.0; columns];
+    for world in values.chunks_exact(columns * horizon) {
+        for t in 0..horizon {
+            row.iter_mut().enumerate().for_each(|(c, x)| *x = world[c * horizon + t]);
+            part.add(&row);
+        }
+    }
+    part.moments()
+}
+
 /// Frozen normaliser of observations: `clip((x - mean) * inv_std, ± limit)` in f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frozen {

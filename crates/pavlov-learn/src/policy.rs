@@ -104,7 +104,7 @@ pub(crate) mod tests {
     /// A policy with trained-looking numbers: `obs` columns in, `act` out.
     pub(crate) fn policy(activation: Activation, hidden: &[usize], obs: usize, act: usize, normalize: bool) -> Policy {
         let config = PpoConfig { activation, actor_hidden: hidden.to_vec(), ..PpoConfig::default() };
-        let mut model = Model::zeros(&config, obs, obs + 2, act);
+        let mut model = Model::zeros(&config, obs, obs + 2, act, 1);
         model.init(&config, 3);
         model.actor.init(&mut model.params[..model.actor.len], 3, 0, 1.5);
         let columns = obs + 2;

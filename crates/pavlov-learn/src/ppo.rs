@@ -3,6 +3,10 @@
 //! Order within an update: rollout with frozen statistics; statistics of observations and discounted sums merged in the order of
 //! blocks; rewards scaled by the new deviation; advantages; statistics of returns; training. Values leave the rollout in the units
 //! of scaled rewards, and with `normalize_value` the critic learns them by the new mean and deviation, which the next rollout uses.
+//!
+//! A reward may have parts with a critic each (one net with several outputs): rewards, values and advantages are then of each part,
+//! and the policy learns from `A = sum w_i A_i / sum |w_i|` (the mixed advantages of Moskovitz et al. 2023, *Confronting reward model
+//! overoptimization with constrained RLHF*), each `A_i` normalised over the rollout unless `advantage_norm` is `none`.
 
 use std::time::Instant;
 
@@ -10,13 +14,13 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::adam::Adam;
-use crate::config::{PpoConfig, Schedule};
+use crate::config::{AdvantageNorm, PpoConfig, Schedule};
 use crate::env_block::EnvBlock;
 use crate::error::LearnError;
 use crate::gae::{Track, gae};
-use crate::loss::ValueScale;
+use crate::loss::{ValueScale, advantage_norm};
 use crate::model::Model;
-use crate::normal::{Frozen, Moments, moments_of};
+use crate::normal::{Frozen, Moments, moments_by_column};
 use crate::policy::Policy;
 use crate::rng::{Purpose, Rng};
 use crate::rollout::{self, Carried, Gathered, Rollout, Shared};
@@ -25,6 +29,8 @@ use crate::train::{Learned, Scratch, train};
 
 /// Most columns of an observation or an action.
 const MAX_COLUMNS: usize = 1 << 16;
+/// Most critics.
+const MAX_CRITICS: usize = 256;
 
 /// Proximal policy optimisation over blocks of worlds.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub struct Ppo {
     pub(crate) value_moments: Moments,
     pub(crate) carried: Carried,
     pub(crate) counters: Counters,
+    /// Weights of the critics' advantages.
+    pub(crate) mix: Vec<f64>,
     pub(crate) buffers: Buffers,
 }
 
@@ -48,6 +56,8 @@ pub(crate) struct Sizes {
     pub obs: usize,
     pub critic_obs: usize,
     pub act: usize,
+    /// Parts of the reward with a value each.
+    pub critics: usize,
 }
 
 impl Sizes {
@@ -57,11 +67,14 @@ impl Sizes {
     }
 
     pub fn validate(&self) -> Result<(), LearnError> {
-        for (key, value, low) in
-            [("obs_dim", self.obs, 1), ("critic_obs_dim", self.critic_obs, 0), ("act_dim", self.act, 1)]
-        {
-            if !(low..=MAX_COLUMNS).contains(&value) {
-                let expected = format!("{low} to {MAX_COLUMNS}");
+        for (key, value, low, high) in [
+            ("obs_dim", self.obs, 1, MAX_COLUMNS),
+            ("critic_obs_dim", self.critic_obs, 0, MAX_COLUMNS),
+            ("act_dim", self.act, 1, MAX_COLUMNS),
+            ("critics", self.critics, 1, MAX_CRITICS),
+        ] {
+            if !(low..=high).contains(&value) {
+                let expected = format!("{low} to {high}");
                 return Err(LearnError::Config { key, value: value.to_string(), expected });
             }
         }
@@ -69,7 +82,8 @@ impl Sizes {
     }
 
     /// Are these the sizes of an environment?
-    pub fn check(&self, obs: usize, critic_obs: usize, act: usize) -> Result<(), LearnError> {
+    pub fn check(&self, obs: usize, critic_obs: usize, act: usize, critics: usize) -> Result<(), LearnError> {
+        same("the number of critics", critics, self.critics)?;
         same("the number of observation columns", obs, self.obs)?;
         same("the number of critic-only observation columns", critic_obs, self.critic_obs)?;
         same("the number of action columns", act, self.act)
@@ -113,10 +127,25 @@ impl Ppo {
         act_dim: usize,
         seed: u64,
     ) -> Result<Self, LearnError> {
+        Self::with_critics(config, obs_dim, critic_obs_dim, act_dim, 1, seed)
+    }
+
+    /// As [`Ppo::new`], for rewards of `critics` parts with a critic each; see [`Ppo::set_mix`].
+    ///
+    /// # Errors
+    /// [`LearnError::Config`] if a setting or a size is out of range.
+    pub fn with_critics(
+        config: PpoConfig,
+        obs_dim: usize,
+        critic_obs_dim: usize,
+        act_dim: usize,
+        critics: usize,
+        seed: u64,
+    ) -> Result<Self, LearnError> {
         config.validate()?;
-        let sizes = Sizes { obs: obs_dim, critic_obs: critic_obs_dim, act: act_dim };
+        let sizes = Sizes { obs: obs_dim, critic_obs: critic_obs_dim, act: act_dim, critics };
         sizes.validate()?;
-        let mut model = Model::zeros(&config, sizes.obs, sizes.row(), sizes.act);
+        let mut model = Model::zeros(&config, sizes.obs, sizes.row(), sizes.act, critics);
         model.init(&config, seed);
         let counters = Counters {
             updates: 0,
@@ -127,8 +156,8 @@ impl Ppo {
         };
         let adam = Adam::new(model.params.len());
         let (row, worlds) = (sizes.row(), config.worlds);
-        let moments = [Moments::new(row), Moments::new(1), Moments::new(1)];
-        Ok(Self::from_parts(config, sizes, seed, model, adam, moments, Carried::new(worlds, row), counters))
+        let moments = [Moments::new(row), Moments::new(critics), Moments::new(critics)];
+        Ok(Self::from_parts(config, sizes, seed, model, adam, moments, Carried::new(worlds, row, critics), counters))
     }
 
     /// A learner from parts that fit each other; `moments` are of observations, discounted sums and values.
@@ -154,6 +183,7 @@ impl Ppo {
             value_moments,
             carried,
             counters,
+            mix: vec![1.0; sizes.critics],
             buffers: Buffers::default(),
         }
     }
@@ -193,11 +223,13 @@ impl Ppo {
             self.counters.learning_rate = base + (self.config.learning_rate_min - base) * share;
         }
         let explained_variance = pool.install(|| self.advantages(update))?;
-        let scale = ValueScale { mean: self.value_mean(), inv_std: 1.0 / self.value_std() };
+        let unit = |critic| ValueScale { mean: self.value_mean(critic), inv_std: 1.0 / self.value_std(critic) };
+        let scale: Vec<ValueScale> = (0..self.sizes.critics).map(unit).collect();
         let learned = Learned { model: &mut self.model, adam: &mut self.adam, lr: &mut self.counters.learning_rate };
         let Buffers { rollout, scratch } = &mut self.buffers;
         let row = self.sizes.row();
-        let trained = pool.install(|| train(&self.config, learned, rollout, row, scale, self.seed, update, scratch))?;
+        let trained =
+            pool.install(|| train(&self.config, learned, rollout, row, &scale, self.seed, update, scratch))?;
 
         let gaussian = self.model.gaussian();
         let episodes: u64 = gathered.iter().map(|g| g.episodes).sum();
@@ -230,7 +262,7 @@ impl Ppo {
     fn check<B: EnvBlock>(&self, blocks: &[B]) -> Result<(), LearnError> {
         let worlds = blocks.iter().map(EnvBlock::num_worlds).sum();
         same("the number of worlds in all blocks", worlds, self.config.worlds)?;
-        blocks.iter().try_for_each(|b| self.sizes.check(b.obs_dim(), b.critic_obs_dim(), b.act_dim()))
+        blocks.iter().try_for_each(|b| self.sizes.check(b.obs_dim(), b.critic_obs_dim(), b.act_dim(), b.critics()))
     }
 
     fn roll<B: EnvBlock>(&mut self, blocks: &mut [B], frozen: &Frozen) -> Vec<Gathered> {
@@ -245,10 +277,11 @@ impl Ppo {
     /// What a rollout reads, and what it fills, with room for it.
     pub(crate) fn stage<'a>(&'a mut self, frozen: &'a Frozen) -> (Shared<'a>, &'a mut Carried, &'a mut Rollout) {
         let row = self.sizes.row();
-        self.buffers.rollout.fit(self.config.worlds, self.config.horizon, row, self.sizes.act);
+        let Sizes { act, critics, .. } = self.sizes;
+        self.buffers.rollout.fit(self.config.worlds, self.config.horizon, row, act, critics);
         let shared = Shared {
-            value_mean: self.value_mean(),
-            value_std: self.value_std(),
+            value_mean: (0..critics).map(|c| self.value_mean(c)).collect(),
+            value_std: (0..critics).map(|c| self.value_std(c)).collect(),
             model: &self.model,
             frozen,
             rng: Rng::new(self.seed, Purpose::Action, self.counters.updates),
@@ -277,42 +310,54 @@ impl Ppo {
         Ok(gathered.iter().map(|g| g.reward_sum).sum::<f64>() / samples)
     }
 
-    /// Scales rewards, writes advantages and returns, merges the statistics of returns. Returns the explained variance.
+    /// Scales rewards, writes advantages and returns, merges the statistics of returns. Returns the explained variance, the mean over
+    /// the critics.
     fn advantages(&mut self, update: u64) -> Result<f64, LearnError> {
         let config = &self.config;
-        let horizon = config.horizon;
-        let scale = if config.normalize_reward { (1.0 / self.discounted_moments.std(0)) as f32 } else { 1.0 };
+        let (horizon, critics) = (config.horizon, self.sizes.critics);
+        let scale = |c| if config.normalize_reward { (1.0 / self.discounted_moments.std(c)) as f32 } else { 1.0 };
+        let scale: Vec<f32> = (0..critics).map(scale).collect();
         let limit =
             if config.normalize_reward && config.reward_clip > 0.0 { config.reward_clip as f32 } else { f32::INFINITY };
-        let Rollout { reward, value, done, after, last_value, advantage, returns, .. } = &mut self.buffers.rollout;
+        let Rollout { reward, value, done, after, last_value, advantage, of_critics, returns, .. } =
+            &mut self.buffers.rollout;
+        let of_each = if critics > 1 { &mut *of_critics } else { &mut *advantage };
         let (value, done, after, last_value) = (&*value, &*done, &*after, &*last_value);
         reward
             .par_chunks_mut(horizon)
-            .zip(advantage.par_chunks_mut(horizon))
+            .zip(of_each.par_chunks_mut(horizon))
             .zip(returns.par_chunks_mut(horizon))
             .enumerate()
-            .for_each(|(w, ((reward, advantage), returns))| {
+            .for_each(|(k, ((reward, advantage), returns))| {
+                let (world, scale) = (k / critics, scale[k % critics]);
                 reward.iter_mut().for_each(|r| *r = (*r * scale).clamp(-limit, limit));
-                let steps = w * horizon..(w + 1) * horizon;
+                let steps = k * horizon..(k + 1) * horizon;
                 let track = Track {
                     reward,
                     value: &value[steps.clone()],
-                    done: &done[steps.clone()],
+                    done: &done[world * horizon..(world + 1) * horizon],
                     after: &after[steps],
-                    last_value: last_value[w],
+                    last_value: last_value[k],
                 };
                 gae(track, config.gamma, config.gae_lambda, advantage, returns);
             });
-        let (of_errors, of_returns) = (moments_of(advantage), moments_of(returns));
+        let moments = |values| moments_by_column(values, critics, horizon);
+        let (of_errors, of_returns) = (moments(&*of_each), moments(&*returns));
         if !of_errors.is_sound() || !of_returns.is_sound() {
             self.counters.restart = true;
             let hint = "look at final observations and at the size of rewards; the next update resets all worlds";
             return Err(LearnError::NotFinite { update, what: "an advantage", hint });
         }
         self.value_moments.merge(&of_returns);
-        let spread = of_returns.variance(0);
+        if critics > 1 {
+            mix(of_critics, advantage, &self.mix, horizon, config.advantage_norm);
+        }
         // Advantages are the errors of the values: return - value.
-        Ok(if spread > 0.0 { 1.0 - of_errors.variance(0) / spread } else { 0.0 })
+        let explained = (0..critics).map(|c| {
+            let spread = of_returns.variance(c);
+            if spread > 0.0 { 1.0 - of_errors.variance(c) / spread } else { 0.0 }
+        });
+        Ok(explained.sum::<f64>() / critics as f64)
     }
 
     pub(crate) fn frozen(&self) -> Frozen {
@@ -323,17 +368,38 @@ impl Ppo {
         self.config.normalize_value && self.value_moments.count > 0.0
     }
 
-    pub(crate) fn value_mean(&self) -> f32 {
-        if self.normalizes_value() { self.value_moments.mean[0] as f32 } else { 0.0 }
+    pub(crate) fn value_mean(&self, critic: usize) -> f32 {
+        if self.normalizes_value() { self.value_moments.mean[critic] as f32 } else { 0.0 }
     }
 
-    pub(crate) fn value_std(&self) -> f32 {
-        if self.normalizes_value() { self.value_moments.std(0) as f32 } else { 1.0 }
+    pub(crate) fn value_std(&self, critic: usize) -> f32 {
+        if self.normalizes_value() { self.value_moments.std(critic) as f32 } else { 1.0 }
     }
 
     /// Makes the next update start new episodes in all worlds: for a resume without saved environments.
     pub fn restart(&mut self) {
         self.counters.restart = true;
+    }
+
+    /// Number of parts of the reward that have a critic each.
+    pub fn critics(&self) -> usize {
+        self.sizes.critics
+    }
+
+    /// Weights of the critics' advantages from the next update on, any signs; equal ones at first. They are not part of a checkpoint:
+    /// the caller sets them after a resume, too.
+    ///
+    /// # Errors
+    /// [`LearnError::Shape`] if they are not as many as the critics, [`LearnError::Config`] if one is not finite or all are zero.
+    pub fn set_mix(&mut self, weights: &[f64]) -> Result<(), LearnError> {
+        same("the number of weights of critics", weights.len(), self.sizes.critics)?;
+        let size: f64 = weights.iter().map(|w| w.abs()).sum();
+        if !(size.is_finite() && size > 0.0) {
+            let expected = "finite numbers, not all of them 0".into();
+            return Err(LearnError::Config { key: "mix", value: format!("{weights:?}"), expected });
+        }
+        self.mix = weights.to_vec();
+        Ok(())
     }
 
     /// The policy as it is now.
@@ -371,6 +437,30 @@ impl Ppo {
     }
 }
 
+/// `sum w_i A_i / sum |w_i|` of the advantages `[worlds, critics, horizon]`, each normalised over the rollout first unless `norm` is
+/// none.
+fn mix(of_critics: &[f32], out: &mut [f32], weights: &[f64], horizon: usize, norm: AdvantageNorm) {
+    let critics = weights.len();
+    let all = moments_by_column(of_critics, critics, horizon);
+    let size: f64 = weights.iter().map(|w| w.abs()).sum();
+    let factors: Vec<(f32, f32)> = (0..critics)
+        .map(|c| {
+            let (mean, scale) = if norm == AdvantageNorm::None { (0.0, 1.0) } else { advantage_norm(&all, c) };
+            (mean, scale * (weights[c] / size) as f32)
+        })
+        .collect();
+    out.par_chunks_mut(horizon).zip(of_critics.par_chunks(critics * horizon)).for_each(|(out, each)| {
+        out.fill(0.0);
+        for (a, (mean, factor)) in each.chunks_exact(horizon).zip(&factors) {
+            out.iter_mut().zip(a).for_each(|(out, a)| *out += (a - mean) * factor);
+        }
+    });
+}
+
 #[cfg(test)]
 #[path = "ppo_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "critics_tests.rs"]
+mod critics_tests;

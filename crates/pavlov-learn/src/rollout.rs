@@ -2,6 +2,8 @@
 //!
 //! Samples are stored by world, then by step: sample `world * horizon + t`, a row of columns per sample. Observations are stored
 //! normalised (with the statistics frozen at the start), values in the units of scaled rewards, rewards as the task gave them.
+//! With several critics values, rewards and what is made of them are stored by world, then critic, then step: number
+//! `(world * critics + critic) * horizon + t`.
 //! A block writes its own part only and draws random numbers by the world's place in the whole, so results depend neither on
 //! threads nor on the order of blocks. Statistics are gathered per block and merged by the caller in the order of blocks.
 
@@ -24,40 +26,37 @@ pub struct Rollout {
     pub mean: Vec<f32>,
     /// Log densities of the actions.
     pub log_prob: Vec<f32>,
-    /// Values of the observations.
+    /// Values of the observations `[worlds, critics, horizon]`.
     pub value: Vec<f32>,
-    /// Rewards; scaled by the caller.
+    /// Rewards `[worlds, critics, horizon]`; scaled by the caller.
     pub reward: Vec<f32>,
     /// Did the episode end with this step?
     pub done: Vec<bool>,
-    /// Value of the final observation where a time limit cut the episode, else 0.
+    /// Value of the final observation where a time limit cut the episode, else 0 `[worlds, critics, horizon]`.
     pub after: Vec<f32>,
-    /// Value of each world's observation after the last step.
+    /// Value of each world's observation after the last step `[worlds, critics]`.
     pub last_value: Vec<f32>,
-    /// Advantages.
+    /// Advantages that the policy learns from; with several critics the mix of theirs.
     pub advantage: Vec<f32>,
-    /// Targets of the value.
+    /// Advantages of each of several critics `[worlds, critics, horizon]`; empty with one.
+    pub of_critics: Vec<f32>,
+    /// Targets of the value `[worlds, critics, horizon]`.
     pub returns: Vec<f32>,
 }
 
 impl Rollout {
     /// Makes room for `worlds * horizon` samples.
-    pub fn fit(&mut self, worlds: usize, horizon: usize, row: usize, act: usize) {
+    pub fn fit(&mut self, worlds: usize, horizon: usize, row: usize, act: usize, critics: usize) {
         let samples = worlds * horizon;
         self.obs.resize(samples * row, 0.0);
         self.action.resize(samples * act, 0.0);
         self.mean.resize(samples * act, 0.0);
-        let numbers = [
-            &mut self.log_prob,
-            &mut self.value,
-            &mut self.reward,
-            &mut self.after,
-            &mut self.advantage,
-            &mut self.returns,
-        ];
-        numbers.into_iter().for_each(|v| v.resize(samples, 0.0));
+        [&mut self.log_prob, &mut self.advantage].into_iter().for_each(|v| v.resize(samples, 0.0));
+        let of_critics = [&mut self.value, &mut self.reward, &mut self.after, &mut self.returns];
+        of_critics.into_iter().for_each(|v| v.resize(samples * critics, 0.0));
+        self.of_critics.resize(if critics > 1 { samples * critics } else { 0 }, 0.0);
         self.done.resize(samples, false);
-        self.last_value.resize(worlds, 0.0);
+        self.last_value.resize(worlds * critics, 0.0);
     }
 }
 
@@ -70,18 +69,18 @@ pub struct Carried {
     pub episode_return: Vec<f64>,
     /// Their lengths so far, control steps.
     pub episode_length: Vec<u64>,
-    /// Discounted sum of rewards so far, which scales rewards.
+    /// Discounted sum of rewards so far, which scales rewards `[worlds, critics]`.
     pub discounted: Vec<f64>,
 }
 
 impl Carried {
     /// All zero.
-    pub fn new(worlds: usize, row: usize) -> Self {
+    pub fn new(worlds: usize, row: usize, critics: usize) -> Self {
         Self {
             obs: vec![0.0; worlds * row],
             episode_return: vec![0.0; worlds],
             episode_length: vec![0; worlds],
-            discounted: vec![0.0; worlds],
+            discounted: vec![0.0; worlds * critics],
         }
     }
 
@@ -100,10 +99,10 @@ pub struct Shared<'a> {
     pub model: &'a Model,
     /// Frozen normaliser of observations.
     pub frozen: &'a Frozen,
-    /// Value = `value_std * output + value_mean`.
-    pub value_mean: f32,
+    /// Value = `value_std * output + value_mean`, of each critic.
+    pub value_mean: Vec<f32>,
     /// See `value_mean`.
-    pub value_std: f32,
+    pub value_std: Vec<f32>,
     /// Numbers for actions.
     pub rng: Rng,
     /// Steps of a rollout.
@@ -157,6 +156,8 @@ pub(crate) struct Tally<'a> {
     episode_return: &'a mut [f64],
     episode_length: &'a mut [u64],
     discounted: &'a mut [f64],
+    /// One row of discounted sums.
+    seen: Vec<f32>,
     gamma: f64,
     seen_sum: Gather,
     out: Gathered,
@@ -165,12 +166,21 @@ pub(crate) struct Tally<'a> {
 impl Tally<'_> {
     /// Takes in a step's reward; `done` ends the episode.
     pub fn step(&mut self, w: usize, reward: f64, done: bool) {
+        self.step_each(w, reward, [reward], done);
+    }
+
+    /// As [`Tally::step`], with the rewards of all critics.
+    pub fn step_each(&mut self, w: usize, reward: f64, of_critics: impl IntoIterator<Item = f64>, done: bool) {
         let out = &mut self.out;
         out.reward_sum += reward;
         self.episode_return[w] += reward;
         self.episode_length[w] = self.episode_length[w].saturating_add(1);
-        self.discounted[w] = self.gamma * self.discounted[w] + reward;
-        self.seen_sum.add(&[self.discounted[w] as f32]);
+        let discounted = &mut self.discounted[w * self.seen.len()..][..self.seen.len()];
+        for ((sum, seen), reward) in discounted.iter_mut().zip(&mut self.seen).zip(of_critics) {
+            *sum = self.gamma * *sum + reward;
+            *seen = *sum as f32;
+        }
+        self.seen_sum.add(&self.seen);
         if done {
             out.episodes += 1;
             out.return_sum += self.episode_return[w];
@@ -179,7 +189,7 @@ impl Tally<'_> {
             out.length_sum = out.length_sum.saturating_add(self.episode_length[w]);
             self.episode_return[w] = 0.0;
             self.episode_length[w] = 0;
-            self.discounted[w] = 0.0;
+            discounted.fill(0.0);
         }
     }
 
@@ -217,7 +227,7 @@ pub(crate) fn parts<'a, B>(
     carried: &'a mut Carried,
     rollout: &'a mut Rollout,
 ) -> Vec<Part<'a, B>> {
-    let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
+    let (row, act, horizon, critics) = (shared.row, shared.model.act, shared.horizon, shared.model.critics());
     let (mut obs, mut action, mut mean) =
         (rollout.obs.as_mut_slice(), rollout.action.as_mut_slice(), rollout.mean.as_mut_slice());
     let (mut log_prob, mut value, mut reward) =
@@ -239,21 +249,22 @@ pub(crate) fn parts<'a, B>(
                 action: take(&mut action, samples * act),
                 mean: take(&mut mean, samples * act),
                 log_prob: take(&mut log_prob, samples),
-                value: take(&mut value, samples),
-                reward: take(&mut reward, samples),
+                value: take(&mut value, samples * critics),
+                reward: take(&mut reward, samples * critics),
                 done: take(&mut done, samples),
-                after: take(&mut after, samples),
-                last_value: take(&mut last_value, worlds),
+                after: take(&mut after, samples * critics),
+                last_value: take(&mut last_value, worlds * critics),
                 current: take(&mut current, worlds * row),
                 tally: Tally {
                     episode_return: take(&mut episode_return, worlds),
                     episode_length: take(&mut episode_length, worlds),
-                    discounted: take(&mut discounted, worlds),
+                    discounted: take(&mut discounted, worlds * critics),
+                    seen: vec![0.0; critics],
                     gamma: shared.gamma,
-                    seen_sum: Gather::new(1),
+                    seen_sum: Gather::new(critics),
                     out: Gathered {
                         obs: Moments::new(row),
-                        discounted: Moments::new(1),
+                        discounted: Moments::new(critics),
                         reward_sum: 0.0,
                         episodes: 0,
                         return_sum: 0.0,
@@ -283,7 +294,7 @@ pub fn run<B: EnvBlock>(
 }
 
 impl Shared<'_> {
-    /// Values of `rows` rows of normalised observations, in the units of scaled rewards.
+    /// Values `[rows, critics]` of normalised observations, in the units of scaled rewards.
     pub(crate) fn values<'w>(
         &'w self,
         x: &[f32],
@@ -292,14 +303,16 @@ impl Shared<'_> {
     ) -> impl Iterator<Item = f32> + 'w {
         let critic = &self.model.critic;
         let outputs = critic.forward(self.model.critic_params(), x, self.row, rows, work);
-        outputs.iter().step_by(critic.out_width()).map(|output| self.value_std * output + self.value_mean)
+        let units = || self.value_std.iter().zip(&self.value_mean);
+        let rows = outputs.chunks_exact(critic.out_width());
+        rows.flat_map(move |row| row.iter().zip(units()).map(|(output, (std, mean))| std * output + mean))
     }
 }
 
 impl<B: EnvBlock> Part<'_, &mut B> {
     fn run(mut self, shared: &Shared<'_>) -> Gathered {
-        let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
-        let worlds = self.last_value.len();
+        let (row, act, horizon, critics) = (shared.row, shared.model.act, shared.horizon, shared.model.critics());
+        let worlds = self.last_value.len() / critics;
         let model = shared.model;
         let actor = model.actor_params();
         let gaussian: Gaussian = model.gaussian();
@@ -310,6 +323,7 @@ impl<B: EnvBlock> Part<'_, &mut B> {
         let mut actions = vec![0.0f32; worlds * act];
         let mut reward = vec![0.0f32; worlds];
         let (mut terminated, mut truncated) = (vec![false; worlds], vec![false; worlds]);
+        let mut of_critics = vec![0.0f32; if critics > 1 { worlds * critics } else { 0 }];
         let (mut held, mut arrived) = (vec![0.0f32; worlds], vec![0.0f32; worlds]);
         let mut cut = Vec::with_capacity(worlds);
         let mut z = vec![0.0f32; act];
@@ -321,8 +335,9 @@ impl<B: EnvBlock> Part<'_, &mut B> {
                 shared.frozen.apply(raw, &mut x[w * row..][..row]);
                 self.obs[(w * horizon + t) * row..][..row].copy_from_slice(&x[w * row..][..row]);
             }
-            for (w, value) in shared.values(&x, worlds, &mut work).enumerate() {
-                self.value[w * horizon + t] = value;
+            // Number `k` is of world `k / critics` and critic `k % critics`.
+            for (k, value) in shared.values(&x, worlds, &mut work).enumerate() {
+                self.value[k * horizon + t] = value;
             }
             let width = model.actor.out_width();
             let means = model.actor.forward(actor, &x, row, worlds, &mut work);
@@ -345,7 +360,9 @@ impl<B: EnvBlock> Part<'_, &mut B> {
                     final_obs: &mut final_obs,
                 },
             );
-            if let Some(late) = self.block.late() {
+            if critics > 1 {
+                self.block.critic_rewards(&mut of_critics);
+            } else if let Some(late) = self.block.late() {
                 for w in 0..worlds {
                     let sample = w * horizon + t;
                     // The step before gets its rest, if it is of the same episode and rollout.
@@ -366,21 +383,31 @@ impl<B: EnvBlock> Part<'_, &mut B> {
             cut.clear();
             for w in 0..worlds {
                 let sample = w * horizon + t;
-                let r = f64::from(reward[w]) + f64::from(arrived[w]);
-                arrived[w] = 0.0;
-                self.reward[sample] = reward[w] + held[w];
-                held[w] = 0.0;
                 self.done[sample] = terminated[w] || truncated[w];
-                self.after[sample] = 0.0;
-                self.tally.step(w, r, self.done[sample]);
+                let done = self.done[sample];
+                if critics > 1 {
+                    let each = &of_critics[w * critics..][..critics];
+                    for (k, &r) in (w * critics..).zip(each) {
+                        (self.reward[k * horizon + t], self.after[k * horizon + t]) = (r, 0.0);
+                    }
+                    self.tally.step_each(w, f64::from(reward[w]), each.iter().map(|&r| f64::from(r)), done);
+                } else {
+                    let r = f64::from(reward[w]) + f64::from(arrived[w]);
+                    arrived[w] = 0.0;
+                    self.reward[sample] = reward[w] + held[w];
+                    held[w] = 0.0;
+                    self.after[sample] = 0.0;
+                    self.tally.step(w, r, done);
+                }
                 if truncated[w] && !terminated[w] {
                     shared.frozen.apply(&final_obs[w * row..][..row], &mut x[cut.len() * row..][..row]);
                     cut.push(w);
                 }
             }
             if !cut.is_empty() {
-                for (&w, value) in cut.iter().zip(shared.values(&x, cut.len(), &mut work)) {
-                    self.after[w * horizon + t] = value;
+                for (k, value) in shared.values(&x, cut.len(), &mut work).enumerate() {
+                    let of = cut[k / critics] * critics + k % critics;
+                    self.after[of * horizon + t] = value;
                 }
             }
         }
@@ -435,22 +462,22 @@ mod tests {
     #[test]
     fn what_a_step_adds_to_the_one_before_stays_within_its_episode() {
         let config = PpoConfig { worlds: 1, horizon: 7, ..PpoConfig::default() };
-        let mut model = Model::zeros(&config, 1, 1, 1);
+        let mut model = Model::zeros(&config, 1, 1, 1, 1);
         model.init(&config, 1);
         let frozen = Frozen { mean: vec![0.0], inv_std: vec![1.0], limit: 100.0 };
         let rng = Rng::new(1, Purpose::Action, 0);
         let shared = Shared {
             model: &model,
             frozen: &frozen,
-            value_mean: 0.0,
-            value_std: 1.0,
+            value_mean: vec![0.0],
+            value_std: vec![1.0],
             rng,
             horizon: 7,
             row: 1,
             gamma: 0.5,
         };
-        let (mut carried, mut rollout) = (Carried::new(1, 1), Rollout::default());
-        rollout.fit(1, 7, 1, 1);
+        let (mut carried, mut rollout) = (Carried::new(1, 1, 1), Rollout::default());
+        rollout.fit(1, 7, 1, 1, 1);
         let mut blocks = [Late { step: 0, late: vec![0.0] }];
         reset(&mut blocks, 1, &mut carried);
         let gathered = run(&mut blocks, &shared, &mut carried, &mut rollout);
@@ -494,21 +521,21 @@ mod tests {
     #[test]
     fn time_limits_bootstrap_and_terminations_do_not() {
         let config = PpoConfig { worlds: 3, horizon: 8, ..PpoConfig::default() };
-        let mut model = Model::zeros(&config, 1, 1, 2);
+        let mut model = Model::zeros(&config, 1, 1, 2, 1);
         model.init(&config, 1);
         let frozen = Frozen { mean: vec![0.5], inv_std: vec![2.0], limit: 100.0 };
         let shared = Shared {
             model: &model,
             frozen: &frozen,
-            value_mean: 0.5,
-            value_std: 3.0,
+            value_mean: vec![0.5],
+            value_std: vec![3.0],
             rng: Rng::new(1, Purpose::Action, 0),
             horizon: 8,
             row: 1,
             gamma: 0.5,
         };
-        let (mut carried, mut rollout) = (Carried::new(3, 1), Rollout::default());
-        rollout.fit(3, 8, 1, 2);
+        let (mut carried, mut rollout) = (Carried::new(3, 1, 1), Rollout::default());
+        rollout.fit(3, 8, 1, 2, 1);
         let mut blocks = [Ends { step: 0 }];
         reset(&mut blocks, 1, &mut carried);
         let gathered = run(&mut blocks, &shared, &mut carried, &mut rollout);

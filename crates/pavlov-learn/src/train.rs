@@ -10,6 +10,7 @@ use crate::config::{AdvantageNorm, PpoConfig, Schedule};
 use crate::error::LearnError;
 use crate::loss::{Batch, Desk, SLOTS, ValueScale, advantage_norm};
 use crate::model::Model;
+use crate::normal::moments_of;
 use crate::rng::{Purpose, Rng};
 use crate::rollout::Rollout;
 
@@ -61,7 +62,7 @@ pub fn train(
     learned: Learned<'_>,
     data: &Rollout,
     row: usize,
-    scale: ValueScale,
+    scale: &[ValueScale],
     seed: u64,
     update: u64,
     scratch: &mut Scratch,
@@ -76,7 +77,7 @@ pub fn train(
     total.resize(model.params.len(), 0.0);
     order.resize(samples, 0);
     let over_rollout = match config.advantage_norm {
-        AdvantageNorm::Rollout => advantage_norm(&data.advantage),
+        AdvantageNorm::Rollout => advantage_norm(&moments_of(&data.advantage), 0),
         _ => (0.0, 1.0),
     };
     let mut done = Trained::default();
@@ -88,7 +89,8 @@ pub fn train(
             let of = |k: usize| k * samples / config.minibatches;
             let indices = &order[of(minibatch)..of(minibatch + 1)];
             let (advantage_mean, advantage_scale) = if config.advantage_norm == AdvantageNorm::Minibatch {
-                advantage_norm(&indices.iter().map(|&i| data.advantage[i as usize]).collect::<Vec<_>>())
+                let chosen: Vec<f32> = indices.iter().map(|&i| data.advantage[i as usize]).collect();
+                advantage_norm(&moments_of(&chosen), 0)
             } else {
                 over_rollout
             };
@@ -169,11 +171,11 @@ mod tests {
     fn run(config: &PpoConfig, model: &mut Model, data: &Rollout, lr: &mut f64) -> Result<Trained, LearnError> {
         let mut adam = Adam::new(model.params.len());
         let learned = Learned { model, adam: &mut adam, lr };
-        train(config, learned, data, ROW, SCALE, 1, 7, &mut Scratch::default())
+        train(config, learned, data, ROW, &SCALE[..1], 1, 7, &mut Scratch::default())
     }
 
     fn consistent(config: &PpoConfig) -> (Model, Rollout) {
-        let (model, mut data) = setup(config);
+        let (model, mut data) = setup(config, 1);
         let mut work = Workspace::default();
         let means = model.actor.forward(model.actor_params(), &data.obs, ROW, data.log_prob.len(), &mut work);
         for (i, mean) in means.chunks_exact(8).enumerate() {

@@ -133,6 +133,17 @@ impl Adaptive {
         states
     }
 
+    /// Weights of the parts with a critic each, in the order of [`RewardGraph::critics`]: 1 for the objectives, the multiplier of a
+    /// constraint, negative where its mean must be below.
+    pub fn mix(&self, graph: &RewardGraph) -> Vec<f64> {
+        let weight = |constraint: usize| {
+            let of = |h: &crate::nodes::HostNumber| h.kind == HostKind::Multiplier { constraint };
+            let m = graph.host.iter().position(of).map_or(0.0, |i| self.values[i]);
+            if graph.constraints[constraint].side == Side::AtMost { -m } else { m }
+        };
+        graph.critics.iter().map(|part| part.constraint.map_or(1.0, weight)).collect()
+    }
+
     fn constrain(&mut self, graph: &RewardGraph, i: usize, n: f64, sums: &[f64]) -> ConstraintState {
         let c = &graph.constraints[i];
         let mean = sums[c.node] / n.max(1.0);

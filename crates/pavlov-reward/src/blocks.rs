@@ -352,6 +352,12 @@ pub const COMBINERS: &[Block] = &[
                 Otherwise::Number(50.0),
                 "updates at the limit before it is reported",
             ),
+            opt(
+                "single_critic",
+                Takes::Flag,
+                Otherwise::Number(0.0),
+                "one critic for the total, in place of one for the objectives and one for each constraint (a group has none of its own)",
+            ),
         ],
         short: None,
     },

@@ -1,7 +1,7 @@
 //! What each combiner does. Formulas and their sources are in the table of `blocks.rs`.
 
 use crate::graph::{Build, Member};
-use crate::nodes::{Constraint, HostKind, Side};
+use crate::nodes::{Constraint, CriticPart, HostKind, Side, TOTAL};
 use crate::read::{Made, Number, Res, fault, join};
 use crate::transform::log_sigmoid;
 use pavlov_script::{Bin, Num, Un};
@@ -110,7 +110,7 @@ impl Build<'_> {
                 }
                 self.sum(&parts)
             }
-            "lagrangian" => self.lagrangian(made, members)?,
+            "lagrangian" => self.lagrangian(made, name, members)?,
             other => unreachable!("combiner `{other}` has no meaning"),
         })
     }
@@ -141,8 +141,8 @@ impl Build<'_> {
     }
 
     /// Objectives, and constraints by their multipliers; the whole is divided by the sum of the weights, so that the reward keeps its
-    /// size while multipliers grow.
-    fn lagrangian(&mut self, made: &Made, members: &[Member]) -> Res<Num> {
+    /// size while multipliers grow. As the total, objectives and constraints get a critic each.
+    fn lagrangian(&mut self, made: &Made, name: &str, members: &[Member]) -> Res<Num> {
         let table = made.table("constraints").cloned().unwrap_or_default();
         let path = join(&made.path, "constraints");
         let literal = |name: &str| match made.number(name) {
@@ -157,11 +157,12 @@ impl Build<'_> {
             let hint = pavlov_model::did_you_mean(name, members.iter().map(|m| m.name.as_str()));
             return fault(&join(&path, name), format!("`{name}` is not among what is combined: {hint}"));
         }
-        let mut parts = Vec::new();
+        let (mut parts, mut objectives, mut critics) = (Vec::new(), Vec::new(), Vec::new());
         let mut weight = self.tail.lit(1.0);
         for m in members {
             let Some(spec) = table.get(&m.name) else {
                 parts.push(m.at.value);
+                objectives.push(m.at.value);
                 continue;
             };
             let path = join(&path, &m.name);
@@ -191,6 +192,7 @@ impl Build<'_> {
             let start = crate::adapt::multiplier(side, limit, crate::adapt::start(side));
             let label = format!("{}.multiplier", m.name);
             let mu = self.host_number(label, HostKind::Multiplier { constraint }, start);
+            critics.push(CriticPart { node: m.at.node, constraint: Some(constraint) });
             self.constraints.push(Constraint {
                 name: m.name.clone(),
                 node: m.at.node,
@@ -204,6 +206,11 @@ impl Build<'_> {
             weight = self.tail.add(weight, size);
             let mu = if side == Side::AtMost { self.tail.un(Un::Neg, mu) } else { mu };
             parts.push(self.tail.mul(mu, m.at.value));
+        }
+        if name == TOTAL && !made.flag("single_critic") {
+            let objective = self.sum(&objectives);
+            let node = self.node(format!("{TOTAL}.objective"), objective).node;
+            self.critics = [CriticPart { node, constraint: None }].into_iter().chain(critics).collect();
         }
         let sum = self.sum(&parts);
         Ok(self.tail.div(sum, weight))

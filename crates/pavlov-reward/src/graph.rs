@@ -10,7 +10,7 @@
 
 use crate::blocks::{COMBINERS, SOURCES};
 use crate::manifest::Manifest;
-use crate::nodes::{Constraint, HostKind, HostNumber, RewardGraph, SourceSpec, TOTAL};
+use crate::nodes::{Constraint, CriticPart, HostKind, HostNumber, RewardGraph, SourceSpec, TOTAL};
 use crate::read::{Fault, Made, Number, Reader, Res, fault, join};
 use pavlov_script::{Bin, Channel, Num, Scene, Tail, Un};
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ pub(crate) struct Build<'a> {
     pub nodes: Vec<String>,
     pub host: Vec<HostNumber>,
     pub constraints: Vec<Constraint>,
+    pub critics: Vec<CriticPart>,
     /// Names that something else is made of, and names that are looked at.
     used: Vec<String>,
     read: Vec<String>,
@@ -62,6 +63,7 @@ pub(crate) fn build(manifest: &Manifest, scene: &Arc<Scene>, terms: &[String]) -
         nodes: Vec::new(),
         host: Vec::new(),
         constraints: Vec::new(),
+        critics: Vec::new(),
         used: Vec::new(),
         read: Vec::new(),
         built: Vec::new(),
@@ -101,6 +103,7 @@ pub(crate) fn build(manifest: &Manifest, scene: &Arc<Scene>, terms: &[String]) -
         terms: count,
         host: b.host,
         constraints: b.constraints,
+        critics: b.critics,
         sources,
         unused,
     };
@@ -407,6 +410,12 @@ impl Build<'_> {
         let plain = block.name == "sum" && combine.min.is_none() && combine.max.is_none();
         let members = self.members(&of, &join(&path, "of"), plain)?;
         let mut value = self.combine(&made, TOTAL, &members)?;
+        if let Some(bound) = combine.min.map(|_| "min").or(combine.max.map(|_| "max"))
+            && !self.critics.is_empty()
+        {
+            let message = "a total that is clipped is no sum of parts with a critic each: leave it out, or say `single_critic = true`";
+            return fault(&join(&path, bound), message);
+        }
         for (bound, low) in [(combine.min, true), (combine.max, false)] {
             let Some(bound) = bound else { continue };
             let bound = self.tail.lit(bound);

@@ -261,6 +261,10 @@ fn what_is_wrong_in_a_manifest_is_told_with_what_was_meant() {
         ("[combine]\nkind = \"brme\"\nlambda = 2", "expected a number from 0 to 1"),
         ("[combine]\nkind = \"brme\"\nlambda = 0.5\nof = [\"a\", \"b\"]\nnominal = \"c\"", "is no member"),
         ("[combine]\nkind = \"lagrangian\"\nconstraints = { a = { at_lest = 1 } }", "did you mean `at_least`"),
+        (
+            "[combine]\nkind = \"lagrangian\"\nmin = 0.0\nconstraints = { a = { at_least = 1 } }",
+            "`single_critic = true`",
+        ),
         ("[combine]\nkind = \"lagrangian\"\nconstraints = { d = { at_least = 1 } }", "is not among"),
         ("[combine]\nkind = \"harmonic\"\nweights = [1, 2]", "2 numbers for 3 members"),
         ("[groups.g]\nkind = \"min\"\nof = [\"h\"]\n[groups.h]\nkind = \"min\"\nof = [\"g\"]", "made of itself"),
@@ -354,6 +358,22 @@ fn multipliers_converge_to_the_known_one_and_report_what_cannot_be_met() {
 fn the_lagrangian_weighs_by_its_multipliers() {
     let mut r = reward("[combine]\nkind = \"lagrangian\"\nconstraints = { b = { at_least = 1 }, c = { at_most = 0 } }");
     r.set_host(&[3.0, 1.0]);
-    // (a + 3 b - 1 c) / (1 + 3 + 1)
-    assert!(close(run(&r, [0.0; 3], &[([1.0, 2.0, 4.0], false)])[0][3], (1.0 + 6.0 - 4.0) / 5.0));
+    // (a + 3 b - 1 c) / (1 + 3 + 1), after a node for the objectives, which have a critic as each constraint has.
+    let out = run(&r, [0.0; 3], &[([1.0, 2.0, 4.0], false)]);
+    assert!(close(out[0][3], 1.0) && close(out[0][4], (1.0 + 6.0 - 4.0) / 5.0), "{out:?}");
+    let graph = r.graph().unwrap();
+    assert_eq!(graph.nodes[3..], ["total.objective", "total"]);
+    let nodes: Vec<_> = graph.critics.iter().map(|c| (c.node, c.constraint)).collect();
+    assert_eq!((nodes, r.critics()), (vec![(3, None), (1, Some(0)), (2, Some(1))], 3));
+    let adaptive = Adaptive { values: vec![3.0, 1.0], ..Adaptive::new(graph, 0.9) };
+    assert_eq!(adaptive.mix(graph), [1.0, 3.0, -1.0]);
+
+    let mut one = reward(
+        "[combine]\nkind = \"lagrangian\"\nsingle_critic = true\nconstraints = { b = { at_least = 1 }, c = { at_most = 0 } }",
+    );
+    one.set_host(&[3.0, 1.0]);
+    assert!(close(run(&one, [0.0; 3], &[([1.0, 2.0, 4.0], false)])[0][3], (1.0 + 6.0 - 4.0) / 5.0));
+    assert!(one.critics() == 1 && one.graph().unwrap().critics.is_empty());
+    let group = "[groups.g]\nkind = \"lagrangian\"\nof = [\"a\", \"b\"]\nconstraints = { b = { at_least = 1 } }";
+    assert_eq!(reward(group).critics(), 1, "the total is a sum");
 }

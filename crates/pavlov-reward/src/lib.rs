@@ -23,7 +23,7 @@ mod transform;
 pub use adapt::{Adaptive, ConstraintState, Moments};
 pub use blocks::{Block, COMBINERS, Opt, Otherwise, SOURCES, TRANSFORMS, Takes, documentation};
 pub use manifest::{Combine, Manifest, Param, TermTable};
-pub use nodes::{Constraint, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
+pub use nodes::{Constraint, CriticPart, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
 pub use read::with_values;
 pub use reward::{Reward, RewardError};
 pub use score::{Columns, ScoreError, Scored, Span, score};

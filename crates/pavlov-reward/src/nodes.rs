@@ -93,6 +93,15 @@ pub struct Constraint {
     pub patience: f64,
 }
 
+/// A part of the reward that has a critic of its own: the objectives together, or one constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CriticPart {
+    /// Node whose value is its reward.
+    pub node: usize,
+    /// Index in [`RewardGraph::constraints`]; none for the objectives.
+    pub constraint: Option<usize>,
+}
+
 /// The graph of a reward: which outputs of its program are what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RewardGraph {
@@ -106,6 +115,8 @@ pub struct RewardGraph {
     pub host: Vec<HostNumber>,
     /// Thresholds.
     pub constraints: Vec<Constraint>,
+    /// Parts of the reward with a critic each, the objectives first; none when there is one critic for the total.
+    pub critics: Vec<CriticPart>,
     /// Sources outside of the program; column `k` is [`Channel::Source`]`(k)`.
     pub sources: Vec<SourceSpec>,
     /// Terms that reach neither the total nor another node.

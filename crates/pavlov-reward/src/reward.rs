@@ -362,6 +362,11 @@ impl Reward {
         }
     }
 
+    /// Number of its parts that have a critic each, 1 when it is the total; see [`RewardGraph::critics`].
+    pub fn critics(&self) -> usize {
+        self.graph.as_ref().map_or(1, |g| g.critics.len().max(1))
+    }
+
     /// Output of the program that says what a step adds to the reward of the step before it, where some term is paid as the
     /// difference to the next step (`delta`). Where no next step is known (a time limit, the end of a rollout) it stands for what
     /// that one would add: the term is taken to stay as it is.

@@ -54,6 +54,14 @@ impl pavlov_learn::EnvBlock for Block {
         self.inner.step(actions, pavlov_env::StepOut { obs, reward, terminated, truncated, final_obs });
     }
 
+    fn critics(&self) -> usize {
+        self.inner.critics()
+    }
+
+    fn critic_rewards(&self, out: &mut [f32]) {
+        out.copy_from_slice(self.inner.critic_rewards());
+    }
+
     fn late(&self) -> Option<&[f32]> {
         self.inner.late()
     }

@@ -1,8 +1,9 @@
 //! One learner with its worlds and its reward: what an update does, whether there is one of them (a run) or many (variants).
 
+use crate::config::RunConfig;
 use crate::device::Worlds;
 use crate::error::RunError;
-use pavlov_env::{BadValue, EpisodeLog, StepStats};
+use pavlov_env::{BadValue, EpisodeLog, StepStats, Task};
 use pavlov_learn::{LearnError, Ppo, UpdateStats};
 use pavlov_reward::{Adaptive, ConstraintState, Reward};
 use rayon::ThreadPool;
@@ -35,25 +36,42 @@ pub(crate) struct Outcome {
     pub warnings: Vec<String>,
 }
 
+/// A new learner for a task and a reward.
+///
+/// # Errors
+/// When a setting or a size is out of range.
+pub(crate) fn learner(config: &RunConfig, task: &Task, reward: &Reward) -> Result<Ppo, RunError> {
+    let (obs, act) = (task.policy_obs_dim(), task.act_dim());
+    let critic_obs = task.obs_dim() - obs;
+    Ok(Ppo::with_critics(config.learner.clone(), obs, critic_obs, act, reward.critics(), config.seed)?)
+}
+
 impl Arm {
     /// Worlds must be of this reward. `adaptive` is of a checkpoint; start values without.
-    pub fn new(ppo: Ppo, worlds: Worlds, reward: Arc<Reward>, adaptive: Option<Adaptive>) -> Self {
+    ///
+    /// # Errors
+    /// When the learner has not as many critics as the reward has parts.
+    pub fn new(ppo: Ppo, worlds: Worlds, reward: Arc<Reward>, adaptive: Option<Adaptive>) -> Result<Self, RunError> {
         let adaptive = match (reward.graph(), adaptive) {
             (Some(graph), Some(a)) if a.fits(graph) => Some(a),
             (Some(graph), _) => Some(Adaptive::new(graph, ppo.config().gamma)),
             (None, _) => None,
         };
         let mut arm = Self { ppo, worlds, reward, adaptive, warned_bad: false, warned_constraints: false };
-        arm.put();
-        arm
+        arm.put()?;
+        Ok(arm)
     }
 
-    /// Puts the present numbers into the reward and the worlds.
-    pub fn put(&mut self) {
-        let Some(adaptive) = &self.adaptive else { return };
+    /// Puts the present numbers into the reward, the worlds and the learner.
+    pub fn put(&mut self) -> Result<(), RunError> {
+        let Some(adaptive) = &self.adaptive else { return Ok(()) };
         let reward = Arc::make_mut(&mut self.reward);
         reward.set_host(&adaptive.values);
         self.worlds.set_reward_values(reward.values());
+        match reward.graph() {
+            Some(graph) if !graph.critics.is_empty() => Ok(self.ppo.set_mix(&adaptive.mix(graph))?),
+            _ => Ok(()),
+        }
     }
 
     /// A rollout, the training on it, and what the reward learns from it.
@@ -81,7 +99,7 @@ impl Arm {
         if let (Some(graph), Some(adaptive)) = (self.reward.graph().cloned(), &mut self.adaptive) {
             let sums = &out.sums;
             out.constraints = adaptive.update(&graph, sums.world_steps, &sums.terms, &sums.terms_squared);
-            self.put();
+            self.put()?;
             out.warnings.extend(self.infeasible(&out.constraints));
         }
         Ok(out)
@@ -119,3 +137,7 @@ impl Arm {
         ))
     }
 }
+
+#[cfg(test)]
+#[path = "critics_tests.rs"]
+mod tests;

@@ -7,6 +7,9 @@
 //! more. Where the learner's episode is ended by the task while the baseline goes on, what the baseline would still get (its mean a
 //! step so far, for the steps to the time limit) is subtracted at once: else to end early would be a way out of the comparison.
 //! It costs the physics of the second block.
+//!
+//! A run keeps a copy of the other run's configuration, inputs and best checkpoint among its own inputs, so that it goes on when the
+//! other one is gone.
 
 use crate::checkpoint::{Which, find};
 use crate::config::RunConfig;
@@ -14,13 +17,20 @@ use crate::evaluate::fits;
 use crate::folder::RunFolder;
 use pavlov_env::{BackendKind, Env, EnvBlock, EnvOptions, Profile, StepOut, Task};
 use pavlov_learn::Policy;
-use pavlov_reward::{HostKind, RewardSource, SourceSetup, SourceStep, register_source};
-use std::path::Path;
+use pavlov_reward::{HostKind, Reward, RewardSource, SourceSetup, SourceStep, register_source};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Registers the sources of this crate: `baseline`. A program calls it once, before it loads rewards.
 pub fn register_sources() {
     register_source("baseline", |setup| Ok(Box::new(Baseline::new(setup)?)));
+}
+
+/// The folder of the run that a baseline names: in the reward's own folder (so are the copies that a run keeps), else from where the
+/// program was started.
+pub(crate) fn place(reward: &Reward, run: &str) -> PathBuf {
+    let own = reward.path().join(run);
+    if own.is_dir() { own } else { PathBuf::from(run) }
 }
 
 /// The second block and what it got so far.
@@ -49,7 +59,7 @@ impl Baseline {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
         let run = setup.options.get("run").and_then(|r| r.as_str()).unwrap_or_default();
         let told = |e: &dyn std::fmt::Display| format!("run `{run}`: {e}");
-        let folder = RunFolder::open(Path::new(run)).map_err(|e| told(&e))?;
+        let folder = RunFolder::open(&place(setup.reward, run)).map_err(|e| told(&e))?;
         let config = RunConfig::read(&folder.config()).map_err(|e| told(&e))?;
         let (task, _) = crate::inputs::load(&folder, &config).map_err(|e| told(&e))?;
         let here = pavlov_script::Scene { lib: task.scene().lib.clone(), ..(**setup.scene).clone() };
@@ -218,8 +228,11 @@ mod tests {
         let mut cut = make(Some("gap"), "cut");
         (0..3).for_each(|_| drop(cut.update().unwrap()));
         drop(cut);
+        // The run has what it needs of the other one.
+        let whole = trained(make(Some("gap"), "whole"));
+        std::fs::remove_dir_all(out("first")).unwrap();
         let resumed = Trainer::resume(&out("cut"), &crate::ResumeOptions::default()).unwrap();
-        let (a, b) = (trained(make(Some("gap"), "whole")), trained(resumed));
+        let (a, b) = (whole, trained(resumed));
         assert!(a.1 == b.1 && a.0.update == 10);
         let first: crate::TermsLine = serde_json::from_slice(a.1.split(|b| *b == b'\n').next().unwrap()).unwrap();
         assert!(first.nodes.get("total").unwrap().mean < 0.0, "{first:?}");

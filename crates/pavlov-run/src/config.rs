@@ -10,7 +10,7 @@ use pavlov_learn::PpoConfig;
 use pavlov_reward::Reward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Version of the layout of `config.toml`.
 const FORMAT: u32 = 1;
@@ -34,6 +34,8 @@ pub struct Overrides {
     pub backend: Option<BackendKind>,
     /// What computes rollouts.
     pub device: Option<Device>,
+    /// Run whose policy finds the reward's quantiles, in place of random actions.
+    pub calibrate: Option<PathBuf>,
     /// `key=value` settings, in order.
     pub set: Vec<String>,
 }
@@ -100,6 +102,12 @@ pub struct RunConfig {
     /// Parameters of the reward.
     #[serde(default)]
     pub reward_params: BTreeMap<String, f64>,
+    /// Run whose policy found `references`; none when it was random actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrate: Option<String>,
+    /// Reference values of the reward that were given as a quantile, as found before training.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, f64>,
     /// Settings of the run.
     pub run: RunSettings,
     /// Settings of the learner.
@@ -169,6 +177,8 @@ impl RunConfig {
                     (name.to_string(), given.unwrap_or(own))
                 })
                 .collect(),
+            calibrate: asked.calibrate.as_ref().map(|p| p.display().to_string()),
+            references: BTreeMap::new(),
             run,
             learner,
             machine: Machine {

@@ -226,6 +226,14 @@ impl DeviceWorlds {
         reward: &Arc<Reward>,
         ppo: &Ppo,
     ) -> Result<Self, RunError> {
+        if reward.critics() > 1 {
+            return Err(RunError::Usage(format!(
+                "{}: `lagrangian` trains a critic for each of {} parts, which the GPU does not do: use `--device cpu`, or say \
+                 `single_critic = true` in [combine]",
+                reward.name(),
+                reward.critics()
+            )));
+        }
         let gpu = Gpu::open(index)?;
         let env = GpuEnv::new(gpu, task.clone(), reward.clone(), &env_options(config)?, config.learner.horizon)?;
         let env = OnDevice(env);

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
-//! inputs/rewards/lib/<module>.rhai
+//! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
-//! robot or script by a path, the copy names the copied file instead.
+//! robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
 
 use crate::config::{InputFile, RunConfig};
 use crate::error::RunError;
 use crate::folder::{RunFolder, read_text};
 use pavlov_env::{Assets, Task};
-use pavlov_reward::Reward;
+use pavlov_reward::{Adaptive, Reward};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -82,8 +82,12 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
         to.copy("robot", &format!("inputs/assets/robots/{relative}"), &path)?;
     }
     for path in reward.inputs() {
-        let kind = if path.extension().is_some_and(|e| e == "toml") { "toml" } else { "rhai" };
-        to.copy("reward", &format!("inputs/reward/reward.{kind}"), path)?;
+        if path.extension().is_some_and(|e| e == "toml") {
+            let text = baselines(&mut to, reward, read_text(path)?)?;
+            to.put("reward", "inputs/reward/reward.toml", text.as_bytes())?;
+        } else {
+            to.copy("reward", "inputs/reward/reward.rhai", path)?;
+        }
     }
     let own = reward.program().modules().map(|(name, path)| (name.to_string(), path.to_path_buf()));
     for (name, path) in task.modules().into_iter().chain(own) {
@@ -93,6 +97,59 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
         }
     }
     Ok(to.copied)
+}
+
+/// Copies what the baselines of a reward need of their runs; the manifest's text with the copies' names.
+fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
+    let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    for (source, options) in &reward.manifest().sources {
+        let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
+        let (Some("baseline"), Some(run)) = (option("kind"), option("run")) else { continue };
+        let other = RunFolder::open(&crate::baseline::place(reward, run))?;
+        let config = RunConfig::read(&other.config())?;
+        let (best, _) = crate::checkpoint::find(&other, crate::checkpoint::Which::Best)?;
+        let place = format!("baselines/{}", crate::folder::plain(source));
+        let base = format!("inputs/reward/{place}");
+        to.copy("baseline", &format!("{base}/config.toml"), &other.config())?;
+        for input in &config.inputs {
+            to.copy("baseline", &format!("{base}/{}", input.path), &other.root().join(&input.path))?;
+        }
+        let checkpoint = best.path.strip_prefix(other.root()).map_or_else(|_| best.path.clone(), Path::to_path_buf);
+        for (relative, path) in files_of(&best.path, &checkpoint)? {
+            to.copy("baseline", &format!("{base}/{relative}"), &path)?;
+        }
+        if let Some(span) = place_of_run(&text, source) {
+            changes.push((span, format!("{place:?}")));
+        }
+    }
+    changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    changes.into_iter().for_each(|(span, value)| text.replace_range(span, &value));
+    Ok(text)
+}
+
+/// Where the manifest names the run of a baseline.
+fn place_of_run(text: &str, source: &str) -> Option<std::ops::Range<usize>> {
+    use toml::de::{DeTable, DeValue};
+    let table = DeTable::parse(text).ok()?;
+    let mut at = table.get_ref();
+    for key in ["sources", source] {
+        let DeValue::Table(inner) = at.get(key)?.get_ref() else { return None };
+        at = inner;
+    }
+    at.get("run").map(|run| run.span())
+}
+
+/// A checkpoint's files as (path below the run, file): of a folder, or a slot.
+fn files_of(checkpoint: &Path, relative: &Path) -> Result<Vec<(String, PathBuf)>, RunError> {
+    let name = |path: &Path| path.to_string_lossy().replace('\\', "/");
+    if checkpoint.is_file() {
+        return Ok(vec![(name(relative), checkpoint.to_path_buf())]);
+    }
+    let entries = fs::read_dir(checkpoint).map_err(|e| RunError::io("read", checkpoint, e))?;
+    let mut files: Vec<_> =
+        entries.flatten().map(|e| (name(&relative.join(e.file_name())), e.path())).filter(|f| f.1.is_file()).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Loads task and reward of a run from their copies, which must be as they were when the run began.
@@ -116,6 +173,11 @@ pub fn load(folder: &RunFolder, config: &RunConfig) -> Result<(Task, Reward), Ru
     let mut reward = Reward::load(&folder.inputs().join("reward"), &config.reward, task.scene())?;
     for (name, value) in &config.reward_params {
         reward.set_param(name, *value)?;
+    }
+    if let Some(graph) = reward.graph().cloned() {
+        let start = Adaptive::new(&graph, config.learner.gamma).values;
+        let found = graph.host.iter().zip(start).map(|(h, x)| config.references.get(&h.name).copied().unwrap_or(x));
+        reward.set_host(&found.collect::<Vec<_>>());
     }
     Ok((task, reward))
 }

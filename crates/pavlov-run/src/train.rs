@@ -15,8 +15,8 @@ use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
 use pavlov_env::{Assets, Task};
-use pavlov_learn::{Policy, Ppo};
-use pavlov_reward::{Adaptive, Reward};
+use pavlov_learn::Policy;
+use pavlov_reward::Reward;
 use rayon::ThreadPool;
 use std::path::Path;
 use std::sync::Arc;
@@ -116,20 +116,15 @@ impl Trainer {
         let (device, warning) = config.device()?.or_cpu();
         config.device = device.to_string();
         let (task, reward) = (Arc::new(task), Arc::new(reward));
-        let (obs, act) = (task.policy_obs_dim(), task.act_dim());
-        let ppo = Ppo::new(config.learner.clone(), obs, task.obs_dim() - obs, act, config.seed)?;
+        let ppo = crate::arm::learner(&config, &task, &reward)?;
         let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
         let pool = thread_pool(config.machine.threads)?;
-        let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
-        if let Some(adaptive) = &mut adaptive {
-            let (seed, profile) = (config.seed, config.profile()?);
-            crate::calibrate::calibrate(&task, &reward, None, seed, profile, &mut adaptive.values)?;
-        }
+        let adaptive = crate::calibrate::start(&task, &reward, &mut config)?;
         let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
         let lock = folder.lock()?;
         config.inputs = inputs::copy(&folder, &task, &reward)?;
         write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
-        let arm = Arm::new(ppo, worlds, reward, adaptive);
+        let arm = Arm::new(ppo, worlds, reward, adaptive)?;
         let mut trainer = Self::new(folder, config, task, arm, pool, LoopState::default(), lock)?;
         trainer.warnings.extend(warning);
         Ok(trainer)
@@ -162,7 +157,8 @@ impl Trainer {
         config.machine.threads = options.threads.unwrap_or(cores).clamp(1, 1024);
         let pool = thread_pool(config.machine.threads)?;
         let (mut loaded, mut warnings) = checkpoint::find(&folder, Which::Last)?;
-        if *loaded.ppo.config() != config.learner || loaded.ppo.seed() != config.seed {
+        let same = loaded.ppo.seed() == config.seed && loaded.ppo.critics() == reward.critics();
+        if *loaded.ppo.config() != config.learner || !same {
             return Err(RunError::damaged(&loaded.path, "made with other settings than config.toml says"));
         }
         let mut worlds = Worlds::new(&config, &task, &reward, &loaded.ppo)?;
@@ -179,7 +175,7 @@ impl Trainer {
         {
             return Err(RunError::damaged(&loaded.path, "its running statistics are of another reward"));
         }
-        let arm = Arm::new(loaded.ppo, worlds, reward, state.adaptive.clone());
+        let arm = Arm::new(loaded.ppo, worlds, reward, state.adaptive.clone())?;
         let mut trainer = Self::new(folder, config, task, arm, pool, state, lock)?;
         trainer.checkpoints.drop_after(trainer.state.update);
         trainer.warnings = warnings;

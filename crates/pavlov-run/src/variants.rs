@@ -4,15 +4,14 @@
 //! together, and while one variant trains the threads have the others to do. Variants have the same seed, so they meet the same
 //! resets, commands and noise: differences come from the reward. A variant is bit for bit what a run of its own would be.
 
-use crate::arm::{Arm, Outcome};
-use crate::calibrate::calibrate;
+use crate::arm::{Arm, Outcome, learner};
 use crate::config::RunConfig;
 use crate::device::{Device, Worlds, make_blocks};
 use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
 use pavlov_env::Task;
-use pavlov_learn::{Policy, Ppo, UpdateStats};
-use pavlov_reward::{Adaptive, Reward};
+use pavlov_learn::{Policy, UpdateStats};
+use pavlov_reward::Reward;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -54,15 +53,11 @@ impl Variants {
                 "variants are trained on the processor, not on {device}: use `--device cpu`"
             )));
         }
-        let (obs, act) = (task.policy_obs_dim(), task.act_dim());
         let make = |reward: &Arc<Reward>| -> Result<Arm, RunError> {
             let worlds = Worlds::Blocks(make_blocks(config, task, reward)?);
-            let ppo = Ppo::new(config.learner.clone(), obs, task.obs_dim() - obs, act, config.seed)?;
-            let mut adaptive = reward.graph().map(|g| Adaptive::new(g, config.learner.gamma));
-            if let Some(adaptive) = &mut adaptive {
-                calibrate(task, reward, None, config.seed, config.profile()?, &mut adaptive.values)?;
-            }
-            Ok(Arm::new(ppo, worlds, reward.clone(), adaptive))
+            let ppo = learner(config, task, reward)?;
+            let adaptive = crate::calibrate::start(task, reward, &mut config.clone())?;
+            Arm::new(ppo, worlds, reward.clone(), adaptive)
         };
         let arms = rewards.iter().map(make).collect::<Result<_, _>>()?;
         Ok(Self { task: task.clone(), config: config.clone(), arms, pool })

@@ -253,6 +253,9 @@ pub struct Train {
     /// Threads; all cores when omitted. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
+    /// Find each `quantile` of the reward with the policy of this run (folder, name or `last`) instead of random actions.
+    #[arg(long, value_name = "RUN")]
+    pub calibrate: Option<PathBuf>,
     /// A setting by name; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

@@ -325,7 +325,7 @@ fn nets_and_noise_are_those_of_the_processor() {
             horizon,
             ..PpoConfig::default()
         };
-        let mut model = Model::zeros(&config, obs, row, act);
+        let mut model = Model::zeros(&config, obs, row, act, 1);
         model.init(&config, 3);
         // Heads and biases as after some training.
         let mut noise = vec![0.0; model.params.len()];
@@ -500,12 +500,20 @@ fn what_does_not_fit_is_refused() {
     assert!(error.to_string().contains("observation columns is 2"), "{error}");
     // More time limits in a rollout than slots.
     let config = small(1, 2);
-    let mut model = Model::zeros(&config, 2, 3, 1);
+    let mut model = Model::zeros(&config, 2, 3, 1, 1);
     model.init(&config, 1);
     let frozen = Frozen { mean: vec![0.0; 3], inv_std: vec![1.0; 3], limit: 9.0 };
     let rng = Rng::new(1, Purpose::Action, 0);
-    let shared =
-        Shared { model: &model, frozen: &frozen, value_mean: 0.0, value_std: 1.0, rng, horizon: 2, row: 3, gamma: 0.9 };
+    let shared = Shared {
+        model: &model,
+        frozen: &frozen,
+        value_mean: vec![0.0],
+        value_std: vec![1.0],
+        rng,
+        horizon: 2,
+        row: 3,
+        gamma: 0.9,
+    };
     let env = DeviceRollout {
         obs: vec![0.0; 9],
         reward: vec![0.0; 2],
@@ -514,8 +522,8 @@ fn what_does_not_fit_is_refused() {
         slots: 1,
     };
     let read = ReadBack { env, action: vec![0.0; 2], mean: vec![0.0; 2], log_prob: vec![0.0; 2], value: vec![0.0; 3] };
-    let (mut carried, mut rollout) = (Carried::new(1, 3), Rollout::default());
-    rollout.fit(1, 2, 3, 1);
+    let (mut carried, mut rollout) = (Carried::new(1, 3, 1), Rollout::default());
+    rollout.fit(1, 2, 3, 1, 1);
     let error = fill(&read, &shared, &mut carried, &mut rollout).unwrap_err();
     assert!(matches!(error, LearnError::Shape { found: 2, expected: 1, .. }), "{error}");
 }

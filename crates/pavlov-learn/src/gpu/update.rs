@@ -26,7 +26,9 @@ impl Ppo {
     fn check_device(&self, env: &impl DeviceEnv) -> Result<(), LearnError> {
         same("the number of worlds on the device", env.num_worlds(), self.config.worlds)?;
         same("the number of steps of a rollout on the device", env.horizon(), self.config.horizon)?;
-        self.sizes.check(env.obs_dim(), env.critic_obs_dim(), env.act_dim())
+        // One value of a row is what the kernels of the nets give.
+        same("the number of critics, on a device,", self.sizes.critics, 1)?;
+        self.sizes.check(env.obs_dim(), env.critic_obs_dim(), env.act_dim(), 1)
     }
 
     /// As [`Ppo::update`], the rollout on a device. Resets the environment on the first call and after [`Ppo::restart`].
@@ -69,7 +71,7 @@ impl Ppo {
     }
 
     pub(crate) fn upload(&self, nets: &DeviceNets) {
-        let value = (self.value_mean(), self.value_std());
+        let value = (self.value_mean(0), self.value_std(0));
         nets.upload(&self.model, &self.frozen(), value, self.seed, self.counters.updates);
     }
 
