@@ -365,7 +365,8 @@ fn the_lagrangian_weighs_by_its_multipliers() {
     assert_eq!(graph.nodes[3..], ["total.objective", "total"]);
     let nodes: Vec<_> = graph.critics.iter().map(|c| (c.node, c.constraint)).collect();
     assert_eq!((nodes, r.critics()), (vec![(3, None), (1, Some(0)), (2, Some(1))], 3));
-    let adaptive = Adaptive { values: vec![3.0, 1.0], ..Adaptive::new(graph, 0.9) };
+    let mut adaptive = Adaptive::new(graph, 0.9);
+    adaptive.values = vec![3.0, 1.0];
     assert_eq!(adaptive.mix(graph), [1.0, 3.0, -1.0]);
 
     let mut one = reward(
