@@ -365,7 +365,7 @@ def show(rows: list[dict]) -> None:
         ratios = [f"{r[k]:.2f}" if r.get(k) else "-" for k in ("env_ratio", "physics_ratio")]
         bad = f"; {r['nonfinite']} worlds not finite" if r["nonfinite"] else ""
         if abs(r["tolerance"] - rows[0]["tolerance"]) > 0.01 * rows[0]["tolerance"]:
-            bad += f"; raises the tolerance to {r['tolerance']:.0e}"
+            bad += f"; its own tolerance is {r['tolerance']:.0e}"
         print(f"  {r['program']:16}{r['env_steps_per_s']:13,.0f}{r['physics_steps_per_s']:17,.0f}{ratios[0]:>9}{ratios[1]:>12}"
               f"{r['ready_s']:9.1f}  {r['device']} ({r['kind']}){bad}")
 
