@@ -68,6 +68,8 @@ pub struct GpuEnv {
     pub(super) stats: StepStats,
     pub(super) bad: Option<BadValue>,
     compile_s: f64,
+    /// Launches that the physics steps of a control step are spread over.
+    launches: usize,
 }
 
 const HINT: &str = "lower `--worlds` or `--set horizon`";
@@ -152,8 +154,12 @@ impl GpuEnv {
             Access::Read,
             Access::Read,
         ];
+        let together = gpu.steps_per_launch().unwrap_or(shared.frame_skip).min(shared.frame_skip);
+        // what does not divide goes step by step
+        let together = if shared.frame_skip.is_multiple_of(together) { together } else { 1 };
+        let launches = shared.frame_skip / together;
         let physics = |pipeline: Arc<Pipeline>, mode: u32| {
-            let run = gpu.uniform(&[worlds as u32, shared.frame_skip as u32, mode, 0]);
+            let run = gpu.uniform(&[worlds as u32, together as u32, mode, 0]);
             let groups = vec![gpu.bind(&pipeline, &[&run, &state, &control, &par, &out, &work, &tab, &num])];
             Launch { pipeline, groups }
         };
@@ -203,6 +209,7 @@ impl GpuEnv {
             stats,
             bad: None,
             compile_s,
+            launches,
             gpu,
             shared,
             reward,
@@ -333,7 +340,8 @@ impl GpuEnv {
             if let Some(timing) = timing.as_deref_mut() {
                 timing.mark(encoder, name);
             }
-            self.dispatch(encoder, launch, slice);
+            let repeats = if name == "physics" { self.launches } else { 1 };
+            (0..repeats).for_each(|_| self.dispatch(encoder, launch, slice));
         }
     }
 

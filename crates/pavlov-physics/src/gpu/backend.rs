@@ -266,7 +266,11 @@ impl Backend for GpuBackend {
 
     fn step(&mut self, count: usize) -> Result<(), BackendError> {
         if count > 0 {
-            self.fetch().and_then(|()| self.launch(count)).map_err(|e| self.failed(e))?;
+            self.fetch().map_err(|e| self.failed(e))?;
+            let most = self.gpu.steps_per_launch().unwrap_or(count);
+            for begin in (0..count).step_by(most) {
+                self.launch(most.min(count - begin)).map_err(|e| self.failed(e))?;
+            }
             self.moved = true;
         }
         Ok(())

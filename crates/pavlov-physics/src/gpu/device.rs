@@ -185,6 +185,12 @@ impl Gpu {
         &self.info
     }
 
+    /// Physics steps that one launch may make, if there is a limit. Mesa's software driver leaves every loop of a kernel, without a word, after
+    /// 65,535 rounds of all its loops together: with one step a launch that is more than a step ever takes.
+    pub fn steps_per_launch(&self) -> Option<usize> {
+        (self.info.kind == "Cpu").then_some(1)
+    }
+
     /// Has anything gone wrong since the device was opened?
     ///
     /// # Errors

@@ -125,7 +125,7 @@ load_state();
 let good = make_steps(select(run.steps, 0u, run.mode == 1u));
 if (run.mode == 0u) {{
 store_state();
-state[{finite}u * worlds + world] = good;
+state[{finite}u * worlds + world] *= good;
 }}
 write_seen();
 for (var i = {first}u; i < {last}u; i++) {{ out[i * worlds + world] = 0f; }}
