@@ -1,0 +1,1 @@
+//! What the studio shows and does, without a window: live worlds, editor, plots, runs, labelling as egui panels

@@ -1,0 +1,1 @@
+//! Learning from people: append-only label store, raters, preference models, query selection
