@@ -1,1 +1,14 @@
-//! What the studio shows and does, without a window: live worlds, editor, plots, runs, labelling as egui panels
+//! What the studio shows and does, without a window: live worlds, reward editor, term plots, runs and labelling, as egui panels
+//! over plain state. The studio (Bevy) gives them a window and the scene; tests drive them without one.
+//!
+//! ```text
+//! Editor ── reward ──> Live worlds (own thread) ── frames ──> scene, Terms
+//!                      Training (own thread) ──── policy ──> Live worlds
+//! Runs, Preferences: read run folders; labels go to the label store
+//! ```
+//! A panel is a struct with a `ui(&mut self, ui, ...)` that draws it and says in its return value what the person asked for; what
+//! takes longer than a frame is done on a thread of its own, which wakes the window when it is done.
+
+pub mod keys;
+pub mod live;
+pub mod theme;
