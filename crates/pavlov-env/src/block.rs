@@ -19,6 +19,7 @@ use crate::scripts::Scripts;
 use crate::spec::{BLOCK_WORLDS, BackendKind, EnvOptions, StepOut};
 use crate::stats::{BadValue, EpisodeLog, StepStats};
 use crate::task::Task;
+use crate::watch::Hand;
 use crate::worlds::{Columns, Worlds};
 use pavlov_physics::{Data, LANES, Lane, Params, Physics, RapierWorlds, Real, State};
 use pavlov_reward::{Reward, SourceSetup};
@@ -71,6 +72,7 @@ pub struct EnvBlock {
     pub(crate) ctrl: Columns,
     pub(crate) scripts: Scripts,
     pub(crate) recording: Option<Recording>,
+    pub(crate) hand: Hand,
     /// Sources of the observation columns, before noise, clip and scale.
     pub(crate) obs: Columns,
     /// Columns of the observation that come from physics.
@@ -148,6 +150,7 @@ impl EnvBlock {
             qvel: vec![0.0; task.model.nv()],
             scripts,
             recording: None,
+            hand: Hand::default(),
             shared,
         })
     }

@@ -87,6 +87,7 @@ impl EnvBlock {
         for (i, ctrl) in data.ctrl.iter_mut().enumerate() {
             *ctrl = lane_of(self.ctrl.column(i), group);
         }
+        self.hand.press(group, data);
         let mut note = |data: &Data<Lane>| {
             for lane in 0..LANES {
                 finite[group * LANES + lane] &= data.finite.get(lane);
@@ -203,6 +204,7 @@ impl EnvBlock {
         let data = &mut self.data;
         data.load(&self.states[group]);
         data.ctrl.fill(Lane::ZERO);
+        data.has_xfrc = false;
         match &mut self.rapier {
             Some(rapier) => rapier.forward(group * LANES, params, data),
             None => self.shared.physics.forward(params, data),

@@ -30,6 +30,7 @@ mod sense;
 mod spec;
 mod stats;
 mod task;
+mod watch;
 mod worlds;
 
 pub use assets::{Assets, RewardEntry, TaskEntry};

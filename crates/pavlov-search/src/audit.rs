@@ -137,6 +137,11 @@ impl AuditSet {
         Ok(Self { ready, policies, steps, worlds: file.worlds, has_good })
     }
 
+    /// The policy that does what the task asks, where the set has one.
+    pub fn good_policy(&self) -> Option<&Policy> {
+        self.ready.first().filter(|_| self.has_good)?.policy.map(|p| &self.policies[p])
+    }
+
     /// Number of behaviours.
     pub fn len(&self) -> usize {
         self.ready.len()
