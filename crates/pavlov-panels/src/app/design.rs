@@ -1,0 +1,202 @@
+//! The layout of designing: script at the left, plots and training at the right, the worlds' clock below, the picture in the middle.
+
+use crate::app::state::{Heat, Side};
+use crate::app::viewport::{Hand, Viewport};
+use crate::app::{MAX_WORLDS, Studio};
+use crate::keys::{self, Action};
+use crate::live::{Command, Driver};
+use crate::scene::{Over, View, paint};
+use crate::theme;
+use crate::train::TrainRequest;
+use egui::{Context, DragValue, Panel, Sense, Ui};
+
+impl Studio {
+    /// All panels of this mode, then the picture in what is left.
+    pub(super) fn design_ui(&mut self, ui: &mut Ui) {
+        Panel::bottom("clock").show(ui, |ui| self.clock_ui(ui));
+        Panel::right("right").default_size(380.0).show(ui, |ui| self.right_ui(ui));
+        self.picture_ui(ui);
+    }
+
+    pub(super) fn design_keys(&mut self, ctx: &Context) {
+        let Some(session) = &self.session else { return };
+        let status = session.status();
+        if keys::pressed(ctx, Action::PlayPause) {
+            session.live.send(Command::Play(!status.playing));
+        }
+        if keys::pressed(ctx, Action::Step) {
+            session.live.send(Command::Play(false));
+            session.live.send(Command::Step);
+        }
+        if keys::pressed(ctx, Action::Reset) {
+            session.live.send(Command::Reset);
+        }
+        if keys::pressed(ctx, Action::Follow) {
+            self.remembered.camera.follow = !self.remembered.camera.follow;
+        }
+        if keys::pressed(ctx, Action::Train) {
+            self.start_training();
+        }
+    }
+
+    /// Play, step, speed, reset, who acts, how many.
+    fn clock_ui(&mut self, ui: &mut Ui) {
+        let Some(session) = &mut self.session else { return };
+        let status = session.status();
+        ui.horizontal_wrapped(|ui| {
+            let name = if status.playing { "⏸ Pause" } else { "▶ Play" };
+            if ui.button(name).on_hover_text(keys::text(ui.ctx(), Action::PlayPause)).clicked() {
+                session.live.send(Command::Play(!status.playing));
+            }
+            if ui.button("⏭ Step").on_hover_text(keys::text(ui.ctx(), Action::Step)).clicked() {
+                session.live.send(Command::Play(false));
+                session.live.send(Command::Step);
+            }
+            if ui.button("⟲ Reset").on_hover_text(keys::text(ui.ctx(), Action::Reset)).clicked() {
+                session.live.send(Command::Reset);
+            }
+            ui.separator();
+            let label = ui.label("Speed");
+            let speed = DragValue::new(&mut self.remembered.speed).range(0.05..=8.0).speed(0.01).suffix("x");
+            if ui.add(speed).labelled_by(label.id).changed() {
+                session.live.send(Command::Speed(self.remembered.speed));
+            }
+            if status.playing {
+                ui.weak(format!("{:.2}x", status.achieved));
+            }
+            ui.separator();
+            let mut worlds = self.remembered.worlds;
+            let label = ui.label("Robots");
+            let many = ui.add(DragValue::new(&mut worlds).range(1..=MAX_WORLDS)).labelled_by(label.id);
+            if many.drag_stopped() || many.lost_focus() || (many.changed() && !many.dragged() && !many.has_focus()) {
+                self.new_worlds = worlds != session.stage.robots.len();
+            }
+            self.remembered.worlds = worlds;
+            ui.separator();
+            ui.menu_button(format!("Moved by {}", session.acting), |ui| {
+                if session.has_example() && ui.button("Example policy").clicked() {
+                    session.act_well();
+                }
+                if ui.button("Random actions").clicked() {
+                    session.act(Driver::Random, "random actions");
+                }
+                if ui.button("Nobody").clicked() {
+                    session.act(Driver::Still, "nobody");
+                }
+            });
+            heat_ui(ui, session, &mut self.remembered.heat);
+            if let Some(frame) = &session.frame {
+                ui.weak(format!("{:.1} s", frame.time));
+            }
+        });
+        let theme = self.remembered.theme;
+        if let Some(error) = &status.error {
+            ui.colored_label(theme::error(theme), error);
+        }
+        if let Some(trouble) = session.frame.as_ref().and_then(|f| f.trouble.as_ref()) {
+            ui.colored_label(theme::warning(theme), trouble);
+        }
+    }
+
+    fn right_ui(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut self.remembered.side, Side::Terms, "Terms");
+            ui.selectable_value(&mut self.remembered.side, Side::Training, "Training");
+        });
+        ui.separator();
+        let theme = self.remembered.theme;
+        match self.remembered.side {
+            Side::Terms => {}
+            Side::Training => {
+                let asked = egui::ScrollArea::vertical().show(ui, |ui| self.train.ui(ui, theme)).inner;
+                match asked {
+                    Some(TrainRequest::Start) => self.start_training(),
+                    Some(TrainRequest::Open(_)) | None => {}
+                }
+            }
+        }
+    }
+
+    /// Trains the reward that is open.
+    pub(super) fn start_training(&mut self) {
+        let Some(session) = &self.session else { return };
+        if self.train.is_active() {
+            return;
+        }
+        let reward = self.remembered.reward.clone().unwrap_or_else(|| session.task.default_reward().to_string());
+        let wake = self.options.wake.clone();
+        self.train.start(&self.options.assets, &session.task, &reward, &self.options.runs, move || wake());
+        self.remembered.side = Side::Training;
+    }
+
+    /// The picture: the hand in it, and what is drawn over it.
+    fn picture_ui(&mut self, ui: &mut Ui) {
+        let Some(session) = &mut self.session else { return };
+        let rect = ui.available_rect_before_wrap();
+        ui.allocate_rect(rect, Sense::hover());
+        let robots = 0..session.stage.robots.len();
+        self.hands.resize(1, Viewport::default());
+        let camera = &mut self.remembered.camera;
+        for hand in self.hands[0].ui(ui, rect, camera, &session.stage, robots.clone(), true) {
+            match hand {
+                Hand::Select(hit) => {
+                    session.selected = hit.map(|h| (h.world, Some(h.body)));
+                    session.live.send(Command::Select(hit.map(|h| h.world)));
+                }
+                Hand::Push { world, body, force } => session.live.send(Command::Force(world, body, Some(force))),
+                Hand::Release { world, body } => session.live.send(Command::Force(world, body, None)),
+            }
+        }
+        let overlays = &self.remembered.overlays;
+        session.set_contacts(overlays.contacts || overlays.forces);
+        let eye = camera.eye();
+        if let Some(frame) = &session.frame {
+            let over = Over {
+                stage: &session.stage,
+                robots: (robots.start, robots.end),
+                contacts: &frame.contacts,
+                trails: &session.trails,
+                command: (&frame.command, frame.command.len() / frame.worlds.max(1)),
+                selected: session.selected.map(|s| s.0),
+            };
+            paint(ui, rect, &eye, overlays, &over);
+        }
+        session.named_ui(ui, rect);
+        self.views = vec![View { rect, eye, robots }];
+    }
+}
+
+/// What colours the robots, with the scale beside it.
+fn heat_ui(ui: &mut Ui, session: &crate::app::Session, heat: &mut Heat) {
+    let name = match &*heat {
+        Heat::Off => "Colour: robot",
+        Heat::Total => "Colour: total",
+        Heat::Node(name) => name.as_str(),
+    };
+    ui.menu_button(name.to_string(), |ui| {
+        if ui.button("The robot's own").clicked() {
+            *heat = Heat::Off;
+        }
+        if ui.button("Total reward").clicked() {
+            *heat = Heat::Total;
+        }
+        let names = session.frame.as_ref().map(|f| f.names.clone()).unwrap_or_default();
+        egui::ScrollArea::vertical().max_height(300.0).show(ui, |ui| {
+            for node in names.nodes.iter().filter(|n| *n != "total") {
+                if ui.button(node).clicked() {
+                    *heat = Heat::Node(node.clone());
+                }
+            }
+        });
+    });
+    if let Some((_, low, high)) = session.heat(heat) {
+        ui.label(format!("{low:.2}"));
+        let (rect, _) = ui.allocate_exact_size(egui::vec2(60.0, 10.0), Sense::hover());
+        for i in 0..30 {
+            let x = rect.left() + 2.0 * i as f32;
+            let bar = egui::Rect::from_min_size(egui::pos2(x, rect.top()), egui::vec2(2.0, rect.height()));
+            ui.painter().rect_filled(bar, 0.0, theme::heat(i as f32 / 29.0));
+        }
+        ui.label(format!("{high:.2}"));
+    }
+}

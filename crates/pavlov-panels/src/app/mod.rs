@@ -1,0 +1,319 @@
+//! The whole studio but for its window: what is open, what the panels say to each other, and the layout.
+//!
+//! ```text
+//! frame(ctx): poll threads ─> panels (top, left, right, bottom) ─> picture in the middle ─> dialogs
+//! picture():  the stage and the views that the window's renderer draws under the middle
+//! ```
+
+mod chooser;
+mod design;
+mod dialogs;
+mod session;
+mod state;
+mod viewport;
+
+pub use session::{Session, Wake};
+pub use state::{Heat, Mode, Remembered, Sheet, Side};
+
+use crate::keys::{self, Action};
+use crate::scene::{Orbit, Stage, View};
+use crate::theme::{self, Theme};
+use crate::train::TrainPanel;
+use anyhow::{Context as _, Result};
+use egui::{Context, Panel, Ui, UiBuilder};
+use pavlov_env::{Assets, Task};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use viewport::Viewport;
+
+/// Live worlds at most.
+pub const MAX_WORLDS: usize = 256;
+
+/// What the studio is opened with.
+#[derive(Clone)]
+pub struct Options {
+    /// Where tasks, rewards and robots are.
+    pub assets: Assets,
+    /// Folder of runs.
+    pub runs: PathBuf,
+    /// Folder of what is remembered.
+    pub state: PathBuf,
+    /// Task to open.
+    pub task: Option<String>,
+    /// Reward to open.
+    pub reward: Option<String>,
+    /// Live worlds.
+    pub worlds: Option<usize>,
+    /// Wakes the window.
+    pub wake: Wake,
+}
+
+/// Goes the window on?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Yes.
+    Go,
+    /// The person has left.
+    Quit,
+}
+
+/// Where the studio remembers things, unless told otherwise: in the user's configuration folder.
+pub fn state_folder() -> Option<PathBuf> {
+    dirs::config_dir().map(|c| c.join("pavlov").join("studio"))
+}
+
+/// The studio.
+pub struct Studio {
+    options: Options,
+    remembered: Remembered,
+    session: Option<Session>,
+    train: TrainPanel,
+    chooser: chooser::Chooser,
+    dialogs: dialogs::Dialogs,
+    hands: Vec<Viewport>,
+    views: Vec<View>,
+    adapter: (String, bool),
+    window: [f32; 2],
+    last: Instant,
+    saved: Instant,
+    quit: bool,
+    /// Another number of robots was asked for.
+    new_worlds: bool,
+}
+
+impl Studio {
+    /// Reads what is remembered and opens the task; without one the chooser is shown.
+    ///
+    /// # Errors
+    /// When a task or reward that was asked for cannot be opened. One that is only remembered is let go, and said so.
+    pub fn open(options: Options) -> Result<Self> {
+        let (mut remembered, said) = Remembered::load(&options.state);
+        if let Some(worlds) = options.worlds {
+            remembered.worlds = worlds.clamp(1, MAX_WORLDS);
+        }
+        let asked = options.task.is_some();
+        if asked && options.task != remembered.task {
+            remembered.reward = None;
+        }
+        remembered.task = options.task.clone().or(remembered.task);
+        remembered.reward = options.reward.clone().or(remembered.reward);
+        let now = Instant::now();
+        let mut studio = Self {
+            train: TrainPanel::new(remembered.training.clone()),
+            chooser: chooser::Chooser::new(&options.assets, options.wake.clone()),
+            dialogs: dialogs::Dialogs::default(),
+            session: None,
+            hands: Vec::new(),
+            views: Vec::new(),
+            adapter: (String::new(), false),
+            window: remembered.window,
+            last: now,
+            saved: now,
+            quit: false,
+            new_worlds: false,
+            remembered,
+            options,
+        };
+        studio.dialogs.messages.extend(said);
+        if let Some(task) = studio.remembered.task.clone() {
+            let reward = studio.remembered.reward.clone();
+            match studio.open_task(&task, reward.as_deref()) {
+                Ok(()) => {}
+                Err(error) if asked => return Err(error),
+                Err(error) => {
+                    studio.dialogs.messages.push(format!("{error:#}"));
+                    studio.remembered.task = None;
+                }
+            }
+        }
+        Ok(studio)
+    }
+
+    /// Opens a task with a reward; its own when none is given.
+    ///
+    /// # Errors
+    /// When either cannot be read or run.
+    pub fn open_task(&mut self, name: &str, reward: Option<&str>) -> Result<()> {
+        let assets = &self.options.assets;
+        let task = Arc::new(Task::load(assets, name).with_context(|| format!("cannot open task {name}"))?);
+        let reward_name = reward.unwrap_or(task.default_reward()).to_string();
+        let reward = Arc::new(pavlov_run::load_reward(assets, &task, Some(&reward_name))?);
+        let session = Session::open(assets, task, &reward, 0, self.remembered.worlds, &self.options.wake)?;
+        session.live.send(crate::live::Command::Speed(self.remembered.speed));
+        let size = session.stage.size();
+        if self.remembered.task.as_deref() != Some(name) || self.remembered.camera == Orbit::default() {
+            self.remembered.camera = Orbit::around([0.0, 0.0, 0.4 * size], 1.6 * size);
+        }
+        self.session = Some(session);
+        self.remembered.task = Some(name.to_string());
+        self.remembered.reward = Some(reward_name);
+        self.remembered.mode = Mode::Design;
+        Ok(())
+    }
+
+    /// What the window's renderer draws: robots and views, in points of the window.
+    pub fn picture(&self) -> Option<(&Stage, &[View])> {
+        let session = self.session.as_ref()?;
+        Some((&session.stage, &self.views))
+    }
+
+    /// Light or dark.
+    pub fn theme(&self) -> Theme {
+        self.remembered.theme
+    }
+
+    /// Scale of everything.
+    pub fn zoom(&self) -> f32 {
+        self.remembered.zoom
+    }
+
+    /// Size of the window at the last end, points.
+    pub fn window_size(&self) -> [f32; 2] {
+        self.remembered.window
+    }
+
+    /// Size of the window now.
+    pub fn set_window_size(&mut self, size: [f32; 2]) {
+        self.window = size;
+    }
+
+    /// What draws, and whether little is drawn for it.
+    pub fn set_adapter(&mut self, name: &str, low: bool) {
+        self.adapter = (name.to_string(), low);
+    }
+
+    /// The window is to be closed: asks when something would be left undone.
+    pub fn ask_to_close(&mut self) {
+        if self.train.is_active() {
+            self.dialogs.closing = true;
+        } else {
+            self.quit = true;
+        }
+        (self.options.wake)();
+    }
+
+    /// One frame: everything but the picture itself.
+    pub fn frame(&mut self, ctx: &Context) -> Flow {
+        let now = Instant::now();
+        let dt = now.duration_since(self.last).as_secs_f32().min(0.5);
+        self.last = now;
+        theme::apply(ctx, self.remembered.theme, self.remembered.zoom);
+        self.poll(dt);
+        let ui = UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
+        let mut ui = Ui::new(ctx.clone(), "studio".into(), ui);
+        self.keys(ctx);
+        self.top_ui(&mut ui);
+        if self.session.is_none() || self.chooser.open {
+            self.choose_ui(&mut ui);
+        } else {
+            self.design_ui(&mut ui);
+        }
+        if std::mem::take(&mut self.new_worlds)
+            && let (Some(task), reward) = (self.remembered.task.clone(), self.remembered.reward.clone())
+            && let Err(error) = self.open_task(&task, reward.as_deref())
+        {
+            self.dialogs.say(format!("{error:#}"));
+        }
+        self.dialogs_ui(ctx);
+        self.remember();
+        if self.quit { Flow::Quit } else { Flow::Go }
+    }
+
+    /// What threads have to say.
+    fn poll(&mut self, dt: f32) {
+        if let Some(policy) = self.train.take_policy()
+            && let Some(session) = &mut self.session
+        {
+            session.act(crate::live::Driver::Policy(Box::new(policy)), "the policy in training");
+        }
+        let Some(session) = &mut self.session else { return };
+        session.poll(|_| {});
+        session.tint(&self.remembered.heat);
+        let camera = &mut self.remembered.camera;
+        if camera.follow
+            && let Some([x, y, z]) = session.followed()
+        {
+            camera.track([x, y, z.max(0.1)], dt);
+        }
+    }
+
+    fn keys(&mut self, ctx: &Context) {
+        if keys::pressed(ctx, Action::Quit) {
+            self.ask_to_close();
+        }
+        if keys::pressed(ctx, Action::Help) {
+            self.dialogs.help = !self.dialogs.help;
+        }
+        if keys::pressed(ctx, Action::Theme) {
+            self.switch_theme();
+        }
+        if keys::pressed(ctx, Action::Larger) {
+            self.remembered.zoom = (self.remembered.zoom * 1.1).min(3.0);
+        }
+        if keys::pressed(ctx, Action::Smaller) {
+            self.remembered.zoom = (self.remembered.zoom / 1.1).max(0.5);
+        }
+        if keys::pressed(ctx, Action::Open) {
+            self.chooser.open = true;
+        }
+        self.design_keys(ctx);
+    }
+
+    fn switch_theme(&mut self) {
+        self.remembered.theme = match self.remembered.theme {
+            Theme::Light => Theme::Dark,
+            Theme::Dark => Theme::Light,
+        };
+    }
+
+    fn top_ui(&mut self, ui: &mut Ui) {
+        Panel::top("top").show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.menu_button("Task", |ui| {
+                    if ui.button("Open ...").clicked() {
+                        self.chooser.open = true;
+                    }
+                    if ui.button("Quit").clicked() {
+                        self.ask_to_close();
+                    }
+                });
+                ui.menu_button("View", |ui| {
+                    self.remembered.overlays.ui(ui);
+                    ui.separator();
+                    ui.checkbox(&mut self.remembered.camera.follow, "Follow the robot");
+                    if ui.button("Light or dark").clicked() {
+                        self.switch_theme();
+                    }
+                    ui.add(egui::Slider::new(&mut self.remembered.zoom, 0.5..=3.0).text("Size of text"));
+                });
+                if ui.button("Help").clicked() {
+                    self.dialogs.help = true;
+                }
+                ui.separator();
+                if let Some(session) = &self.session {
+                    ui.strong(&session.task.name);
+                    ui.weak(&session.task.file.about);
+                }
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    ui.weak(&self.adapter.0);
+                });
+            });
+        });
+    }
+
+    /// Writes what is remembered when it has changed, at most once a second, and at the end.
+    fn remember(&mut self) {
+        self.remembered.window = self.window;
+        self.remembered.training = self.train.settings.clone();
+        if self.quit || self.saved.elapsed().as_secs_f32() > 1.0 {
+            self.saved = Instant::now();
+            let (old, _) = Remembered::load(&self.options.state);
+            if old != self.remembered
+                && let Err(error) = self.remembered.save(&self.options.state)
+            {
+                self.dialogs.say(error);
+            }
+        }
+    }
+}
