@@ -6,7 +6,10 @@
 //! ```
 
 mod look;
+mod mesh;
 mod pose;
+mod solid;
 
 pub use look::{Look, Part, Shape, link_colour};
 pub use pose::{Pose, Poser};
+pub use solid::{Solid, solid};

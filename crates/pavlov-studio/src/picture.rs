@@ -241,7 +241,7 @@ fn tag(colour: [f32; 4], tint: pavlov_panels::scene::Tint) -> u32 {
 }
 
 fn mesh_of(shape: &Shape, around: u16) -> Mesh {
-    let m = pavlov_render::mesh(shape, around);
+    let m = pavlov_render::solid(shape, around);
     Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::RENDER_WORLD)
         .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, m.positions)
         .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, m.normals)

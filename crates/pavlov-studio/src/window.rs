@@ -208,7 +208,9 @@ fn panels(
     mut exit: MessageWriter<AppExit>,
 ) -> bevy::prelude::Result {
     let ctx = contexts.ctx_mut()?;
-    if panels.0.frame(ctx) == app::Flow::Quit {
+    let all = egui::UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
+    let mut ui = egui::Ui::new(ctx.clone(), "studio".into(), all);
+    if panels.0.frame(&mut ui) == app::Flow::Quit {
         exit.write(AppExit::Success);
     }
     Ok(())

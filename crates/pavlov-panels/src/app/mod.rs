@@ -20,7 +20,7 @@ use crate::scene::{Orbit, Stage, View};
 use crate::theme::{self, Theme};
 use crate::train::TrainPanel;
 use anyhow::{Context as _, Result};
-use egui::{Context, Panel, Ui, UiBuilder};
+use egui::{Context, Panel, Ui};
 use pavlov_env::{Assets, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -158,6 +158,11 @@ impl Studio {
         Some((&session.stage, &self.views))
     }
 
+    /// The selected world and link.
+    pub fn selected(&self) -> Option<(usize, Option<usize>)> {
+        self.session.as_ref()?.selected
+    }
+
     /// Light or dark.
     pub fn theme(&self) -> Theme {
         self.remembered.theme
@@ -193,21 +198,20 @@ impl Studio {
         (self.options.wake)();
     }
 
-    /// One frame: everything but the picture itself.
-    pub fn frame(&mut self, ctx: &Context) -> Flow {
+    /// One frame in a ui as large as the window: everything but the picture itself.
+    pub fn frame(&mut self, ui: &mut Ui) -> Flow {
+        let ctx = &ui.ctx().clone();
         let now = Instant::now();
         let dt = now.duration_since(self.last).as_secs_f32().min(0.5);
         self.last = now;
         theme::apply(ctx, self.remembered.theme, self.remembered.zoom);
         self.poll(dt);
-        let ui = UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
-        let mut ui = Ui::new(ctx.clone(), "studio".into(), ui);
         self.keys(ctx);
-        self.top_ui(&mut ui);
+        self.top_ui(ui);
         if self.session.is_none() || self.chooser.open {
-            self.choose_ui(&mut ui);
+            self.choose_ui(ui);
         } else {
-            self.design_ui(&mut ui);
+            self.design_ui(ui);
         }
         if std::mem::take(&mut self.new_worlds)
             && let (Some(task), reward) = (self.remembered.task.clone(), self.remembered.reward.clone())

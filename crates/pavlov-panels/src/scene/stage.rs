@@ -111,11 +111,6 @@ impl Stage {
             }
         }
     }
-
-    /// Does a part belong to the surroundings, which all robots share?
-    pub fn is_fixed(&self, part: usize) -> bool {
-        self.model.bodies[self.look.parts[part].body].weld == 0
-    }
 }
 
 /// Place of a world in a square grid about the origin.
