@@ -9,6 +9,8 @@
 //! A panel is a struct with a `ui(&mut self, ui, ...)` that draws it and says in its return value what the person asked for; what
 //! takes longer than a frame is done on a thread of its own, which wakes the window when it is done.
 
+pub mod editor;
 pub mod keys;
 pub mod live;
+pub mod terms;
 pub mod theme;
