@@ -7,7 +7,6 @@ use pavlov_script::{Finding, Scene, Severity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
 
 /// Which of a reward's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,8 +61,6 @@ pub(crate) struct Checked {
     pub texts: Arc<Texts>,
     pub reward: Option<Arc<Reward>>,
     pub problems: Vec<Problem>,
-    /// When the text was handed to the checker.
-    pub asked: Instant,
 }
 
 /// Where a reward is and what it is checked against.
@@ -121,24 +118,23 @@ impl Subject {
 /// The thread.
 #[derive(Debug)]
 pub(crate) struct Checker {
-    to: Sender<(Arc<Texts>, Instant)>,
+    to: Sender<Arc<Texts>>,
     from: Receiver<Checked>,
 }
 
 impl Checker {
     /// Starts it; `wake` is called when a result is there.
     pub fn start(subject: Subject, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        let (to, jobs) = channel::<(Arc<Texts>, Instant)>();
+        let (to, jobs) = channel::<Arc<Texts>>();
         let (results, from) = channel();
         std::thread::Builder::new().name("reward-check".into()).spawn(move || {
             while let Ok(mut job) = jobs.recv() {
                 while let Ok(newer) = jobs.try_recv() {
                     job = newer;
                 }
-                let (texts, asked) = job;
-                let (reward, problems) = subject.check(&texts);
+                let (reward, problems) = subject.check(&job);
                 let reward = reward.map(Arc::new);
-                if results.send(Checked { texts, reward, problems, asked }).is_err() {
+                if results.send(Checked { texts: job, reward, problems }).is_err() {
                     return;
                 }
                 wake();
@@ -150,7 +146,7 @@ impl Checker {
     /// Asks for a check. The thread lives as long as the editor.
     pub fn ask(&self, texts: Texts) {
         // It cannot be gone while this end is there, but for a panic in the checker, which `result` tells of.
-        let _ = self.to.send((Arc::new(texts), Instant::now()));
+        let _ = self.to.send(Arc::new(texts));
     }
 
     /// A result, when there is one.

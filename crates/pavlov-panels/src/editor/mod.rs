@@ -138,6 +138,8 @@ pub struct Editor {
     /// Buffers as the checker was last told of, or is about to be.
     seen: Texts,
     edited: Option<Instant>,
+    /// Last key of the text that is being checked.
+    last_key: Instant,
     checking: bool,
     checker: Checker,
     wake: Arc<OnceLock<egui::Context>>,
@@ -194,6 +196,7 @@ impl Editor {
             manifest: texts.manifest.as_ref().map(code),
             tab: File::Script,
             edited: None,
+            last_key: Instant::now(),
             checking: false,
             checker: checker.map_err(EditorError::Thread)?,
             wake,
@@ -335,7 +338,7 @@ impl Editor {
             Ok(Some(done)) => {
                 self.checking = false;
                 if self.edited.is_none() {
-                    self.last_latency = done.reward.is_some().then(|| done.asked.elapsed() + QUIET);
+                    self.last_latency = done.reward.is_some().then(|| self.last_key.elapsed());
                     self.take_result(&done.texts, done.reward, done.problems);
                 } else {
                     // Something was typed meanwhile: that is checked next.
@@ -377,7 +380,7 @@ impl Editor {
     }
 
     fn ask(&mut self) {
-        self.edited = None;
+        self.last_key = self.edited.take().unwrap_or_else(Instant::now);
         self.checking = true;
         self.moved.clear();
         self.checker.ask(self.seen.clone());

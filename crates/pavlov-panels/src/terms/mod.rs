@@ -128,6 +128,11 @@ impl Terms {
         (self.shown, self.of) = (shown, of);
     }
 
+    /// Seconds that are shown and counted.
+    pub fn set_window(&mut self, seconds: f64) {
+        self.window = seconds.clamp(0.1, ring::KEPT);
+    }
+
     /// Draws the panel, to be given all the room there is.
     pub fn ui(&mut self, ui: &mut Ui, theme: Theme, selected_world: Option<usize>) {
         draw::panel(self, ui, theme, selected_world);
