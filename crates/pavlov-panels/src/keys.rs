@@ -27,6 +27,24 @@ pub enum Action {
     Help,
     /// Leave.
     Quit,
+    /// Edit a reward, watch, train.
+    Design,
+    /// Look at runs.
+    Runs,
+    /// Compare behaviours.
+    Label,
+    /// The keyboard goes to the script.
+    Script,
+    /// The reward's files are written.
+    Save,
+    /// The bar that finds text in the script.
+    Find,
+    /// What can be written at the cursor.
+    Complete,
+    /// Lines become comments, or text again.
+    Comment,
+    /// The cursor goes to the next error.
+    NextProblem,
 }
 
 /// One row of the table.
@@ -40,8 +58,8 @@ pub struct Row {
     pub label: &'static str,
 }
 
-const fn with(modifiers: Modifiers, key: Key) -> KeyboardShortcut {
-    KeyboardShortcut::new(modifiers, key)
+const fn command(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::COMMAND, key)
 }
 
 const fn plain(key: Key) -> KeyboardShortcut {
@@ -55,20 +73,38 @@ pub const TABLE: &[Row] = &[
     Row { action: Action::Reset, shortcut: plain(Key::R), label: "Reset all worlds" },
     Row { action: Action::Follow, shortcut: plain(Key::F), label: "Follow the robot, or not" },
     Row { action: Action::Train, shortcut: plain(Key::F5), label: "Save the reward and train it" },
-    Row { action: Action::Open, shortcut: with(Modifiers::COMMAND, Key::O), label: "Open a task" },
+    Row { action: Action::Open, shortcut: command(Key::O), label: "Open a task" },
     Row { action: Action::Theme, shortcut: plain(Key::F2), label: "Light or dark" },
-    Row { action: Action::Larger, shortcut: with(Modifiers::COMMAND, Key::Plus), label: "Larger" },
-    Row { action: Action::Larger, shortcut: with(Modifiers::COMMAND, Key::Equals), label: "Larger" },
-    Row { action: Action::Smaller, shortcut: with(Modifiers::COMMAND, Key::Minus), label: "Smaller" },
+    Row { action: Action::Larger, shortcut: command(Key::Plus), label: "Larger" },
+    Row { action: Action::Larger, shortcut: command(Key::Equals), label: "Larger" },
+    Row { action: Action::Smaller, shortcut: command(Key::Minus), label: "Smaller" },
     Row { action: Action::Help, shortcut: plain(Key::F1), label: "This list" },
-    Row { action: Action::Quit, shortcut: with(Modifiers::COMMAND, Key::Q), label: "Leave" },
+    Row { action: Action::Quit, shortcut: command(Key::Q), label: "Leave" },
+    Row { action: Action::Design, shortcut: command(Key::Num1), label: "Design a reward" },
+    Row { action: Action::Runs, shortcut: command(Key::Num2), label: "Look at runs" },
+    Row { action: Action::Label, shortcut: command(Key::Num3), label: "Compare behaviours" },
+    Row { action: Action::Script, shortcut: plain(Key::F4), label: "Go to the script" },
+    Row { action: Action::Save, shortcut: command(Key::S), label: "Save the reward" },
+    Row { action: Action::Find, shortcut: command(Key::F), label: "Find in the script" },
+    Row {
+        action: Action::Complete,
+        shortcut: KeyboardShortcut::new(Modifiers::CTRL, Key::Space),
+        label: "Complete a name in the script",
+    },
+    Row { action: Action::Comment, shortcut: command(Key::Slash), label: "Comment lines of the script, or text again" },
+    Row { action: Action::NextProblem, shortcut: plain(Key::F8), label: "Go to the next error of the reward" },
 ];
+
+/// Keys that are no text: heard while a text field has the keyboard, too.
+fn is_function(key: Key) -> bool {
+    matches!(key, Key::F1 | Key::F2 | Key::F4 | Key::F5 | Key::F8)
+}
 
 /// Was it pressed in this frame? Takes the key, so that nothing else hears it.
 pub fn pressed(ctx: &Context, action: Action) -> bool {
     TABLE.iter().filter(|row| row.action == action).any(|row| {
-        let function = matches!(row.shortcut.logical_key, Key::F1 | Key::F2 | Key::F3 | Key::F4 | Key::F5);
-        let typing = row.shortcut.modifiers == Modifiers::NONE && !function && ctx.text_edit_focused();
+        let types = row.shortcut.modifiers == Modifiers::NONE && !is_function(row.shortcut.logical_key);
+        let typing = types && ctx.text_edit_focused();
         !typing && ctx.input_mut(|i| i.consume_shortcut(&row.shortcut))
     })
 }

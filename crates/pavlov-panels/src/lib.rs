@@ -10,8 +10,10 @@
 //! takes longer than a frame is done on a thread of its own, which wakes the window when it is done.
 
 pub mod app;
+pub mod editor;
 pub mod keys;
 pub mod live;
 pub mod scene;
+pub mod terms;
 pub mod theme;
 pub mod train;

@@ -92,22 +92,3 @@ pub fn good(theme: Theme) -> Color32 {
         Theme::Light => Color32::from_rgb(20, 120, 40),
     }
 }
-
-/// A colour map from 0 (dark blue) over green to 1 (yellow), readable without telling red from green: viridis, by nine of its colours.
-pub fn heat(share: f32) -> Color32 {
-    const MAP: [[f32; 3]; 9] = [
-        [68.0, 1.0, 84.0],
-        [71.0, 44.0, 122.0],
-        [59.0, 81.0, 139.0],
-        [44.0, 113.0, 142.0],
-        [33.0, 144.0, 141.0],
-        [39.0, 173.0, 129.0],
-        [92.0, 200.0, 99.0],
-        [170.0, 220.0, 50.0],
-        [253.0, 231.0, 37.0],
-    ];
-    let at = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 } * (MAP.len() - 1) as f32;
-    let (i, rest) = ((at as usize).min(MAP.len() - 2), at - (at as usize).min(MAP.len() - 2) as f32);
-    let mix = |k: usize| (MAP[i][k] + rest * (MAP[i + 1][k] - MAP[i][k])) as u8;
-    Color32::from_rgb(mix(0), mix(1), mix(2))
-}

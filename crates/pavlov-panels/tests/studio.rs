@@ -55,7 +55,11 @@ fn the_first_start_offers_tasks_and_the_chosen_one_moves() {
     let mut harness = open(options(folder.path(), None));
     assert!(harness.query_by_label("Choose a task").is_some());
     harness.get_by_role_and_label(Role::Button, "cartpole_balance").click();
-    assert!(until(&mut harness, |h| h.state().studio.picture().is_some_and(|(s, v)| s.robots.len() == 4 && v.len() == 1)));
+    assert!(until(&mut harness, |h| h
+        .state()
+        .studio
+        .picture()
+        .is_some_and(|(s, v)| s.robots.len() == 4 && v.len() == 1)));
     let place = |h: &Harness<'static, Seen>| h.state().studio.picture().map(|(s, _)| s.robots[0].poses.clone());
     let before = place(&harness);
     assert!(until(&mut harness, |h| place(h) != before), "the robots do not move");
@@ -114,7 +118,8 @@ fn training_starts_by_key_and_closing_asks_first() {
     drop(harness);
     let runs: Vec<_> = std::fs::read_dir(folder.path().join("runs")).unwrap().flatten().collect();
     assert_eq!(runs.len(), 1);
-    pavlov_run::Trainer::resume(&runs[0].path(), &pavlov_run::ResumeOptions::default()).expect("its checkpoint is good");
+    pavlov_run::Trainer::resume(&runs[0].path(), &pavlov_run::ResumeOptions::default())
+        .expect("its checkpoint is good");
 }
 
 #[test]

@@ -29,9 +29,8 @@ pub fn solid(shape: &Shape, around: u16) -> Solid {
     let used = &all.indices[range];
     let (first, last) = used.iter().fold((u16::MAX, 0), |(a, b), &i| (a.min(i), b.max(i)));
     let vertices = &all.vertices[usize::from(first)..=usize::from(last)];
-    let place = |v: &crate::mesh::Vertex| {
-        [v.unit[0] * scale[0], v.unit[1] * scale[1], v.unit[2] * scale[2] + v.axial * half]
-    };
+    let place =
+        |v: &crate::mesh::Vertex| [v.unit[0] * scale[0], v.unit[1] * scale[1], v.unit[2] * scale[2] + v.axial * half];
     Solid {
         positions: vertices.iter().map(place).collect(),
         normals: vertices.iter().map(|v| v.normal).collect(),

@@ -1,5 +1,6 @@
 //! `reward.toml`: what a reward is about, its parameters, and how its terms become one number.
 
+use crate::read::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -116,26 +117,31 @@ impl Combine {
 }
 
 /// What is wrong with the values of a manifest; none when they are good.
-pub(crate) fn problem(manifest: &Manifest) -> Option<String> {
+pub(crate) fn problem(manifest: &Manifest) -> Option<Fault> {
+    let fault = |path: &[&str], message: String| {
+        Some(Fault { path: path.iter().map(|key| key.to_string()).collect(), message })
+    };
     let c = &manifest.combine;
     if !c.scale.is_finite() || [c.min, c.max].into_iter().flatten().any(|x| !x.is_finite()) {
-        return Some("[combine]: numbers must be finite".into());
+        return fault(&["combine"], "[combine]: numbers must be finite".into());
     }
     if let (Some(low), Some(high)) = (c.min, c.max)
         && low > high
     {
-        return Some(format!("[combine]: min {low} is above max {high}"));
+        return fault(&["combine", "min"], format!("[combine]: min {low} is above max {high}"));
     }
     for (name, p) in &manifest.params {
         let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !word || name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
-            return Some(format!("[params.{name}]: a script cannot write `p.{name}`: use letters, digits and _"));
+            let message = format!("[params.{name}]: a script cannot write `p.{name}`: use letters, digits and _");
+            return fault(&["params", name], message);
         }
+        let at = ["params", name, "value"];
         if !p.value.is_finite() {
-            return Some(format!("[params.{name}]: value is {}: expected a finite number", p.value));
+            return fault(&at, format!("[params.{name}]: value is {}: expected a finite number", p.value));
         }
         if p.min.is_some_and(|m| p.value < m) || p.max.is_some_and(|m| p.value > m) {
-            return Some(format!("[params.{name}]: value {} is outside of min and max", p.value));
+            return fault(&at, format!("[params.{name}]: value {} is outside of min and max", p.value));
         }
     }
     None
@@ -157,9 +163,9 @@ mod tests {
     #[test]
     fn wrong_values_are_told() {
         let read = |text: &str| toml::from_str::<Manifest>(text).unwrap();
-        assert!(problem(&read("[params.w]\nvalue = 2.0\nmax = 1.0")).unwrap().contains("outside"));
-        assert!(problem(&read("[params.\"a b\"]\nvalue = 2.0")).unwrap().contains("letters"));
-        assert!(problem(&read("[combine]\nmin = 2.0\nmax = 1.0")).unwrap().contains("above max"));
+        assert!(problem(&read("[params.w]\nvalue = 2.0\nmax = 1.0")).unwrap().message.contains("outside"));
+        assert!(problem(&read("[params.\"a b\"]\nvalue = 2.0")).unwrap().message.contains("letters"));
+        assert!(problem(&read("[combine]\nmin = 2.0\nmax = 1.0")).unwrap().message.contains("above max"));
         assert!(problem(&read("about = \"x\"\n[params.w]\nvalue = 1.0")).is_none());
         assert!(toml::from_str::<Manifest>("abuot = \"x\"").is_err());
     }

@@ -275,6 +275,11 @@ pub(crate) fn place(text: &str, path: &[String]) -> (usize, usize) {
             _ => break,
         };
     }
+    line_column(text, at)
+}
+
+/// Line and column (from 1) of a byte of the text.
+pub(crate) fn line_column(text: &str, at: usize) -> (usize, usize) {
     let at = (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
     let before = &text[..at];
     (before.matches('\n').count() + 1, before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1)

@@ -3,7 +3,7 @@
 use crate::graph;
 use crate::manifest::{Manifest, Param, problem};
 use crate::nodes::{RewardGraph, SourceSpec, TOTAL};
-use crate::read::{Fault, place};
+use crate::read::{Fault, line_column, place};
 use crate::source::{RewardSource, SourceSetup, registered};
 use pavlov_script::{Diagnostics, EntryKind, Finding, Program, Scene, Script, Severity};
 use std::path::{Path, PathBuf};
@@ -131,28 +131,49 @@ impl Reward {
         let script_path = if folder { path.join("reward.rhai") } else { path.to_path_buf() };
         let manifest_path = path.join("reward.toml");
         let mut inputs = vec![script_path.clone()];
-        let mut manifest = Manifest::default();
-        let mut manifest_text = String::new();
+        let mut manifest = None;
         if folder && manifest_path.exists() {
-            let bad = |message| RewardError::Manifest { path: manifest_path.clone(), message };
-            manifest_text = read(&manifest_path)?;
-            manifest = toml::from_str(&manifest_text).map_err(|e| bad(e.to_string()))?;
-            if let Some(message) = problem(&manifest) {
-                return Err(bad(message));
-            }
-            inputs.push(manifest_path.clone());
+            manifest = Some(read(&manifest_path)?);
+            inputs.push(manifest_path);
         }
-        let text = read(&script_path)?;
-        let file = script_path.display().to_string();
-        let mut reward = Self::build(name, &file, &text, manifest, scene).map_err(|e| match e {
-            Unplaced::Fault(Fault { path, message }) => {
-                let (line, column) = place(&manifest_text, &path);
-                RewardError::Graph { path: manifest_path.clone(), line, column, message }
-            }
+        let mut reward = Self::from_texts(path, name, &read(&script_path)?, manifest.as_deref(), scene)?;
+        reward.inputs = inputs;
+        Ok(reward)
+    }
+
+    /// What [`Reward::load`] would give if the files at `path`, a folder or a lone `.rhai` file, had these texts: an editor's buffers.
+    /// The reward has no [`Reward::inputs`], since nothing was read.
+    ///
+    /// # Errors
+    /// As [`Reward::load`].
+    pub fn from_texts(
+        path: &Path,
+        name: &str,
+        script: &str,
+        manifest: Option<&str>,
+        scene: &Arc<Scene>,
+    ) -> Result<Self, RewardError> {
+        let lone = path.extension().is_some_and(|e| e == "rhai");
+        let file = if lone { path.to_path_buf() } else { path.join("reward.rhai") };
+        let manifest_path = path.join("reward.toml");
+        let text = manifest.unwrap_or_default();
+        let placed = |Fault { path, message }| {
+            let (line, column) = place(text, &path);
+            RewardError::Graph { path: manifest_path.clone(), line, column, message }
+        };
+        let manifest: Manifest = toml::from_str(text).map_err(|e| {
+            let (line, column) = line_column(text, e.span().map_or(0, |s| s.start));
+            RewardError::Graph { path: manifest_path.clone(), line, column, message: e.message().to_string() }
+        })?;
+        if let Some(fault) = problem(&manifest) {
+            return Err(placed(fault));
+        }
+        let built = Self::build(name, &file.display().to_string(), script, manifest, scene);
+        let mut reward = built.map_err(|e| match e {
+            Unplaced::Fault(fault) => placed(fault),
             Unplaced::Other(e) => e,
         })?;
         reward.path = path.to_path_buf();
-        reward.inputs = inputs;
         Ok(reward)
     }
 

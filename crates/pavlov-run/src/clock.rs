@@ -22,7 +22,7 @@ fn unix_seconds() -> u64 {
 }
 
 /// `2026-11-03T14:25:01Z`.
-pub(crate) fn now_utc() -> String {
+pub fn now_utc() -> String {
     let [y, mo, d, h, mi, s] = civil(unix_seconds());
     format!("{y:04}-{mo:02}-{d:02}T{h:02}:{mi:02}:{s:02}Z")
 }

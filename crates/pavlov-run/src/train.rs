@@ -14,11 +14,11 @@ use crate::folder::{Lock, RunFolder, write_atomic};
 use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
-use pavlov_env::{Assets, Task};
+use pavlov_env::{Assets, EnvError, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
 use rayon::ThreadPool;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -74,16 +74,25 @@ pub struct Trainer {
     _lock: Lock,
 }
 
+/// Finds a reward for a task, by name, by path, or the task's own: its folder or lone file, and what listings call it.
+///
+/// # Errors
+/// When there is none.
+pub fn find_reward(assets: &Assets, task: &Task, asked: Option<&str>) -> Result<(PathBuf, String), EnvError> {
+    let path = assets.reward(&task.name, asked.unwrap_or(task.default_reward()))?;
+    let known = assets.rewards().into_iter().find(|r| r.path == path).map(|r| r.name);
+    let own = || path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let name = known.unwrap_or_else(own);
+    Ok((path, name))
+}
+
 /// Finds and loads a reward for a task: by name, by path, or the task's own.
 ///
 /// # Errors
 /// When there is none, or it is refused.
 pub fn load_reward(assets: &Assets, task: &Task, asked: Option<&str>) -> Result<Reward, RunError> {
-    let asked = asked.unwrap_or(task.default_reward());
-    let path = assets.reward(&task.name, asked)?;
-    let known = assets.rewards().into_iter().find(|r| r.path == path).map(|r| r.name);
-    let own = || path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    Ok(Reward::load(&path, &known.unwrap_or_else(own), task.scene())?)
+    let (path, name) = find_reward(assets, task, asked)?;
+    Ok(Reward::load(&path, &name, task.scene())?)
 }
 
 /// A pool of that many threads.

@@ -22,11 +22,13 @@ mod tail;
 mod value;
 
 pub use diag::{Diagnostics, Finding, Severity};
-pub use library::{available as available_modules, documentation as module_documentation};
+pub use library::{
+    ModuleFunction, available as available_modules, documentation as module_documentation, outline as module_outline,
+};
 pub use program::Machine;
 pub use run::{Parity, Program, Scratch, ScriptError};
 pub use scene::{Channel, Input, JointInfo, Scene, SensorInfo};
 pub use script::{EntryKind, Script};
-pub use table::{BUILTINS, Builtin, Form, Ty, documentation};
+pub use table::{BUILTINS, Builtin, CLOSURES, Form, Ty, documentation};
 pub use tail::{Num, Slot, Tail, TailError};
 pub use value::{Bin, Un};

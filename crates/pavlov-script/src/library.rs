@@ -174,27 +174,56 @@ pub fn available(folders: &[PathBuf]) -> Vec<(String, PathBuf)> {
     all
 }
 
+/// A function of a module, with the comment above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleFunction {
+    /// As it is written: `follow(feet, time, period, offsets, duty)`.
+    pub signature: String,
+    /// The comment above it.
+    pub doc: String,
+}
+
+impl ModuleFunction {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.signature.split('(').next().unwrap_or_default()
+    }
+}
+
+/// What the text of a module is about (the comment at its top), and its functions in order.
+pub fn outline(text: &str) -> (String, Vec<ModuleFunction>) {
+    let (mut about, mut functions) = (String::new(), Vec::new());
+    let mut comment: Vec<&str> = Vec::new();
+    let mut first = true;
+    for line in text.lines() {
+        if let Some(words) = line.strip_prefix("//") {
+            comment.push(words.trim());
+            continue;
+        }
+        if let Some(rest) = line.strip_prefix("fn ") {
+            let signature = rest.split('{').next().unwrap_or(rest).trim().to_string();
+            functions.push(ModuleFunction { signature, doc: comment.join(" ") });
+        } else if first && !comment.is_empty() {
+            about = comment.join(" ");
+        }
+        first = first && comment.is_empty();
+        comment.clear();
+    }
+    (about, functions)
+}
+
 /// The modules in these folders as Markdown: what each is about, and every function with the comment above it.
 pub fn documentation(folders: &[PathBuf]) -> String {
     let mut out = String::new();
     for (name, path) in available(folders) {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let (about, functions) = outline(&text);
         out += &format!("### {name}\n\n");
-        let mut comment: Vec<&str> = Vec::new();
-        let mut first = true;
-        for line in text.lines() {
-            if let Some(words) = line.strip_prefix("//") {
-                comment.push(words.trim());
-                continue;
-            }
-            if let Some(rest) = line.strip_prefix("fn ") {
-                let signature = rest.split('{').next().unwrap_or(rest).trim();
-                out += &format!("- `{signature}`: {}\n", comment.join(" "));
-            } else if first && !comment.is_empty() {
-                out += &format!("{}\n\n", comment.join(" "));
-            }
-            first = first && comment.is_empty();
-            comment.clear();
+        if !about.is_empty() {
+            out += &format!("{about}\n\n");
+        }
+        for ModuleFunction { signature, doc } in functions {
+            out += &format!("- `{signature}`: {doc}\n");
         }
         out.push('\n');
     }

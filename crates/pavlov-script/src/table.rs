@@ -353,27 +353,44 @@ pub const BUILTINS: &[Builtin] = &[
     func("PI", &[], Num, "rad", Op::Pi, "half a turn"),
 ];
 
+impl Builtin {
+    /// How it is written: `body.linvel`, `tolerance(number, number, number, number)`.
+    pub fn usage(&self) -> String {
+        let names: Vec<&str> = self.args.iter().map(|t| t.name()).collect();
+        match (self.form, names.as_slice()) {
+            (Form::Property, [on, ..]) => format!("{on}.{}", self.name),
+            (Form::Operator, [one]) => format!("{}{one}", self.name),
+            (Form::Operator, [x, y, ..]) => format!("{x} {} {y}", self.name),
+            (Form::Function, [on @ ("state" | "array" | "vec3" | "vec2" | "quat"), rest @ ..]) => {
+                format!("{on}.{}({})", self.name, rest.join(", "))
+            }
+            (_, all) => format!("{}({})", self.name, all.join(", ")),
+        }
+    }
+}
+
 /// Rows of that name that are used as `form`.
 pub(crate) fn rows(name: &str, form: Form) -> impl Iterator<Item = &'static Builtin> {
     BUILTINS.iter().filter(move |b| b.form == form && b.name == name)
 }
+
+/// What an array does with a closure. These are lowered with the syntax tree (`lower_expr.rs`): name, use, result, what it is.
+pub const CLOSURES: &[(&str, &str, &str, &str)] = &[
+    ("map", "array.map(|x| ...)", "array", "what the closure makes of each element; `|x, i|` is given the index too"),
+    ("all", "array.all(|x| ...)", "bool", "is the closure true for all elements?"),
+    ("some", "array.some(|x| ...)", "bool", "is the closure true for one element at least?"),
+    ("reduce", "array.reduce(|sum, x| ..., start)", "number", "the closure over all elements, one after the other"),
+];
 
 /// The whole table as a Markdown page.
 pub fn documentation() -> String {
     use std::fmt::Write;
     let mut out = String::from("| write | gives | unit | what it is |\n| --- | --- | --- | --- |\n");
     for b in BUILTINS {
-        let names: Vec<&str> = b.args.iter().map(|t| t.name()).collect();
-        let usage = match (b.form, names.as_slice()) {
-            (Form::Property, [on, ..]) => format!("{on}.{}", b.name),
-            (Form::Operator, [one]) => format!("{}{one}", b.name),
-            (Form::Operator, [x, y, ..]) => format!("{x} {} {y}", b.name),
-            (Form::Function, [on @ ("state" | "array" | "vec3" | "vec2" | "quat"), rest @ ..]) => {
-                format!("{on}.{}({})", b.name, rest.join(", "))
-            }
-            (_, all) => format!("{}({})", b.name, all.join(", ")),
-        };
-        let _ = writeln!(out, "| `{usage}` | {} | {} | {} |", b.ret.name(), b.unit, b.doc);
+        let _ = writeln!(out, "| `{}` | {} | {} | {} |", b.usage(), b.ret.name(), b.unit, b.doc);
+    }
+    for (_, usage, ret, doc) in CLOSURES {
+        let _ = writeln!(out, "| `{}` | {ret} |  | {doc} |", usage.replace('|', "\\|"));
     }
     out
 }

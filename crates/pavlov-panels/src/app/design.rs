@@ -1,6 +1,6 @@
 //! The layout of designing: script at the left, plots and training at the right, the worlds' clock below, the picture in the middle.
 
-use crate::app::state::{Heat, Side};
+use crate::app::state::{Sheet, Side};
 use crate::app::viewport::{Hand, Viewport};
 use crate::app::{MAX_WORLDS, Studio};
 use crate::keys::{self, Action};
@@ -14,7 +14,8 @@ impl Studio {
     /// All panels of this mode, then the picture in what is left.
     pub(super) fn design_ui(&mut self, ui: &mut Ui) {
         Panel::bottom("clock").show(ui, |ui| self.clock_ui(ui));
-        Panel::right("right").default_size(380.0).show(ui, |ui| self.right_ui(ui));
+        Panel::left("left").default_size(400.0).show(ui, |ui| self.left_ui(ui));
+        Panel::right("right").default_size(360.0).show(ui, |ui| self.right_ui(ui));
         self.picture_ui(ui);
     }
 
@@ -84,7 +85,6 @@ impl Studio {
                     session.act(Driver::Still, "nobody");
                 }
             });
-            heat_ui(ui, session, &mut self.remembered.heat);
             if let Some(frame) = &session.frame {
                 ui.weak(format!("{:.1} s", frame.time));
             }
@@ -98,6 +98,30 @@ impl Studio {
         }
     }
 
+    fn left_ui(&mut self, ui: &mut Ui) {
+        let theme = self.remembered.theme;
+        let Some(session) = &mut self.session else { return };
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut self.remembered.sheet, Sheet::Script, "Script");
+            ui.selectable_value(&mut self.remembered.sheet, Sheet::Parameters, "Parameters");
+            ui.selectable_value(&mut self.remembered.sheet, Sheet::History, "History");
+        });
+        ui.separator();
+        match self.remembered.sheet {
+            Sheet::Script => {
+                // The sliders stay in reach of the script: what is edited most is a weight.
+                Panel::bottom("sliders").resizable(true).default_size(190.0).show(ui, |ui| {
+                    egui::ScrollArea::vertical().show(ui, |ui| session.editor.parameters_ui(ui, theme));
+                });
+                session.editor.ui(ui, theme);
+            }
+            Sheet::Parameters => {
+                egui::ScrollArea::vertical().show(ui, |ui| session.editor.parameters_ui(ui, theme));
+            }
+            Sheet::History => session.editor.history_ui(ui, theme),
+        }
+    }
+
     fn right_ui(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
             ui.selectable_value(&mut self.remembered.side, Side::Terms, "Terms");
@@ -106,7 +130,11 @@ impl Studio {
         ui.separator();
         let theme = self.remembered.theme;
         match self.remembered.side {
-            Side::Terms => {}
+            Side::Terms => {
+                let Some(session) = &mut self.session else { return };
+                session.terms.heat_ui(ui, theme);
+                session.terms.ui(ui, theme, session.selected.map(|s| s.0));
+            }
             Side::Training => {
                 let asked = egui::ScrollArea::vertical().show(ui, |ui| self.train.ui(ui, theme)).inner;
                 match asked {
@@ -117,16 +145,25 @@ impl Studio {
         }
     }
 
-    /// Trains the reward that is open.
+    /// Saves the reward that is open and trains it; ends a run that is being trained.
     pub(super) fn start_training(&mut self) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else { return };
+        self.remembered.side = Side::Training;
         if self.train.is_active() {
+            if let Some(training) = self.train.training() {
+                training.stop();
+            }
             return;
+        }
+        if session.editor.has_errors() {
+            return self.dialogs.say("The reward has errors: mend them before training it.".into());
+        }
+        if let Err(error) = session.editor.save() {
+            return self.dialogs.say(format!("The reward cannot be saved: {error}"));
         }
         let reward = self.remembered.reward.clone().unwrap_or_else(|| session.task.default_reward().to_string());
         let wake = self.options.wake.clone();
         self.train.start(&self.options.assets, &session.task, &reward, &self.options.runs, move || wake());
-        self.remembered.side = Side::Training;
     }
 
     /// The picture: the hand in it, and what is drawn over it.
@@ -163,40 +200,5 @@ impl Studio {
         }
         session.named_ui(ui, rect);
         self.views = vec![View { rect, eye, robots }];
-    }
-}
-
-/// What colours the robots, with the scale beside it.
-fn heat_ui(ui: &mut Ui, session: &crate::app::Session, heat: &mut Heat) {
-    let name = match &*heat {
-        Heat::Off => "Colour: robot",
-        Heat::Total => "Colour: total",
-        Heat::Node(name) => name.as_str(),
-    };
-    ui.menu_button(name.to_string(), |ui| {
-        if ui.button("The robot's own").clicked() {
-            *heat = Heat::Off;
-        }
-        if ui.button("Total reward").clicked() {
-            *heat = Heat::Total;
-        }
-        let names = session.frame.as_ref().map(|f| f.names.clone()).unwrap_or_default();
-        egui::ScrollArea::vertical().max_height(300.0).show(ui, |ui| {
-            for node in names.nodes.iter().filter(|n| *n != "total") {
-                if ui.button(node).clicked() {
-                    *heat = Heat::Node(node.clone());
-                }
-            }
-        });
-    });
-    if let Some((_, low, high)) = session.heat(heat) {
-        ui.label(format!("{low:.2}"));
-        let (rect, _) = ui.allocate_exact_size(egui::vec2(60.0, 10.0), Sense::hover());
-        for i in 0..30 {
-            let x = rect.left() + 2.0 * i as f32;
-            let bar = egui::Rect::from_min_size(egui::pos2(x, rect.top()), egui::vec2(2.0, rect.height()));
-            ui.painter().rect_filled(bar, 0.0, theme::heat(i as f32 / 29.0));
-        }
-        ui.label(format!("{high:.2}"));
     }
 }

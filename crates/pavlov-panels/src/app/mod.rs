@@ -13,7 +13,7 @@ mod state;
 mod viewport;
 
 pub use session::{Session, Wake};
-pub use state::{Heat, Mode, Remembered, Sheet, Side};
+pub use state::{Mode, Remembered, Sheet, Side};
 
 use crate::keys::{self, Action};
 use crate::scene::{Orbit, Stage, View};
@@ -137,9 +137,10 @@ impl Studio {
     pub fn open_task(&mut self, name: &str, reward: Option<&str>) -> Result<()> {
         let assets = &self.options.assets;
         let task = Arc::new(Task::load(assets, name).with_context(|| format!("cannot open task {name}"))?);
-        let reward_name = reward.unwrap_or(task.default_reward()).to_string();
-        let reward = Arc::new(pavlov_run::load_reward(assets, &task, Some(&reward_name))?);
-        let session = Session::open(assets, task, &reward, 0, self.remembered.worlds, &self.options.wake)?;
+        let reward = reward.unwrap_or(task.default_reward()).to_string();
+        let (state, worlds) = (&self.options.state, self.remembered.worlds);
+        let mut session = Session::open(assets, task, &reward, state, worlds, &self.options.wake)?;
+        session.terms.set_heat(self.remembered.heat.as_deref());
         session.live.send(crate::live::Command::Speed(self.remembered.speed));
         let size = session.stage.size();
         if self.remembered.task.as_deref() != Some(name) || self.remembered.camera == Orbit::default() {
@@ -147,7 +148,7 @@ impl Studio {
         }
         self.session = Some(session);
         self.remembered.task = Some(name.to_string());
-        self.remembered.reward = Some(reward_name);
+        self.remembered.reward = Some(reward);
         self.remembered.mode = Mode::Design;
         Ok(())
     }
@@ -205,7 +206,7 @@ impl Studio {
         let dt = now.duration_since(self.last).as_secs_f32().min(0.5);
         self.last = now;
         theme::apply(ctx, self.remembered.theme, self.remembered.zoom);
-        self.poll(dt);
+        self.poll(ctx, dt);
         self.keys(ctx);
         self.top_ui(ui);
         if self.session.is_none() || self.chooser.open {
@@ -225,15 +226,16 @@ impl Studio {
     }
 
     /// What threads have to say.
-    fn poll(&mut self, dt: f32) {
+    fn poll(&mut self, ctx: &Context, dt: f32) {
         if let Some(policy) = self.train.take_policy()
             && let Some(session) = &mut self.session
         {
             session.act(crate::live::Driver::Policy(Box::new(policy)), "the policy in training");
         }
         let Some(session) = &mut self.session else { return };
-        session.poll(|_| {});
-        session.tint(&self.remembered.heat);
+        session.poll(ctx);
+        session.tint();
+        self.remembered.heat = session.terms.heat_choice().map(String::from);
         let camera = &mut self.remembered.camera;
         if camera.follow
             && let Some([x, y, z]) = session.followed()

@@ -1,16 +1,18 @@
 //! An open task: its live worlds, their newest frame, and the scene made of it.
 
-use crate::app::state::Heat;
+use crate::editor::{Change, Editor};
 use crate::live::{Command, Driver, Frame, Live, LiveOptions, LiveWorlds, Status};
-use crate::scene::{Stage, Tint};
-use crate::theme;
+use crate::scene::Stage;
+use crate::terms::Terms;
 use anyhow::{Context, Result};
 use egui::Color32;
 use pavlov_env::{Assets, Profile, Task};
-use pavlov_reward::Reward;
+use pavlov_reward::{Manifest, Reward};
 use pavlov_search::AuditSet;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Steps that a trail is long.
 const TRAIL: usize = 160;
@@ -22,6 +24,10 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 pub struct Session {
     /// The task.
     pub task: Arc<Task>,
+    /// Its reward.
+    pub editor: Editor,
+    /// Plots of the reward's terms.
+    pub terms: Terms,
     /// The worlds.
     pub live: Live,
     /// The scene.
@@ -36,30 +42,44 @@ pub struct Session {
     pub acting: String,
     good: Option<pavlov_learn::Policy>,
     contacts: bool,
+    /// When a change went to the worlds that no frame has shown yet: its version, and what it was.
+    sent: Option<(u64, Instant, bool)>,
+    /// What has happened, for whoever watches the studio from outside.
+    pub notes: Vec<String>,
+    moved: bool,
+    had_errors: bool,
 }
 
 impl Session {
-    /// Opens a task with a reward and starts its worlds. They are moved by the policy of the task's audit set where there is one, else by
-    /// random actions.
+    /// Opens a task with a reward (by name or path) and starts its worlds. They are moved by the policy of the task's audit set where there
+    /// is one, else by random actions. While a reward has errors and none runs yet, the worlds pay nothing.
     ///
     /// # Errors
-    /// When the environment cannot be made.
+    /// When the reward is not there or the environment cannot be made.
     pub fn open(
         assets: &Assets,
         task: Arc<Task>,
-        reward: &Arc<Reward>,
-        version: u64,
+        reward: &str,
+        state: &Path,
         worlds: usize,
         wake: &Wake,
     ) -> Result<Self> {
+        let editor = Editor::open(assets, &task, reward, state)?;
         let options = LiveOptions { worlds, seed: 0, profile: Profile::Fast, disturb: true };
-        let live = LiveWorlds::new(&task, reward, version, &options)
+        let none = || Reward::from_text("none", "none.rhai", "fn reward(s) { 0.0 }", Manifest::default(), task.scene());
+        let first = match editor.reward() {
+            Some(reward) => reward.clone(),
+            None => Arc::new(none()?),
+        };
+        let live = LiveWorlds::new(&task, &first, editor.version(), &options)
             .with_context(|| format!("cannot run task {}", task.name))?;
         let good = AuditSet::load(assets, &task).ok().and_then(|set| set.good_policy().cloned());
         let stage = Stage::new(task.model())?;
         let wake = wake.clone();
         let mut session = Self {
             live: Live::start(live, move || wake()),
+            editor,
+            terms: Terms::default(),
             stage,
             frame: None,
             trails: Vec::new(),
@@ -67,6 +87,10 @@ impl Session {
             acting: String::new(),
             good,
             contacts: false,
+            sent: None,
+            notes: Vec::new(),
+            moved: false,
+            had_errors: false,
             task,
         };
         session.act_well();
@@ -92,14 +116,30 @@ impl Session {
         self.acting = name.to_string();
     }
 
-    /// Takes the frames that have come, shows the newest, and hands each to `each`.
-    pub fn poll(&mut self, mut each: impl FnMut(&Frame)) -> bool {
+    /// Hands what was edited to the worlds, takes the frames that have come, and shows the newest.
+    pub fn poll(&mut self, ctx: &egui::Context) -> bool {
+        self.editor.poll(ctx);
+        while let Some(change) = self.editor.take_change() {
+            let version = change.version();
+            let scripts = matches!(change, Change::Reward { .. });
+            self.live.send(match change {
+                Change::Reward { reward, version } => Command::Reward(reward, version),
+                Change::Values { values, version } => Command::Values(values, version),
+            });
+            self.sent = Some((version, Instant::now(), scripts));
+        }
+        if self.editor.has_errors() != self.had_errors {
+            self.had_errors = !self.had_errors;
+            if let Some(p) = self.editor.problems().first().filter(|_| self.had_errors) {
+                self.notes.push(format!("error at line {}: {}", p.line, p.message));
+            }
+        }
         let frames = self.live.frames();
         let Some(last) = frames.last().cloned() else { return false };
         let nq = self.task.model().nq();
         self.trails.resize_with(last.worlds, VecDeque::new);
         for frame in &frames {
-            each(frame);
+            self.terms.push(frame);
         }
         self.stage.set(&last.qpos[..last.worlds * nq], last.worlds);
         for (world, trail) in self.trails.iter_mut().enumerate() {
@@ -111,6 +151,17 @@ impl Session {
             while trail.len() > TRAIL {
                 trail.pop_front();
             }
+        }
+        if let Some((version, at, scripts)) = self.sent
+            && last.reward_version >= version
+        {
+            let what = if scripts { "the new reward runs" } else { "the new value is plotted" };
+            self.notes.push(format!("{what} after {:.0} ms", 1e3 * at.elapsed().as_secs_f64()));
+            self.sent = None;
+        }
+        if !self.moved && last.serial > 2 {
+            self.moved = true;
+            self.notes.push("robots move".into());
         }
         self.selected = self.selected.filter(|s| s.0 < last.worlds);
         self.frame = Some(last);
@@ -155,30 +206,13 @@ impl Session {
         ui.painter().galley(at, galley, ui.visuals().strong_text_color());
     }
 
-    /// Values by which the robots are coloured, and their least and greatest.
-    pub fn heat(&self, heat: &Heat) -> Option<(Vec<f32>, f32, f32)> {
-        let frame = self.frame.as_ref()?;
-        let values: Vec<f32> = match heat {
-            Heat::Off => return None,
-            Heat::Total => frame.total.clone(),
-            Heat::Node(name) => {
-                let node = frame.names.nodes.iter().position(|n| n == name)?;
-                (0..frame.worlds).map(|w| frame.node(w, node)).collect()
-            }
-        };
-        let finite = || values.iter().copied().filter(|v| v.is_finite());
-        let (low, high) = (finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max));
-        (low <= high).then_some((values, low, high))
-    }
-
     /// Colours the robots; the selected one is lighter.
-    pub fn tint(&mut self, heat: &Heat) {
-        let values = self.heat(heat);
+    pub fn tint(&mut self) {
+        let heat = self.terms.heat_choice().map(|node| self.terms.heat(node)).unwrap_or_default();
         for (world, robot) in self.stage.robots.iter_mut().enumerate() {
-            let of_heat: Tint = values.as_ref().map(|(values, low, high)| {
-                let share = (values[world] - low) / (high - low).max(1e-9);
-                let [r, g, b, _] = theme::heat(share).to_array();
-                Color32::from_rgba_unmultiplied(r, g, b, 200)
+            let of_heat = heat.get(world).map(|c| {
+                let [r, g, b, _] = c.to_array();
+                Color32::from_rgba_unmultiplied(r, g, b, 210)
             });
             let chosen = self.selected.is_some_and(|s| s.0 == world);
             robot.tint = of_heat.or(chosen.then(|| Color32::from_rgba_unmultiplied(255, 255, 255, 70)));

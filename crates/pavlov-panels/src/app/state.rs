@@ -43,19 +43,6 @@ pub enum Sheet {
     History,
 }
 
-/// What colours the robots.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Heat {
-    /// Their own colours.
-    #[default]
-    Off,
-    /// The total reward of the step.
-    Total,
-    /// A node of the reward, by name.
-    Node(String),
-}
-
 /// `studio.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -78,8 +65,8 @@ pub struct Remembered {
     pub worlds: usize,
     /// Simulated seconds per second.
     pub speed: f64,
-    /// Colour of robots.
-    pub heat: Heat,
+    /// Node of the reward that colours the robots.
+    pub heat: Option<String>,
     /// Name under labels.
     pub rater: String,
     /// Size of the window, points.
@@ -104,7 +91,7 @@ impl Default for Remembered {
             zoom: 1.0,
             worlds: 16,
             speed: 1.0,
-            heat: Heat::default(),
+            heat: None,
             rater: String::new(),
             window: [1280.0, 720.0],
             overlays: Overlays::default(),
@@ -163,7 +150,7 @@ mod tests {
         assert_eq!(Remembered::load(folder.path()), (Remembered::default(), None));
         let state = Remembered {
             task: Some("ant_run".into()),
-            heat: Heat::Node("forward".into()),
+            heat: Some("forward".into()),
             mode: Mode::Label,
             ..Remembered::default()
         };

@@ -1,0 +1,209 @@
+//! The editor as it is drawn: tabs, bars, the text, what is wrong with it, what runs.
+
+use super::check::File;
+use super::{Editor, Problem, popup};
+use crate::keys::{self, Action};
+use crate::theme::{self, Theme};
+use egui::{Button, Frame, Key, Modifiers, Panel, RichText, Ui};
+
+impl Editor {
+    /// The script part, to be given all the room there is.
+    pub fn ui(&mut self, ui: &mut Ui, theme: Theme) {
+        self.shortcuts(ui);
+        self.head(ui, theme);
+        self.bars(ui, theme);
+        let foot = Panel::bottom("editor foot").frame(Frame::new().inner_margin(egui::Margin::symmetric(0, 3)));
+        foot.show_separator_line(false).show(ui, |ui| self.foot(ui, theme));
+        let find = self.find.open.then(|| {
+            let text = match (self.tab, &self.manifest) {
+                (File::Manifest, Some(manifest)) => &manifest.text,
+                _ => &self.script.text,
+            };
+            self.find.search(text);
+            self.find.clone()
+        });
+        let problems: Vec<&Problem> = self.problems.iter().filter(|p| p.file == Some(self.tab) && p.line > 0).collect();
+        let code = match (self.tab, &mut self.manifest) {
+            (File::Manifest, Some(manifest)) => manifest,
+            _ => &mut self.script,
+        };
+        code.ui(ui, theme, &self.names, &problems, find.as_ref());
+    }
+
+    fn shortcuts(&mut self, ui: &Ui) {
+        if keys::pressed(ui.ctx(), Action::Save) {
+            let saved = self.save();
+            self.told(saved);
+        }
+        if keys::pressed(ui.ctx(), Action::Find) {
+            self.find.start();
+        }
+        if keys::pressed(ui.ctx(), Action::NextProblem) && !self.problems.is_empty() {
+            self.problem_at = (self.problem_at + 1) % self.problems.len();
+            self.go_to_problem(self.problem_at);
+        }
+    }
+
+    fn go_to_problem(&mut self, at: usize) {
+        let Some(problem) = self.problems.get(at) else { return };
+        let (line, column) = (problem.line, problem.column);
+        if let (Some(file), true) = (problem.file, line > 0) {
+            self.tab = file;
+            match (file, &mut self.manifest) {
+                (File::Manifest, Some(manifest)) => manifest.go_to_line(line, column),
+                _ => self.script.go_to_line(line, column),
+            }
+        }
+        self.problem_at = at;
+    }
+
+    /// Tabs and buttons.
+    fn head(&mut self, ui: &mut Ui, theme: Theme) {
+        ui.horizontal_wrapped(|ui| {
+            let script = self.files.script.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+            let errors = |file| self.problems.iter().any(|p| p.error && p.file == Some(file));
+            let tab = |name: &str, dirty: bool, bad: bool| {
+                let text = RichText::new(format!("{name}{}", if dirty { " •" } else { "" }));
+                if bad { text.color(theme::error(theme)) } else { text }
+            };
+            let dirty = self.script.text != self.files.saved.script;
+            let mut chosen = self.tab;
+            ui.selectable_value(&mut chosen, File::Script, tab(&script, dirty, errors(File::Script)));
+            if let Some(manifest) = &self.manifest {
+                let dirty = Some(&manifest.text) != self.files.saved.manifest.as_ref();
+                ui.selectable_value(&mut chosen, File::Manifest, tab("reward.toml", dirty, errors(File::Manifest)));
+            }
+            self.tab = chosen;
+            ui.separator();
+            let save = ui.add_enabled(self.is_dirty(), Button::new("Save"));
+            if save.on_hover_text(keys::text(ui.ctx(), Action::Save)).clicked() {
+                let saved = self.save();
+                self.told(saved);
+            }
+            if ui.button("Find").on_hover_text(keys::text(ui.ctx(), Action::Find)).clicked() {
+                self.find.start();
+            }
+            ui.label(RichText::new(&self.subject.name).weak()).on_hover_text(self.subject.path.display().to_string());
+        });
+    }
+
+    /// What needs an answer, above the text.
+    fn bars(&mut self, ui: &mut Ui, theme: Theme) {
+        let bar = |ui: &mut Ui, colour, add: &mut dyn FnMut(&mut Ui)| {
+            let frame = Frame::group(ui.style()).stroke(egui::Stroke::new(1.0, colour)).inner_margin(4);
+            frame.show(ui, |ui| ui.horizontal_wrapped(|ui| add(ui)));
+        };
+        if let Some(words) = self.trouble.clone() {
+            bar(ui, theme::error(theme), &mut |ui| {
+                ui.label(RichText::new(&words).color(theme::error(theme)));
+                if ui.button("Close").clicked() {
+                    self.trouble = None;
+                }
+            });
+        }
+        if let Some(texts) = self.outside.clone() {
+            bar(ui, theme::warning(theme), &mut |ui| {
+                ui.label("The files were changed outside, and there are unsaved changes here.");
+                if ui.button("Load theirs").on_hover_text("What is here is kept in the history.").clicked() {
+                    let kept = self.history.store(&self.texts(), "before loading");
+                    if self.told(kept).is_some() {
+                        self.load_outside(&texts);
+                    }
+                }
+                if ui.button("Keep mine").on_hover_text("Saving writes over what is on disk.").clicked() {
+                    self.files.saved = texts.clone();
+                    self.outside = None;
+                }
+            });
+        }
+        if self.find.open {
+            ui.horizontal_wrapped(|ui| self.find_bar(ui));
+        }
+    }
+
+    fn find_bar(&mut self, ui: &mut Ui) {
+        let id = ui.make_persistent_id("find field");
+        let mut go = None;
+        if ui.memory(|m| m.has_focus(id)) {
+            if ui.input_mut(|i| i.consume_key(Modifiers::SHIFT, Key::Enter)) {
+                go = Some(true);
+            } else if ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter)) {
+                go = Some(false);
+            }
+        }
+        let field = egui::TextEdit::singleline(&mut self.find.query).id(id).hint_text("find").desired_width(150.0);
+        let response = ui.add(field);
+        ui.ctx().accesskit_node_builder(id, |node| node.set_label("Find in the text"));
+        if std::mem::take(&mut self.find.focus) {
+            response.request_focus();
+        }
+        if response.changed() {
+            self.find.current = 0;
+        }
+        ui.label(self.find.count());
+        if ui.button("Previous").on_hover_text("Shift+Enter").clicked() {
+            go = Some(true);
+        }
+        if ui.button("Next").on_hover_text("Enter").clicked() {
+            go = Some(false);
+        }
+        let left = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Escape));
+        if ui.button("Close").on_hover_text("Esc").clicked() || left {
+            self.find.open = false;
+        }
+        if let Some(place) = go.and_then(|back| self.find.go(back)) {
+            match (self.tab, &mut self.manifest) {
+                (File::Manifest, Some(manifest)) => manifest.show(place),
+                _ => self.script.show(place),
+            }
+        }
+    }
+
+    /// What runs, what is wrong, what the name at the cursor is.
+    fn foot(&mut self, ui: &mut Ui, theme: Theme) {
+        let version = match self.version {
+            0 => "Nothing runs yet".to_string(),
+            n => format!("Running version {n}"),
+        };
+        let first = self.problems.iter().find(|p| p.error);
+        match first {
+            Some(p) => {
+                let words = format!("{version}; {}", p.text());
+                ui.add(egui::Label::new(RichText::new(words).color(theme::error(theme))).wrap());
+            }
+            None => {
+                let saved = if self.is_dirty() { ", not saved" } else { "" };
+                ui.label(RichText::new(format!("{version}{saved}")).color(theme::good(theme)));
+            }
+        }
+        let mut go = None;
+        if !self.problems.is_empty() {
+            egui::ScrollArea::vertical().id_salt("problems").max_height(96.0).auto_shrink([false, true]).show(
+                ui,
+                |ui| {
+                    for (i, p) in self.problems.iter().enumerate() {
+                        let colour = if p.error { theme::error(theme) } else { theme::warning(theme) };
+                        let mark = if p.error { "⊗" } else { "⚠" };
+                        let text = egui::WidgetText::from(RichText::new(format!("{mark} {}", p.text())).color(colour));
+                        let button = ui.add(Button::selectable(i == self.problem_at && p.line > 0, text).wrap());
+                        let hint = format!("Go there ({})", keys::text(ui.ctx(), Action::NextProblem));
+                        if button.on_hover_text(hint).clicked() {
+                            go = Some(i);
+                        }
+                    }
+                },
+            );
+        }
+        if let Some(i) = go {
+            self.go_to_problem(i);
+        }
+        if self.tab == File::Script {
+            let text = &self.script.text;
+            let at = self.script.caret();
+            let before = text[..at].char_indices().next_back().map_or(at, |(i, _)| i);
+            let found = self.names.explain(text, at).or_else(|| self.names.explain(text, before));
+            let words = found.map_or_else(String::new, |(_, e)| popup::line(&e[0]));
+            ui.add(egui::Label::new(RichText::new(words).weak().small()).truncate());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The panel: what is shown, the legend that wraps, the task's own measure apart.
+
+use super::{Of, Shown, Terms, plots, shares};
+use crate::theme::{self, Theme};
+use egui::{Frame, RichText, Sense, Ui, vec2};
+
+/// Windows that can be chosen, s.
+const WINDOWS: [f64; 5] = [2.0, 5.0, 10.0, 30.0, 120.0];
+
+pub(crate) fn panel(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
+    if terms.ring.records.is_empty() {
+        ui.label("No steps yet. Press play, and every term of the reward is plotted here.");
+        return;
+    }
+    controls(terms, ui, theme, selected);
+    let world = selected.filter(|_| terms.of == Of::World);
+    measure(terms, ui, theme, selected);
+    if terms.of == Of::World && selected.is_none() {
+        ui.label("Click a robot to plot its world.");
+        return;
+    }
+    match terms.shown {
+        Shown::Lines | Shown::Stack => {
+            if let Some(w) = world
+                && terms.ring.worlds_since() > terms.span().0 + 0.1
+                && terms.ring.worlds_since() > terms.ring.records.front().map_or(0.0, |r| r.time)
+            {
+                let kept = terms.ring.last_time() - terms.ring.worlds_since();
+                ui.label(RichText::new(format!("World {w}: the last {kept:.0} s are kept.")).weak().small());
+            }
+            legend(terms, ui, theme);
+            let height = ui.available_height().max(120.0);
+            plots::plot(terms, ui, theme, world, height);
+        }
+        Shown::Shares => shares::bars(terms, ui, theme, world),
+        Shown::Table => shares::table(terms, ui, theme, world),
+    }
+}
+
+fn controls(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
+    ui.horizontal_wrapped(|ui| {
+        for (shown, name) in
+            [(Shown::Lines, "Lines"), (Shown::Stack, "Stack"), (Shown::Shares, "Shares"), (Shown::Table, "Table")]
+        {
+            ui.selectable_value(&mut terms.shown, shown, name);
+        }
+        ui.separator();
+        let world = selected.map_or_else(|| "World".into(), |w| format!("World {w}"));
+        for (of, name, hint) in [
+            (Of::World, world.as_str(), "The selected robot alone"),
+            (Of::Mean, "Mean", "Mean over the robots"),
+            (Of::Spread, "Spread", "Mean and one standard deviation over the robots"),
+        ] {
+            ui.selectable_value(&mut terms.of, of, name).on_hover_text(hint);
+        }
+        ui.separator();
+        let combo = egui::ComboBox::from_id_salt("window").selected_text(format!("{} s", terms.window)).width(56.0);
+        let combo = combo.show_ui(ui, |ui| {
+            for w in WINDOWS {
+                ui.selectable_value(&mut terms.window, w, format!("{w} s"));
+            }
+        });
+        combo.response.on_hover_text("Seconds that are shown and counted");
+        let paused = terms.paused.is_some();
+        let button = ui.selectable_label(paused, if paused { "Go on" } else { "Hold" });
+        if button.on_hover_text("Hold the plot still to read it, drag and zoom; the robots go on").clicked() {
+            terms.paused = if paused { None } else { Some(terms.ring.last_time()) };
+        }
+    });
+    let (from, to) = terms.span();
+    let bad: u64 = terms.ring.range(from, to).flat_map(|r| &r.nodes).map(|s| u64::from(s.bad)).sum();
+    if bad > 0 {
+        let words = format!("{bad} values were not a number in this window: see the table.");
+        ui.label(RichText::new(words).color(theme::error(theme)));
+    }
+}
+
+/// Fitness and success, in a box of their own.
+fn measure(terms: &Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
+    let frame = Frame::group(ui.style()).stroke(egui::Stroke::new(1.5, theme::fitness(theme).gamma_multiply(0.6)));
+    frame.inner_margin(5).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        let Some(last) = terms.ring.range(f64::NEG_INFINITY, terms.span().1).last() else { return };
+        let world = selected.filter(|w| terms.of == Of::World && *w < last.fitness_of.len());
+        ui.horizontal_wrapped(|ui| {
+            let title = RichText::new("The task's measure").strong().color(theme::fitness(theme));
+            ui.label(title).on_hover_text(
+                "Fitness and success are the task's. They are no part of the reward, and no reward changes them.",
+            );
+            ui.label(RichText::new("not part of the reward").weak().italics());
+            ui.separator();
+            match world {
+                Some(w) => {
+                    ui.label(format!("fitness {:.3}", last.fitness_of[w]));
+                    ui.label(format!("success {}", if last.success_of[w] { "yes" } else { "no" }));
+                }
+                None => {
+                    ui.label(format!("fitness {:.3} ± {:.3}", last.fitness.mean, last.fitness.std));
+                    ui.label(format!("success {:.0} %", 100.0 * last.success));
+                }
+            }
+            if last.fitness.bad > 0 {
+                let words = format!("{} not a number", last.fitness.bad);
+                ui.label(RichText::new(words).color(theme::error(theme)));
+            }
+        });
+        if matches!(terms.shown, Shown::Lines | Shown::Stack) {
+            plots::fitness(terms, ui, theme, selected);
+        }
+    });
+}
+
+/// Every term with its colour; a click makes one stand out. It wraps, and scrolls when it would take more than a third of the room.
+fn legend(terms: &mut Terms, ui: &mut Ui, theme: Theme) {
+    let Some(names) = terms.ring.names(terms.span().1) else { return };
+    let most = (ui.available_height() * 0.34).max(44.0);
+    egui::ScrollArea::vertical().id_salt("legend").max_height(most).auto_shrink([false, true]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing = vec2(4.0, 2.0);
+        ui.horizontal_wrapped(|ui| {
+            let shown = names.nodes[..names.terms].iter().map(String::as_str).chain([pavlov_reward::TOTAL]);
+            for name in shown {
+                let total = name == pavlov_reward::TOTAL;
+                let colour = if total { ui.visuals().text_color() } else { terms.colour(theme, name) };
+                let picked = terms.picked.as_deref() == Some(name);
+                ui.scope(|ui| {
+                    ui.spacing_mut().item_spacing.x = 2.0;
+                    let (rect, _) = ui.allocate_exact_size(vec2(9.0, 9.0), Sense::hover());
+                    ui.painter().rect_filled(rect, 2.0, colour);
+                    if ui.add(egui::Button::selectable(picked, name).small()).clicked() {
+                        terms.picked = if picked { None } else { Some(name.to_string()) };
+                    }
+                });
+            }
+        });
+    });
+}
