@@ -184,10 +184,7 @@ fn build(commands: &mut Commands, drawn: &mut Drawn, stage: &Stage, views: &[Vie
         let layer = RenderLayers::layer(1 + i);
         for robot in view.robots.clone() {
             for (p, part) in stage.look().parts.iter().enumerate() {
-                // What belongs to the surroundings stands once, in the first robot's place, unless robots stand on their own.
-                if part.shape == Shape::Plane
-                    || (stage.is_fixed(p) && robot > view.robots.start && stage.shares_ground())
-                {
+                if part.shape == Shape::Plane {
                     continue;
                 }
                 let at = transform(&stage.robots[robot].poses[part.geom]);

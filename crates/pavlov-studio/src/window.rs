@@ -52,6 +52,7 @@ struct Wakes(Arc<Waker>);
 #[derive(Resource)]
 struct Stats {
     on: bool,
+    begun: Instant,
     since: Instant,
     last: Instant,
     pictures: u32,
@@ -114,7 +115,7 @@ pub fn run(args: Args) -> Result<()> {
     bevy.insert_non_send(Panels(studio))
         .insert_resource(Wakes(waker))
         .insert_resource(Asked { quality: args.quality })
-        .insert_resource(Stats { on: args.stats, since: now, last: now, pictures: 0, slowest: Duration::ZERO })
+        .insert_resource(Stats { on: args.stats, begun: now, since: now, last: now, pictures: 0, slowest: Duration::ZERO })
         .init_resource::<Drawn>()
         .add_systems(PreStartup, choose_quality)
         .add_systems(Startup, (make_cameras, make_egui))
@@ -205,13 +206,30 @@ fn pace(wakes: Res<Wakes>, mut stats: ResMut<Stats>) {
 fn panels(
     mut contexts: EguiContexts,
     mut panels: NonSendMut<Panels>,
+    wakes: Res<Wakes>,
+    stats: Res<Stats>,
     mut exit: MessageWriter<AppExit>,
+    mut first: Local<bool>,
 ) -> bevy::prelude::Result {
     let ctx = contexts.ctx_mut()?;
+    if !std::mem::replace(&mut *first, true) {
+        // Checks and lists that are done on other threads ask egui for a new picture.
+        let waker = wakes.0.clone();
+        ctx.set_request_repaint_callback(move |asked| {
+            if asked.delay < Duration::from_millis(100) {
+                waker.wake();
+            }
+        });
+    }
     let all = egui::UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
     let mut ui = egui::Ui::new(ctx.clone(), "studio".into(), all);
     if panels.0.frame(&mut ui) == app::Flow::Quit {
         exit.write(AppExit::Success);
+    }
+    for note in panels.0.take_notes() {
+        if stats.on {
+            println!("{:.2} s: {note}", stats.begun.elapsed().as_secs_f64());
+        }
     }
     Ok(())
 }

@@ -134,7 +134,7 @@ fn a_session_from_start_to_close() {
     let assets = workspace(&folder.path().join("workspace"));
     let mut studio = Program::start(&display, &["cartpole_balance", "--worlds", "16"], &state, &runs, &assets);
 
-    let moving = studio.wait("moving after", Duration::from_secs(60));
+    let moving = studio.wait("robots move", Duration::from_secs(60));
     println!("{moving}, {:.1} s after the process began", studio.started.elapsed().as_secs_f64());
     std::thread::sleep(Duration::from_secs(1));
     let first = display.keep(&artefact("start.png"));
@@ -148,7 +148,7 @@ fn a_session_from_start_to_close() {
     display.keep(&artefact("error.png"));
     display.key('a' as u32, true);
     display.text("fn reward(s, p) { #{ upright: cos(s.joint(\"hinge\").pos), still: -0.1 * s.action.norm2() } }");
-    studio.wait("reward runs", Duration::from_secs(5));
+    studio.wait("the new reward runs", Duration::from_secs(5));
     std::thread::sleep(Duration::from_secs(1));
     display.keep(&artefact("edited.png"));
 
@@ -197,7 +197,7 @@ fn sixteen_robots_are_drawn_at_ten_pictures_a_second() {
     let (state, runs) = (folder.path().join("state"), folder.path().join("runs"));
     let assets = workspace(&folder.path().join("workspace"));
     let mut studio = Program::start(&display, &["ant_run", "--worlds", "16"], &state, &runs, &assets);
-    studio.wait("moving after", Duration::from_secs(60));
+    studio.wait("robots move", Duration::from_secs(60));
     let from = studio.printed();
     std::thread::sleep(Duration::from_secs(8));
     let mut rates = studio.rates(from);

@@ -20,8 +20,12 @@ impl Studio {
     }
 
     pub(super) fn design_keys(&mut self, ctx: &Context) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else { return };
         let status = session.status();
+        if keys::pressed(ctx, Action::Script) {
+            self.remembered.sheet = Sheet::Script;
+            session.editor.focus();
+        }
         if keys::pressed(ctx, Action::PlayPause) {
             session.live.send(Command::Play(!status.playing));
         }

@@ -78,6 +78,8 @@ pub struct Studio {
     last: Instant,
     saved: Instant,
     quit: bool,
+    notes: Vec<String>,
+    was_training: bool,
     /// Another number of robots was asked for.
     new_worlds: bool,
 }
@@ -111,6 +113,8 @@ impl Studio {
             last: now,
             saved: now,
             quit: false,
+            notes: Vec::new(),
+            was_training: false,
             new_worlds: false,
             remembered,
             options,
@@ -232,6 +236,10 @@ impl Studio {
         {
             session.act(crate::live::Driver::Policy(Box::new(policy)), "the policy in training");
         }
+        if self.train.is_active() != self.was_training {
+            self.was_training = !self.was_training;
+            self.notes.push(if self.was_training { "training runs" } else { "training ended" }.into());
+        }
         let Some(session) = &mut self.session else { return };
         session.poll(ctx);
         session.tint();
@@ -263,7 +271,21 @@ impl Studio {
         if keys::pressed(ctx, Action::Open) {
             self.chooser.open = true;
         }
+        for (action, mode) in [(Action::Design, Mode::Design), (Action::Runs, Mode::Runs), (Action::Label, Mode::Label)] {
+            if keys::pressed(ctx, action) {
+                self.remembered.mode = mode;
+            }
+        }
         self.design_keys(ctx);
+    }
+
+    /// What has happened since the last call, in words: for `--stats`, and for tests that watch from outside.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        let mut notes = std::mem::take(&mut self.notes);
+        if let Some(session) = &mut self.session {
+            notes.append(&mut session.notes);
+        }
+        notes
     }
 
     fn switch_theme(&mut self) {

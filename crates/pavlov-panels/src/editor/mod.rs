@@ -231,6 +231,13 @@ impl Editor {
         Ok(editor)
     }
 
+    /// The keyboard goes to the script.
+    pub fn focus(&mut self) {
+        self.tab = File::Script;
+        let caret = self.script.caret();
+        self.script.go_to(caret..caret);
+    }
+
     /// What the reward is called.
     pub fn name(&self) -> &str {
         &self.subject.name

@@ -6,7 +6,7 @@ mod overlay;
 mod pick;
 mod stage;
 
-pub use camera::{Eye, Orbit};
+pub use camera::{Eye, FAR, NEAR, Orbit};
 pub use overlay::{Over, Overlays, paint};
 pub use pick::{Hit, pick};
 pub use stage::{Robot, Stage, Tint};
