@@ -1,4 +1,4 @@
-//! Learning from people: one append-only store of labels, raters, preference models, and what to ask next.
+//! Learning from people: one append-only store of labels, statistics of raters, and what to show next.
 //!
 //! ```text
 //! runs/*/rollouts ─ Pool ─ PairSampler ─> a person or a scripted rater ─> LabelStore (runs/labels.sqlite)
