@@ -1,1 +1,23 @@
-//! Learning from people: append-only label store, raters, preference models, query selection
+//! Learning from people: one append-only store of labels, statistics of raters, and what to show next.
+//!
+//! ```text
+//! runs/*/rollouts ─ Pool ─ PairSampler ─> a person or a scripted rater ─> LabelStore (runs/labels.sqlite)
+//! ```
+//! The README documents the tables and the JSON lines.
+
+mod error;
+pub mod jsonl;
+mod label;
+mod query;
+mod rng;
+mod segments;
+mod stats;
+mod store;
+
+pub use error::PrefsError;
+pub use label::{Answer, Choice, Entry, Label, Segment, Versions, reset_seed};
+pub use query::{PairOptions, PairQuery, PairSampler};
+pub use rng::Rng;
+pub use segments::{Pool, PoolFile, SegmentScore, States};
+pub use stats::{Consistency, RaterStats, Stats, stats};
+pub use store::{Imported, LabelStore, retracted};

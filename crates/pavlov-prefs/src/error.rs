@@ -1,0 +1,69 @@
+//! What can go wrong with labels, and which of it is the user's to mend.
+
+use std::path::{Path, PathBuf};
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum PrefsError {
+    /// Runs and their rollouts.
+    #[error(transparent)]
+    Run(#[from] pavlov_run::RunError),
+    /// The store could not be opened, read or written.
+    #[error("label store {path}: cannot {action}: {source}", path = .path.display())]
+    Store {
+        /// `open`, `append`, `read`, ...
+        action: &'static str,
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{path}: {message}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file that could not be read or written.
+    #[error("cannot {action} {path}: {source}", path = .path.display())]
+    Io {
+        /// `read`, `write`, `create`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A label that makes no sense.
+    #[error("label refused: {0}")]
+    Label(String),
+    /// Something was asked for that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// It cannot go on.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl PrefsError {
+    /// Is it wrong use or bad input (exit code 2), rather than a failure while running (1)?
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Run(e) => e.is_bad_input(),
+            Self::Damaged { .. } | Self::Label(_) | Self::Usage(_) => true,
+            Self::Store { action, .. } => *action == "open",
+            Self::Io { action, .. } => *action == "read",
+            Self::Failed(_) => false,
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn damaged(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::Damaged { path: path.to_path_buf(), message: message.to_string() }
+    }
+}
