@@ -133,7 +133,7 @@ impl Editor {
             for (i, row) in self.log.rows.iter().enumerate().rev() {
                 ui.horizontal_wrapped(|ui| {
                     ui.label(RichText::new(&row.time).weak().monospace().small());
-                    ui.label(format!("{}: {} → {}", row.name, row.old as f32, row.new as f32));
+                    ui.label(format!("{}: {} to {}", row.name, row.old as f32, row.new as f32));
                     let known = self.params.get(&row.name).is_some_and(|p| p.value as f32 != row.old as f32);
                     let button = ui.add_enabled(known, egui::Button::new("Set back").small());
                     if button.on_hover_text(format!("{} = {}", row.name, row.old as f32)).clicked() {
