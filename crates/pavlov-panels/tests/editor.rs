@@ -119,11 +119,12 @@ fn an_error_is_told_at_its_line_and_the_last_good_version_keeps_running() {
     picture::save(&h, "editor-error");
     // From elsewhere, a click on the message leads to the line.
     cursor_behind(&mut h, "joint_speed");
-    h.get_by_label_contains("⊗ line 2").click();
+    h.get_by_label_contains("Running version 1; line 2").click();
     h.run_steps(3);
     h.key_press(Key::End);
     type_text(&mut h, " // here");
-    assert!(h.state().editor.script().lines().nth(1).unwrap().ends_with("; // here"));
+    let line = h.state().editor.script().lines().nth(1).unwrap();
+    assert!(line.ends_with("; // here"), "{}", h.state().editor.script());
     cursor_behind(&mut h, "s.body(\"torsp");
     backspace(&mut h, 1);
     type_text(&mut h, "o");
@@ -176,20 +177,27 @@ fn completion_opens_after_a_dot_and_puts_the_name_in() {
     cursor_behind(&mut h, "let v = torso.linvel;");
     type_text(&mut h, " let k = s.joint(\"");
     h.run_steps(2);
-    assert!(h.query_by_label("hip_1").is_some());
+    assert!(h.query_all_by_label("hip_1").next().is_some());
     h.key_press(Key::Escape);
     h.run_steps(2);
-    assert!(h.query_by_label("hip_1").is_none());
+    assert!(h.query_all_by_label("hip_1").next().is_none());
     type_text(&mut h, "hip");
     h.key_press(Key::ArrowDown);
     h.key_press(Key::Enter);
     h.step();
     assert!(h.state().editor.script().contains("s.joint(\"hip_2"), "{}", h.state().editor.script());
+    // With the pointer, too.
+    cursor_behind(&mut h, "let v = torso.linvel;");
+    type_text(&mut h, " let w = v.");
+    h.run_steps(2);
+    h.get_all_by_label("norm2").next().unwrap().click();
+    h.run_steps(2);
+    assert!(h.state().editor.script().contains("let w = v.norm2"), "{}", h.state().editor.script());
     // Parameters, asked for with the keys.
     cursor_behind(&mut h, "alive: p.");
     h.key_press_modifiers(CTRL, Key::Space);
     h.run_steps(2);
-    assert!(h.query_by_label("joint_speed").is_some());
+    assert!(h.query_all_by_label("joint_speed").next().is_some());
 }
 
 #[test]
@@ -380,6 +388,15 @@ fn a_reward_with_errors_opens_and_says_that_nothing_runs() {
     assert!(editor.has_errors() && editor.reward().is_none() && editor.take_change().is_none());
     let error = Editor::open(&assets, &task, "defualt", dir.path()).unwrap_err().to_string();
     assert!(error.contains("default"), "{error}");
+}
+
+#[test]
+fn every_sign_that_is_drawn_is_in_the_fonts() {
+    let h = harness(Part::Script);
+    let font = egui::TextStyle::Body.resolve(&h.ctx.global_style());
+    for sign in "↺•⏷⏶−±■".chars() {
+        assert!(h.ctx.fonts_mut(|f| f.has_glyph(&font, sign)), "{sign}");
+    }
 }
 
 #[test]

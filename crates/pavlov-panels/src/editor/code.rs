@@ -6,7 +6,7 @@ use super::check::Problem;
 use super::find::Find;
 use super::names::{Completion, Entry, Names};
 use super::popup::{self, Asked};
-use super::tokens::{Kind, Language, coloured, tokens};
+use super::tokens::{Kind, Language, Token, coloured, tokens};
 use crate::keys::{self, Action};
 use crate::theme::{self, Theme};
 use egui::text::{CCursor, CCursorRange, LayoutJob};
@@ -65,19 +65,28 @@ pub(crate) fn line_range(text: &str, line: usize) -> Range<usize> {
     text.len()..text.len()
 }
 
-/// What a problem is drawn under: the token at its place, at least one character.
-pub(crate) fn problem_range(language: Language, text: &str, line: usize, column: usize) -> Range<usize> {
-    let whole = line_range(text, line);
+/// What a problem is drawn under: the name that its message gives in backticks, when its line has it from its place on; else the
+/// token at its place. At least one character, where the line has one.
+pub(crate) fn problem_range(language: Language, text: &str, problem: &Problem) -> Range<usize> {
+    let whole = line_range(text, problem.line);
     let row = &text[whole.clone()];
-    let at = whole.start + byte(row, column.saturating_sub(1));
+    let at = whole.start + byte(row, problem.column.saturating_sub(1));
     if at >= whole.end {
-        // Past the end, as a script that ends too soon: the last word of the line.
+        // Past the end, as a script that ends too soon: the last character of the line.
         let trimmed = row.trim_end();
         let start = trimmed.char_indices().next_back().map_or(0, |(i, _)| i);
         return whole.start + start..whole.start + trimmed.len().max(start);
     }
-    let token = tokens(language, text).into_iter().find(|t| t.at.start <= at && at < t.at.end && t.kind != Kind::Space);
-    token.map_or(at..whole.end, |t| at.min(t.at.start.max(whole.start))..t.at.end.min(whole.end))
+    let list = tokens(language, text);
+    let from = list.iter().position(|t| t.at.start <= at && at < t.at.end).unwrap_or(list.len());
+    let named = problem.message.split('`').nth(1).filter(|name| !name.is_empty());
+    let on_line = list[from..].iter().take_while(|t| t.at.start < whole.end);
+    let same = |t: &&Token| named.is_some_and(|name| text[t.at.clone()].trim_matches('"') == name);
+    if let Some(token) = on_line.clone().find(same) {
+        return token.at.clone();
+    }
+    let here = list.get(from).filter(|t| t.kind != Kind::Space);
+    here.map_or(at..whole.end, |t| t.at.start.max(whole.start)..t.at.end.min(whole.end))
 }
 
 impl Code {
@@ -234,7 +243,8 @@ impl Code {
         } else {
             self.shown = None;
         }
-        let jump = self.jump.take().inspect(|_| ui.memory_mut(|m| m.request_focus(id)));
+        let jump = self.jump.take();
+        let wants_keyboard = jump.is_some();
         let scroll_to = jump.or_else(|| self.found.take()).inspect(|place| {
             self.select(ui, place);
             self.caret = place.end;
@@ -271,6 +281,10 @@ impl Code {
                     .min_size(vec2(0.0, visible.height() - 2.0))
                     .layouter(&mut layouter)
                     .show(ui);
+                // After it was drawn: a click elsewhere in this frame has just taken the keyboard from it.
+                if wants_keyboard {
+                    ui.memory_mut(|m| m.request_focus(id));
+                }
                 let label = self.label;
                 ui.ctx().accesskit_node_builder(id, |node| node.set_label(label));
                 let typed = out.response.response.changed();
@@ -304,7 +318,7 @@ impl Code {
                 }
                 ui.painter().set(under, Shape::Vec(below));
                 let places: Vec<Range<usize>> =
-                    problems.iter().map(|p| problem_range(self.language, &self.text, p.line, p.column)).collect();
+                    problems.iter().map(|p| problem_range(self.language, &self.text, p)).collect();
                 for (problem, place) in problems.iter().zip(&places) {
                     wave(ui, view.rect(place), colour_of(problem, theme));
                 }
@@ -328,7 +342,7 @@ impl Code {
                 if let Some(line) = clicked {
                     self.go_to(line);
                 }
-                let shown = self.shown.as_ref().filter(|_| ui.memory(|m| m.has_focus(id)));
+                let shown = self.shown.as_ref().filter(|_| focused);
                 let asked = shown.map(|s| popup::list(ui, id, caret_rect, &s.completion.entries, s.chosen));
                 match asked {
                     Some(Asked::Take(i)) => {
@@ -436,14 +450,19 @@ mod tests {
     #[test]
     fn a_problem_is_drawn_under_the_word_at_its_place() {
         let text = "let é = 1;\n  s.body(\"torsp\")\n\n}";
-        let under = |line, column| &text[problem_range(Language::Rhai, text, line, column)];
-        assert_eq!(under(1, 5), "é");
-        assert_eq!(under(2, 5), "body");
-        assert_eq!(under(2, 10), "\"torsp\"");
-        assert_eq!(under(2, 99), ")");
-        assert_eq!(under(3, 1), "");
-        assert_eq!(under(4, 1), "}");
-        assert_eq!(under(9, 1), "");
+        let under = |line, column, message: &str| {
+            let problem =
+                Problem { file: None, line, column, error: true, message: message.into(), hint: String::new() };
+            &text[problem_range(Language::Rhai, text, &problem)]
+        };
+        assert_eq!(under(1, 5, "no"), "é");
+        assert_eq!(under(2, 5, "no"), "body");
+        assert_eq!(under(2, 5, "no body `torsp`"), "\"torsp\"");
+        assert_eq!(under(2, 5, "no `é`"), "body");
+        assert_eq!(under(2, 99, "no"), ")");
+        assert_eq!(under(3, 1, "no"), "");
+        assert_eq!(under(4, 1, "no"), "}");
+        assert_eq!(under(9, 1, "no"), "");
     }
 
     #[test]

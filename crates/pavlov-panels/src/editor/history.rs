@@ -144,7 +144,7 @@ fn summary(old: &Texts, new: &Texts) -> String {
     for (name, p) in &new_m.params {
         match old_m.params.get(name) {
             None => parts.push(format!("{name} added")),
-            Some(o) if o.value != p.value => parts.push(format!("{name} {} → {}", o.value, p.value)),
+            Some(o) if o.value != p.value => parts.push(format!("{name} {} to {}", o.value, p.value)),
             _ => {}
         }
     }
@@ -175,7 +175,7 @@ mod tests {
         history.store(&a, "restored").unwrap();
         let again = History::open(dir.path(), "ant/default").unwrap();
         let said: Vec<&str> = again.versions.iter().map(|v| v.summary.as_str()).collect();
-        assert_eq!(said, ["first version", "script +2 -1, w 1 → 2.5", "script +1 -2, w 2.5 → 1"]);
+        assert_eq!(said, ["first version", "script +2 -1, w 1 to 2.5", "script +1 -2, w 2.5 to 1"]);
         assert_eq!(again.versions[0].hash, again.versions[2].hash);
         assert_eq!(again.texts(&again.versions[1]).unwrap(), b);
         assert!(History::open(dir.path(), "ant_default").unwrap().versions.is_empty(), "names stay apart");

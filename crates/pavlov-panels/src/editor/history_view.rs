@@ -101,7 +101,7 @@ fn diff(ui: &mut Ui, theme: Theme, old: &str, new: &str, side_by_side: bool) {
     let diff = TextDiff::from_lines(old, new);
     for (g, group) in diff.grouped_ops(3).iter().enumerate() {
         if g > 0 {
-            ui.label(RichText::new("⋯").weak());
+            ui.label(RichText::new("...").weak());
         }
         if side_by_side {
             egui::Grid::new(("diff", g, old.len(), new.len())).num_columns(2).spacing([12.0, 0.0]).show(ui, |ui| {

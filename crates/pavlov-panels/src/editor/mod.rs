@@ -145,7 +145,7 @@ pub struct Editor {
     wake: Arc<OnceLock<egui::Context>>,
     looked: Instant,
     problems: Vec<Problem>,
-    /// Number of the problem that was last gone to.
+    /// Number of the problem that is gone to next.
     problem_at: usize,
     running: Option<Running>,
     version: u64,

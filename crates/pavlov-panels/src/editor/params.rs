@@ -109,9 +109,14 @@ impl Editor {
             let mut asked: Vec<(String, f64)> = Vec::new();
             ui.add_enabled_ui(!self.manifest_broken(), |ui| {
                 let list: Vec<(String, Param)> = self.params.iter().map(|(n, p)| (n.clone(), p.clone())).collect();
+                // One column for the names, as wide as the longest.
+                let font = egui::TextStyle::Body.resolve(ui.style());
+                let measure =
+                    |n: &str| ui.painter().layout_no_wrap(n.into(), font.clone(), egui::Color32::GRAY).size().x;
+                let column = list.iter().map(|(n, _)| measure(n)).fold(0.0, f32::max);
                 for (name, p) in &list {
                     let default = self.saved_params.get(name).map_or(p.value, |s| s.value);
-                    if let Some(x) = slider(ui, theme, name, p, default) {
+                    if let Some(x) = slider(ui, theme, (name, column), p, default) {
                         asked.push((name.clone(), x));
                     }
                 }
@@ -133,7 +138,7 @@ impl Editor {
             for (i, row) in self.log.rows.iter().enumerate().rev() {
                 ui.horizontal_wrapped(|ui| {
                     ui.label(RichText::new(&row.time).weak().monospace().small());
-                    ui.label(format!("{}: {} → {}", row.name, row.old as f32, row.new as f32));
+                    ui.label(format!("{}: {} to {}", row.name, row.old as f32, row.new as f32));
                     let known = self.params.get(&row.name).is_some_and(|p| p.value as f32 != row.old as f32);
                     let button = ui.add_enabled(known, egui::Button::new("Set back").small());
                     if button.on_hover_text(format!("{} = {}", row.name, row.old as f32)).clicked() {
@@ -150,7 +155,7 @@ impl Editor {
 }
 
 /// One parameter; gives the value that was asked for.
-fn slider(ui: &mut Ui, theme: Theme, name: &str, p: &Param, default: f64) -> Option<f64> {
+fn slider(ui: &mut Ui, theme: Theme, (name, column): (&str, f32), p: &Param, default: f64) -> Option<f64> {
     let mut x = p.value;
     let (low, high, log) = range(p, x);
     let mut asked = None;
@@ -160,11 +165,13 @@ fn slider(ui: &mut Ui, theme: Theme, name: &str, p: &Param, default: f64) -> Opt
         if changed {
             text = text.strong();
         }
+        let start = ui.cursor().left();
         let label = ui.label(text).on_hover_ui(|ui| {
             ui.label(&p.about);
             let unit = if p.unit.is_empty() { String::new() } else { format!(" {}", p.unit) };
             ui.label(format!("{low} to {high}{unit}; saved: {default}. Double-click the slider to set it back."));
         });
+        ui.add_space((start + column - label.rect.right()).max(0.0));
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let reset = ui.add_enabled(changed, egui::Button::new("↺").small().frame(false));
             reset.widget_info(|| {

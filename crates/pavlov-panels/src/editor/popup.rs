@@ -92,7 +92,7 @@ pub(crate) fn hover(ui: &mut Ui, theme: Theme, problems: &[&Problem], entries: &
 
 /// An entry in one line, for the foot of the editor.
 pub(crate) fn line(e: &Entry) -> String {
-    let gives = if e.gives.is_empty() { String::new() } else { format!(" → {}", e.gives) };
+    let gives = if e.gives.is_empty() { String::new() } else { format!(" gives {}", e.gives) };
     let doc = if e.doc.is_empty() { String::new() } else { format!(": {}", e.doc) };
     format!("{}{gives}{doc}", e.usage)
 }

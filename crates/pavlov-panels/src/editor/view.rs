@@ -39,8 +39,9 @@ impl Editor {
             self.find.start();
         }
         if keys::pressed(ui.ctx(), Action::NextProblem) && !self.problems.is_empty() {
-            self.problem_at = (self.problem_at + 1) % self.problems.len();
-            self.go_to_problem(self.problem_at);
+            let next = self.problem_at % self.problems.len();
+            self.go_to_problem(next);
+            self.problem_at = next + 1;
         }
     }
 
@@ -54,7 +55,7 @@ impl Editor {
                 _ => self.script.go_to_line(line, column),
             }
         }
-        self.problem_at = at;
+        self.problem_at = at + 1;
     }
 
     /// Tabs and buttons.
@@ -165,29 +166,31 @@ impl Editor {
             0 => "Nothing runs yet".to_string(),
             n => format!("Running version {n}"),
         };
-        let first = self.problems.iter().find(|p| p.error);
-        match first {
-            Some(p) => {
-                let words = format!("{version}; {}", p.text());
-                ui.add(egui::Label::new(RichText::new(words).color(theme::error(theme))).wrap());
-            }
-            None => {
-                let saved = if self.is_dirty() { ", not saved" } else { "" };
-                ui.label(RichText::new(format!("{version}{saved}")).color(theme::good(theme)));
-            }
-        }
         let mut go = None;
-        if !self.problems.is_empty() {
+        let hint = format!("Go there ({})", keys::text(ui.ctx(), Action::NextProblem));
+        let told = |ui: &mut Ui, words: String, colour| {
+            let text = RichText::new(words).color(colour);
+            ui.add(Button::new(text).frame_when_inactive(false).wrap()).on_hover_text(&hint).clicked()
+        };
+        // Errors come first.
+        let errors = self.has_errors();
+        if errors {
+            if told(ui, format!("{version}; {}", self.problems[0].text()), theme::error(theme)) {
+                go = Some(0);
+            }
+        } else {
+            let saved = if self.is_dirty() { ", not saved" } else { "" };
+            ui.label(RichText::new(format!("{version}{saved}")).color(theme::good(theme)));
+        }
+        let rest = self.problems.iter().enumerate().skip(usize::from(errors));
+        if rest.len() > 0 {
             egui::ScrollArea::vertical().id_salt("problems").max_height(96.0).auto_shrink([false, true]).show(
                 ui,
                 |ui| {
-                    for (i, p) in self.problems.iter().enumerate() {
-                        let colour = if p.error { theme::error(theme) } else { theme::warning(theme) };
-                        let mark = if p.error { "⊗" } else { "⚠" };
-                        let text = egui::WidgetText::from(RichText::new(format!("{mark} {}", p.text())).color(colour));
-                        let button = ui.add(Button::selectable(i == self.problem_at && p.line > 0, text).wrap());
-                        let hint = format!("Go there ({})", keys::text(ui.ctx(), Action::NextProblem));
-                        if button.on_hover_text(hint).clicked() {
+                    for (i, p) in rest {
+                        let (mark, colour) =
+                            if p.error { ("error", theme::error(theme)) } else { ("warning", theme::warning(theme)) };
+                        if told(ui, format!("{mark}: {}", p.text()), colour) {
                             go = Some(i);
                         }
                     }

@@ -2,38 +2,61 @@
 
 use super::{Of, Shown, Terms, plots, shares};
 use crate::theme::{self, Theme};
-use egui::{Frame, RichText, Sense, Ui, vec2};
+use egui::{Frame, RichText, Ui, vec2};
 
 /// Windows that can be chosen, s.
 const WINDOWS: [f64; 5] = [2.0, 5.0, 10.0, 30.0, 120.0];
+
+/// Height of the plot at least, points.
+const MIN_PLOT: f32 = 150.0;
 
 pub(crate) fn panel(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
     if terms.ring.records.is_empty() {
         ui.label("No steps yet. Press play, and every term of the reward is plotted here.");
         return;
     }
-    controls(terms, ui, theme, selected);
-    let world = selected.filter(|_| terms.of == Of::World);
-    measure(terms, ui, theme, selected);
-    if terms.of == Of::World && selected.is_none() {
-        ui.label("Click a robot to plot its world.");
+    if matches!(terms.shown, Shown::Shares | Shown::Table) {
+        controls(terms, ui, theme, selected);
+        measure(terms, ui, theme, selected);
+        match terms.world(ui, selected) {
+            Err(()) => {}
+            Ok(world) if terms.shown == Shown::Shares => shares::bars(terms, ui, theme, world),
+            Ok(world) => shares::table(terms, ui, theme, world),
+        }
         return;
     }
-    match terms.shown {
-        Shown::Lines | Shown::Stack => {
-            if let Some(w) = world
-                && terms.ring.worlds_since() > terms.span().0 + 0.1
-                && terms.ring.worlds_since() > terms.ring.records.front().map_or(0.0, |r| r.time)
-            {
-                let kept = terms.ring.last_time() - terms.ring.worlds_since();
-                ui.label(RichText::new(format!("World {w}: the last {kept:.0} s are kept.")).weak().small());
-            }
-            legend(terms, ui, theme);
-            let height = ui.available_height().max(120.0);
-            plots::plot(terms, ui, theme, world, height);
+    // The legend takes the room it needs; where the plot then has too little, all of it scrolls.
+    let bottom = ui.max_rect().bottom();
+    egui::ScrollArea::vertical().id_salt("terms").auto_shrink([false, false]).show(ui, |ui| {
+        let top = ui.cursor().top();
+        let room = bottom - top;
+        controls(terms, ui, theme, selected);
+        measure(terms, ui, theme, selected);
+        let Ok(world) = terms.world(ui, selected) else { return };
+        if let Some(w) = world
+            && terms.ring.worlds_since() > terms.span().0 + 0.1
+            && terms.ring.worlds_since() > terms.ring.records.front().map_or(0.0, |r| r.time)
+        {
+            let kept = terms.ring.last_time() - terms.ring.worlds_since();
+            ui.label(RichText::new(format!("World {w}: the last {kept:.0} s are kept.")).weak().small());
         }
-        Shown::Shares => shares::bars(terms, ui, theme, world),
-        Shown::Table => shares::table(terms, ui, theme, world),
+        legend(terms, ui, theme);
+        let used = ui.cursor().top() - top;
+        plots::plot(terms, ui, theme, world, (room - used - 4.0).max(MIN_PLOT));
+    });
+}
+
+impl Terms {
+    /// The world that is asked for, if one is; an error when it must first be selected, which is then said.
+    fn world(&self, ui: &mut Ui, selected: Option<usize>) -> Result<Option<usize>, ()> {
+        match (self.of, selected) {
+            (Of::World, None) => {
+                ui.label("Click a robot to see the terms of its world.");
+                Err(())
+            }
+            (Of::World, world) => Ok(world),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -54,13 +77,15 @@ fn controls(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Option<usize
             ui.selectable_value(&mut terms.of, of, name).on_hover_text(hint);
         }
         ui.separator();
-        let combo = egui::ComboBox::from_id_salt("window").selected_text(format!("{} s", terms.window)).width(56.0);
-        let combo = combo.show_ui(ui, |ui| {
+        let menu = ui.menu_button(format!("{} s ⏷", terms.window), |ui| {
             for w in WINDOWS {
-                ui.selectable_value(&mut terms.window, w, format!("{w} s"));
+                if ui.selectable_label(terms.window == w, format!("{w} s")).clicked() {
+                    terms.window = w;
+                    ui.close();
+                }
             }
         });
-        combo.response.on_hover_text("Seconds that are shown and counted");
+        menu.response.on_hover_text("Seconds that are shown and counted");
         let paused = terms.paused.is_some();
         let button = ui.selectable_label(paused, if paused { "Go on" } else { "Hold" });
         if button.on_hover_text("Hold the plot still to read it, drag and zoom; the robots go on").clicked() {
@@ -110,11 +135,10 @@ fn measure(terms: &Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
     });
 }
 
-/// Every term with its colour; a click makes one stand out. It wraps, and scrolls when it would take more than a third of the room.
+/// Every term with its colour; a click makes one stand out. It wraps.
 fn legend(terms: &mut Terms, ui: &mut Ui, theme: Theme) {
     let Some(names) = terms.ring.names(terms.span().1) else { return };
-    let most = (ui.available_height() * 0.34).max(44.0);
-    egui::ScrollArea::vertical().id_salt("legend").max_height(most).auto_shrink([false, true]).show(ui, |ui| {
+    ui.scope(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 2.0);
         ui.horizontal_wrapped(|ui| {
             let shown = names.nodes[..names.terms].iter().map(String::as_str).chain([pavlov_reward::TOTAL]);
@@ -122,14 +146,13 @@ fn legend(terms: &mut Terms, ui: &mut Ui, theme: Theme) {
                 let total = name == pavlov_reward::TOTAL;
                 let colour = if total { ui.visuals().text_color() } else { terms.colour(theme, name) };
                 let picked = terms.picked.as_deref() == Some(name);
-                ui.scope(|ui| {
-                    ui.spacing_mut().item_spacing.x = 2.0;
-                    let (rect, _) = ui.allocate_exact_size(vec2(9.0, 9.0), Sense::hover());
-                    ui.painter().rect_filled(rect, 2.0, colour);
-                    if ui.add(egui::Button::selectable(picked, name).small()).clicked() {
-                        terms.picked = if picked { None } else { Some(name.to_string()) };
-                    }
-                });
+                let square = egui::RichText::new("■").color(colour);
+                let button = ui.add(egui::Button::selectable(picked, (square, name)).small());
+                button
+                    .widget_info(|| egui::WidgetInfo::selected(egui::WidgetType::SelectableLabel, true, picked, name));
+                if button.clicked() {
+                    terms.picked = if picked { None } else { Some(name.to_string()) };
+                }
             }
         });
     });

@@ -97,15 +97,20 @@ impl Terms {
             let names = self.ring.names(f64::INFINITY);
             let shown = self.heat.clone().unwrap_or_else(|| "nothing".into());
             let label = ui.label("Colour robots by");
-            let combo = egui::ComboBox::from_id_salt("heat").selected_text(shown).height(320.0);
-            let combo = combo.show_ui(ui, |ui| {
-                ui.selectable_value(&mut self.heat, None, "nothing");
-                // The total first: it is what one looks for.
-                for name in names.iter().flat_map(|n| n.nodes.iter().rev()) {
-                    ui.selectable_value(&mut self.heat, Some(name.clone()), name);
-                }
+            let menu = ui.menu_button(format!("{shown} ⏷"), |ui| {
+                egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+                    // The total first: it is what one looks for.
+                    let nodes = names.iter().flat_map(|n| n.nodes.iter().rev()).map(|n| Some(n.clone()));
+                    for choice in [None].into_iter().chain(nodes) {
+                        let text = choice.as_deref().unwrap_or("nothing");
+                        if ui.selectable_label(self.heat == choice, text).clicked() {
+                            self.heat.clone_from(&choice);
+                            ui.close();
+                        }
+                    }
+                });
             });
-            combo.response.labelled_by(label.id);
+            menu.response.labelled_by(label.id);
             if let Some(name) = self.heat.clone() {
                 match self.heat_legend(&name) {
                     Some(legend) => scale(ui, &legend),

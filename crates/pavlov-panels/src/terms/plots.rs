@@ -44,13 +44,16 @@ fn pieces(curve: &Curve) -> Vec<Vec<PlotPoint>> {
     out
 }
 
+/// A bucket while it fills: its time, sum and number of each column, records so far.
+type Filling = (f64, Vec<(f32, u32)>, u32);
+
 /// Means of buckets of records: what a stack and a band are drawn from. `None` where nothing is known.
 fn buckets<'a>(
     records: impl ExactSizeIterator<Item = &'a Record>,
     mut value: impl FnMut(&'a Record) -> Vec<Option<f32>>,
 ) -> Vec<(f64, Vec<Option<f32>>)> {
     let size = records.len().div_ceil(POINTS).max(1);
-    let mut out: Vec<(f64, Vec<(f32, u32)>, u32)> = Vec::new();
+    let mut out: Vec<Filling> = Vec::new();
     for record in records {
         let values = value(record);
         match out.last_mut() {

@@ -1,5 +1,7 @@
 //! What the tests of panels share: a person at the keyboard, and pictures to look at.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 pub mod picture;
 
 use egui_kittest::Harness;
