@@ -32,12 +32,13 @@ pub const CAMERAS: &[(&str, &str, f32, f32, bool)] = &[
 ];
 
 /// Other names of cameras.
-const ALIASES: &[(&str, &str)] = &[("three-quarter", "track"), ("default", "track"), ("above", "top"), ("rear", "back")];
+const ALIASES: &[(&str, &str)] =
+    &[("three-quarter", "track"), ("default", "track"), ("above", "top"), ("rear", "back")];
 
 impl Default for Camera {
     fn default() -> Self {
         let (name, _, azimuth, elevation, follow) = CAMERAS[0];
-        Self { name: name.into(), azimuth, elevation, fovy: 35.0, fill: 0.86, follow }
+        Self { name: name.into(), azimuth, elevation, fovy: 35.0, fill: 0.97, follow }
     }
 }
 
@@ -54,7 +55,8 @@ impl std::str::FromStr for Camera {
             text.split(',').map(|t| t.trim().parse::<f32>().ok().filter(|x| x.is_finite())).collect();
         match numbers.as_deref() {
             Some([azimuth, elevation, zoom @ ..])
-                if elevation.abs() <= 90.0 && (zoom.is_empty() || zoom.len() == 1 && zoom[0] > 0.0 && zoom[0] <= 20.0) =>
+                if elevation.abs() <= 90.0
+                    && (zoom.is_empty() || zoom.len() == 1 && zoom[0] > 0.0 && zoom[0] <= 20.0) =>
             {
                 let plain = Self::default();
                 let fill = plain.fill * zoom.first().copied().unwrap_or(1.0);

@@ -16,6 +16,8 @@ pub struct Stage {
     poser: Poser,
     /// The robot's box in its reference pose, x and y from the centre of mass.
     extent: Extent,
+    /// Its centre of mass in that pose.
+    home: [f32; 3],
 }
 
 /// What is seen of one state.
@@ -35,7 +37,7 @@ impl Stage {
     pub fn new(model: &Arc<Model>) -> Result<Self, RenderError> {
         let poser = Poser::new(model)?;
         let mut stage =
-            Self { model: model.clone(), look: Look::new(model), poser, extent: Extent::NONE };
+            Self { model: model.clone(), look: Look::new(model), poser, extent: Extent::NONE, home: [0.0; 3] };
         let rest: Vec<f32> = model.qpos0.iter().map(|&x| x as f32).collect();
         let shot = stage_shot(&mut stage.poser, model, &rest);
         let mut extent = stage.robot(&shot);
@@ -45,11 +47,11 @@ impl Stage {
             for quarter in 1..4 {
                 let mut qpos = rest.clone();
                 qpos[joint.qposadr] += quarter as f32 * std::f32::consts::FRAC_PI_2;
-                let shot = stage_shot(&mut stage.poser, model, &qpos);
-                extent.join(&stage.robot(&shot));
+                let turned = stage_shot(&mut stage.poser, model, &qpos);
+                extent.join(&stage.robot(&turned));
             }
         }
-        stage.extent = extent;
+        (stage.extent, stage.home) = (extent, shot.com);
         Ok(stage)
     }
 
@@ -90,7 +92,7 @@ impl Stage {
     /// The eye of a camera that sees the robot of this shot as large as in its reference pose. Nothing depends on the pose but the place, so
     /// that pictures of different states can be compared.
     pub fn eye(&self, shot: &Shot, camera: &Camera, aspect: f32) -> Eye {
-        let [x, y, z] = if camera.follow { shot.com } else { [0.0; 3] };
+        let [x, y, z] = if camera.follow { shot.com } else { self.home };
         // It goes along upward only when the robot leaves the picture.
         let half = self.extent.half()[2];
         let rise = (z - self.extent.high[2] - 0.2 * half).max(0.0);
@@ -139,9 +141,7 @@ impl Stage {
                 Shape::Plane => 0.0,
                 Shape::Sphere { radius } => radius,
                 Shape::Capsule { radius, half } => radius + half * rows[k][2].abs(),
-                Shape::Cylinder { radius, half } => {
-                    radius * rows[k][0].hypot(rows[k][1]) + half * rows[k][2].abs()
-                }
+                Shape::Cylinder { radius, half } => radius * rows[k][0].hypot(rows[k][1]) + half * rows[k][2].abs(),
                 Shape::Box { half } => (0..3).map(|c| half[c] * rows[k][c].abs()).sum(),
             });
             let from = [shot.com[0], shot.com[1], 0.0];

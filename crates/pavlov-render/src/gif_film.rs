@@ -58,7 +58,8 @@ impl Sink for Gif {
         let delay = (time(self.pushed + 1) - time(self.pushed)).min(u32::from(u16::MAX)) as u16;
         self.pushed += 1;
         let (width, height) = (picture.width as usize, picture.height as usize);
-        let mut frame = Frame { delay, dispose: DisposalMethod::Keep, transparent: Some(AS_BEFORE), ..Frame::default() };
+        let mut frame =
+            Frame { delay, dispose: DisposalMethod::Keep, transparent: Some(AS_BEFORE), ..Frame::default() };
         let (mut x, mut y) = (0..width, 0..height);
         let mut pixels = now.clone();
         if !self.before.is_empty() {

@@ -85,7 +85,9 @@ impl Movie {
             return Err(RenderError::Usage(format!("a film of {} pictures", spec.count)));
         }
         let sink: Box<dyn Sink> = match spec.format {
-            Format::Gif => Box::new(gif_film::Gif::new(create(path)?, &spec, sample).map_err(|e| RenderError::write(path, e))?),
+            Format::Gif => {
+                Box::new(gif_film::Gif::new(create(path)?, &spec, sample).map_err(|e| RenderError::write(path, e))?)
+            }
             Format::Apng => Box::new(Apng::new(create(path)?, &spec).map_err(|e| RenderError::write(path, e))?),
             Format::Mp4 => mp4(path, &spec)?,
         };
@@ -100,7 +102,8 @@ impl Movie {
         let (w, h) = (self.spec.width, self.spec.height);
         if (picture.width, picture.height) != (w, h) || self.pushed == self.spec.count {
             let n = self.spec.count;
-            let message = format!("picture {} of {n}, {}x{} in a film of {w}x{h}", self.pushed, picture.width, picture.height);
+            let message =
+                format!("picture {} of {n}, {}x{} in a film of {w}x{h}", self.pushed, picture.width, picture.height);
             return Err(RenderError::Usage(message));
         }
         self.pushed += 1;
@@ -132,7 +135,9 @@ fn mp4(path: &Path, spec: &FilmSpec) -> Result<Box<dyn Sink>, RenderError> {
 
 #[cfg(not(feature = "mp4"))]
 fn mp4(_: &Path, _: &FilmSpec) -> Result<Box<dyn Sink>, RenderError> {
-    Err(RenderError::Usage("this program was built without the feature `mp4`: use GIF or APNG, or build with it".into()))
+    Err(RenderError::Usage(
+        "this program was built without the feature `mp4`: use GIF or APNG, or build with it".into(),
+    ))
 }
 
 /// Writes a picture as PNG.

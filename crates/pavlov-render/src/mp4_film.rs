@@ -4,7 +4,7 @@ use crate::movie::{FilmSpec, Sink};
 use crate::renderer::Picture;
 use mp4::{AvcConfig, MediaConfig, Mp4Config, Mp4Sample, Mp4Writer, TrackConfig, TrackType};
 use openh264::OpenH264API;
-use openh264::encoder::{BitRate, Encoder, EncoderConfig, FrameRate, RateControlMode, UsageType, VuiConfig};
+use openh264::encoder::{Encoder, EncoderConfig, FrameRate, RateControlMode, UsageType, VuiConfig};
 use openh264::formats::{RgbaSliceU8, YUVBuffer};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -22,14 +22,13 @@ pub(crate) struct Mp4 {
 
 impl Mp4 {
     pub fn new(file: BufWriter<File>, spec: &FilmSpec) -> Result<Self, String> {
-        // About a bit for six pixels: clean edges, a tenth of a GIF.
-        let bits = f64::from(spec.width) * f64::from(spec.height) * spec.fps / 6.0;
         let config = EncoderConfig::new()
-            .bitrate(BitRate::from_bps(bits.clamp(2e5, 2e7) as u32))
             .max_frame_rate(FrameRate::from_hz(spec.fps as f32))
-            .rate_control_mode(RateControlMode::Quality)
+            .rate_control_mode(RateControlMode::Off)
             .usage_type(UsageType::ScreenContentRealTime)
             .skip_frames(false)
+            .adaptive_quantization(false)
+            .background_detection(false)
             .num_threads(1)
             .vui(VuiConfig::bt709());
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config).map_err(|e| e.to_string())?;

@@ -2,7 +2,7 @@
 //!
 //! Per view: the shapes as instanced meshes, then the same shapes flattened onto the ground along the light (their colour is that of the ground in
 //! shadow, so that overlaps do not darken twice), then the ground, then the sky; each only where nothing is yet. Pixels are RGBA8 sRGB, rows from
-//! the top. The same views give the same bytes on one adapter.
+//! the top. The same views give the same bytes on one adapter; drawn alone, a view differs in a few pixels of its edges (places are rounded).
 
 use crate::RenderError;
 use crate::camera::{Eye, dot};
@@ -140,7 +140,9 @@ impl Renderer {
     pub fn render(&mut self, views: &[View<'_>], width: u32, height: u32) -> Result<Vec<Picture>, RenderError> {
         let limit = self.gpu.device().limits().max_texture_dimension_2d.min(8192);
         if width == 0 || height == 0 || width > limit || height > limit {
-            return Err(RenderError::Usage(format!("a picture of {width}x{height}: each side may be 1 to {limit} pixels")));
+            return Err(RenderError::Usage(format!(
+                "a picture of {width}x{height}: each side may be 1 to {limit} pixels"
+            )));
         }
         let (most_across, most_down) = ((ATLAS / width).max(1), (ATLAS / height).max(1));
         let mut out = Vec::with_capacity(views.len());

@@ -1,9 +1,9 @@
 //! The scene list: shapes with poses and colours, the ground with its texture, the light, the sky. Plain data: a reward model sweeps over it, the
 //! studio shows it, the renderer draws it. Lengths in m, colours sRGB 0..1.
 
+use crate::RenderError;
 use crate::look::{Look, Shape};
 use crate::pose::Pose;
-use crate::RenderError;
 use std::str::FromStr;
 
 /// A shape in the world.
@@ -86,9 +86,9 @@ pub const LIGHTS: &[(&str, Light)] = &[
     (
         "day",
         Light {
-            direction: [-0.35, 0.42, -1.0],
-            sun: [1.02, 0.98, 0.90],
-            sky: [0.42, 0.46, 0.52],
+            direction: [0.55, 0.35, -1.0],
+            sun: [1.10, 1.05, 0.96],
+            sky: [0.32, 0.36, 0.42],
             ground: [0.24, 0.22, 0.20],
             shadow: 1.0,
             background: [[0.86, 0.91, 0.96], [0.55, 0.70, 0.88]],
@@ -97,7 +97,7 @@ pub const LIGHTS: &[(&str, Light)] = &[
     (
         "evening",
         Light {
-            direction: [-0.85, 0.55, -0.75],
+            direction: [0.95, 0.5, -0.75],
             sun: [1.25, 0.82, 0.48],
             sky: [0.30, 0.32, 0.44],
             ground: [0.20, 0.16, 0.14],
@@ -128,9 +128,9 @@ pub const LIGHTS: &[(&str, Light)] = &[
         },
     ),
     (
-        "left",
+        "right",
         Light {
-            direction: [0.75, 0.35, -1.0],
+            direction: [-0.6, 0.35, -1.0],
             sun: [1.02, 0.99, 0.94],
             sky: [0.38, 0.40, 0.44],
             ground: [0.22, 0.21, 0.20],

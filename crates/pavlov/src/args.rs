@@ -460,7 +460,7 @@ pub struct Render {
     /// Ground: checker, dark, grid, stripes, sand, asphalt, grass, plain.
     #[arg(long, default_value = "checker", value_name = "GROUND")]
     pub ground: String,
-    /// Light: day, evening, overcast, night, left.
+    /// Light: day, evening, overcast, night, right.
     #[arg(long, default_value = "day", value_name = "LIGHT")]
     pub light: String,
     /// gpu or gpu:INDEX (see `pavlov devices`).

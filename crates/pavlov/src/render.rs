@@ -180,14 +180,8 @@ pub fn bench(out: Out, args: &Bench, task: &Task) -> Result<()> {
     let states = stage.varied(256);
     let (camera, style) = (Camera::default(), Style::default());
     let batch = args.batch as usize;
-    let r = pavlov_render::bench(
-        &mut renderer,
-        &mut stage,
-        &states,
-        (&camera, &style),
-        args.size,
-        (batch, args.seconds),
-    )?;
+    let r =
+        pavlov_render::bench(&mut renderer, &mut stage, &states, (&camera, &style), args.size, (batch, args.seconds))?;
     let (width, height) = args.size;
     if out.json {
         return out.object(&json!({
@@ -203,4 +197,3 @@ pub fn bench(out: Out, args: &Bench, task: &Task) -> Result<()> {
         100.0 * r.scene_share
     ))
 }
-
