@@ -86,10 +86,10 @@ pub const LIGHTS: &[(&str, Light)] = &[
     (
         "day",
         Light {
-            direction: [0.55, 0.35, -1.0],
+            direction: [0.50, 0.50, -1.0],
             sun: [1.10, 1.05, 0.96],
             sky: [0.32, 0.36, 0.42],
-            ground: [0.24, 0.22, 0.20],
+            ground: [0.30, 0.28, 0.26],
             shadow: 1.0,
             background: [[0.86, 0.91, 0.96], [0.55, 0.70, 0.88]],
         },
