@@ -260,6 +260,62 @@ fn a_run_leaves_what_the_readme_says_and_its_commands_work() {
     assert!(before == std::fs::read(run.join("policy.onnx")).unwrap());
 }
 
+#[test]
+fn a_run_is_drawn_and_what_cannot_be_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    train(d, "cartpole_balance", "x", &["--steps", "2048"]);
+    // Wrong use is told before anything is drawn, with or without an adapter.
+    refused(d, &["render", "x", "--camera", "sidee"], &["no camera `sidee`", "track, side, front, back, top, fixed"]);
+    for size in ["big", "0x10", "640", "9999x9999"] {
+        refused(d, &["render", "x", "--size", size], &["WIDTHxHEIGHT"]);
+    }
+    refused(d, &["render", "x", "--ground", "chequer"], &["no ground", "checker"]);
+    refused(d, &["render", "x", "--clip", "best"], &["no clip `best`", "final"]);
+    refused(d, &["render", "x", "--start", "99"], &["--start 99", "the clip lasts"]);
+    refused(d, &["render", "x", "--device", "cpu"], &["pavlov devices"]);
+    let none = pavlov(d, &["render", "x", "--png", "a.png"])
+        .env("VK_DRIVER_FILES", "none")
+        .env("VK_ICD_FILENAMES", "none")
+        .output();
+    let none = none.unwrap();
+    if !none.status.success() {
+        let said = String::from_utf8_lossy(&none.stderr);
+        assert!(none.status.code() == Some(2) && said.contains("mesa-vulkan-drivers"), "{said}");
+    }
+    if json(d, &["devices"]).len() == 1 {
+        println!("skipped: no Vulkan, Metal or DX12 adapter");
+        return;
+    }
+    refused(d, &["render", "x", "--device", "gpu:77"], &["no GPU adapter 77"]);
+    let unwritable = output(d, &["render", "x", "--png", "no/such/a.png", "--size", "32x32"]);
+    let said = String::from_utf8_lossy(&unwritable.stderr);
+    assert!(unwritable.status.code() == Some(1) && said.contains("no/such/a.png"), "{said}");
+
+    let small = ["--size", "64x48", "--seconds", "0.5", "--fps", "20"];
+    let all = ["--png", "a.png", "--frames", "3", "--gif", "a.gif", "--apng", "a.apng", "--camera", "side"];
+    let lines = json(d, &[&["render", "x"], &small[..], &all[..]].concat());
+    let formats: Vec<&str> = lines.iter().filter_map(|l| l["format"].as_str()).collect();
+    assert_eq!(formats, ["png", "gif", "apng"]);
+    assert!(lines[0]["width"] == 192 && lines[0]["height"] == 48 && lines[0]["frames"] == 3, "{lines:?}");
+    // Half a second at 20 pictures a second: both ends are shown.
+    assert!(lines[1]["frames"] == 11 && lines[1]["camera"] == "side", "{lines:?}");
+    for (file, magic) in [("a.png", &b"\x89PNG"[..]), ("a.gif", b"GIF89a"), ("a.apng", b"\x89PNG")] {
+        assert!(std::fs::read(d.join(file)).unwrap().starts_with(magic), "{file}");
+    }
+    // Nothing named: a GIF beside the clip. Slow motion has more pictures.
+    let slow = json(d, &[&["render", "x/clips/final.jsonl", "--speed", "0.5"], &small[..]].concat());
+    assert_eq!(slow[0]["frames"], 21);
+    assert!(d.join("x/clips/final.gif").is_file());
+    if cfg!(feature = "mp4") {
+        let film = json(d, &[&["render", "x", "--mp4", "a.mp4"], &small[..]].concat());
+        assert!(film[0]["frames"] == 11 && std::fs::read(d.join("a.mp4")).unwrap()[4..8] == *b"ftyp", "{film:?}");
+    }
+    let bench =
+        &json(d, &["bench", "render", "--task", "ant_run", "--seconds", "0.2", "--size", "64x64", "--batch", "8"])[0];
+    assert!(bench["images_per_s"].as_f64().unwrap() > 0.0 && bench["batch"] == 8, "{bench}");
+}
+
 /// Exit code 2 and a message with these words, soon.
 fn refused(folder: &Path, args: &[&str], words: &[&str]) {
     let clock = Instant::now();

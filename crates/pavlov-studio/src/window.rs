@@ -115,7 +115,14 @@ pub fn run(args: Args) -> Result<()> {
     bevy.insert_non_send(Panels(studio))
         .insert_resource(Wakes(waker))
         .insert_resource(Asked { quality: args.quality })
-        .insert_resource(Stats { on: args.stats, begun: now, since: now, last: now, pictures: 0, slowest: Duration::ZERO })
+        .insert_resource(Stats {
+            on: args.stats,
+            begun: now,
+            since: now,
+            last: now,
+            pictures: 0,
+            slowest: Duration::ZERO,
+        })
         .init_resource::<Drawn>()
         .add_systems(PreStartup, choose_quality)
         .add_systems(Startup, (make_cameras, make_egui))

@@ -101,6 +101,13 @@ pub enum Command {
                             pavlov tune hopper_hop --method halving --variants 16 --steps 500k --write tuned"
     )]
     Tune(Tune),
+    /// Draw what a run recorded: a picture, a film strip, a film.
+    #[command(
+        after_help = "Examples:\n  pavlov render last --gif gait.gif\n  pavlov render last --mp4 gait.mp4 --camera side --size 1280x720 --speed 0.5\n  \
+                            pavlov render last --png strip.png --frames 6 --size 224x224\n  pavlov render last --png top.png --camera top --time 2.5\n\n\
+                            Needs a Vulkan, Metal or DX12 adapter; one in software is enough."
+    )]
+    Render(Render),
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.
@@ -406,6 +413,61 @@ pub struct Diagnose {
     pub threads: Option<usize>,
 }
 
+/// `pavlov render`.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// Folder of the run, its name, or `last`; or a clip (a .jsonl file).
+    pub run: PathBuf,
+    /// A picture at --time, or with --frames a strip of several.
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// A film in 256 colours. Without any file asked for: a GIF beside the clip.
+    #[arg(long, value_name = "FILE")]
+    pub gif: Option<PathBuf>,
+    /// A film as animated PNG.
+    #[arg(long, value_name = "FILE")]
+    pub apng: Option<PathBuf>,
+    /// A film in H.264.
+    #[arg(long, value_name = "FILE")]
+    pub mp4: Option<PathBuf>,
+    /// Clip of the run: a name in its clips/ (`final`), or a file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub clip: Option<PathBuf>,
+    /// track, side, front, back, top, fixed, or AZIMUTH,ELEVATION[,ZOOM] in degrees.
+    #[arg(long, default_value = "track", value_name = "CAMERA", allow_hyphen_values = true)]
+    pub camera: String,
+    /// Pixels of a picture, of each one in a strip.
+    #[arg(long, default_value = "480x360", value_name = "WxH", value_parser = size)]
+    pub size: (u32, u32),
+    /// Pictures a second of a film.
+    #[arg(long, default_value_t = 25.0, value_name = "N", value_parser = positive)]
+    pub fps: f64,
+    /// How fast the clip plays; 0.5 is slow motion.
+    #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = positive)]
+    pub speed: f64,
+    /// Where the film or strip begins, seconds into the clip.
+    #[arg(long, default_value_t = 0.0, value_name = "S")]
+    pub start: f64,
+    /// Seconds of the clip in the film or strip; 10 at most when omitted.
+    #[arg(long, value_name = "S", value_parser = positive)]
+    pub seconds: Option<f64>,
+    /// Time of the picture, seconds into the clip; its middle when omitted.
+    #[arg(long, value_name = "S", conflicts_with = "frames")]
+    pub time: Option<f64>,
+    /// Pictures in a row, evenly over the time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub frames: Option<u32>,
+    /// Ground: checker, dark, grid, stripes, sand, asphalt, grass, plain.
+    #[arg(long, default_value = "checker", value_name = "GROUND")]
+    pub ground: String,
+    /// Light: day, evening, overcast, night, right.
+    #[arg(long, default_value = "day", value_name = "LIGHT")]
+    pub light: String,
+    /// gpu or gpu:INDEX (see `pavlov devices`).
+    #[arg(long, default_value = "gpu", value_name = "DEVICE")]
+    pub device: Device,
+}
+
 /// `pavlov inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
@@ -443,6 +505,8 @@ pub enum BenchKind {
     Script,
     /// The learner on made-up samples.
     Learn,
+    /// Pictures: many small ones drawn together, one robot each.
+    Render,
 }
 
 /// `pavlov bench`.
@@ -468,6 +532,15 @@ pub struct Bench {
     /// Threads; all cores when omitted.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
+    /// Pixels of a picture (`bench render`).
+    #[arg(long, default_value = "224x224", value_name = "WxH", value_parser = size)]
+    pub size: (u32, u32),
+    /// Pictures drawn together (`bench render`).
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub batch: u32,
+    /// Samples of a pixel, 1 or 4 (`bench render`).
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub samples: u32,
     /// Seconds measured.
     #[arg(long, default_value_t = 3.0, value_name = "S", value_parser = positive)]
     pub seconds: f64,
@@ -500,6 +573,13 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
         _ => Err(format!("`{text}`: expected a number above 0")),
     }
+}
+
+/// `480x360`.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |t: &str| t.parse::<u32>().ok().filter(|n| (8..=8192).contains(n));
+    let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
+    sides.ok_or_else(|| format!("`{text}`: expected WIDTHxHEIGHT in pixels, each 8 to 8192, such as 480x360"))
 }
 
 fn threads(text: &str) -> Result<usize, String> {

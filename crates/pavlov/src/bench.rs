@@ -39,6 +39,9 @@ fn task_name(assets: &Assets, args: &Bench) -> Result<String> {
 /// `pavlov bench`.
 pub fn bench(out: Out, assets: &Assets, args: &Bench) -> Result<()> {
     let task = Task::load(assets, &task_name(assets, args)?)?;
+    if args.kind == BenchKind::Render {
+        return crate::render::bench(out, args, &task);
+    }
     let reward = load_reward(assets, &task, args.reward.as_deref())?;
     if args.engine.device != Device::Cpu {
         return on_device(out, args, task, reward);
@@ -48,6 +51,7 @@ pub fn bench(out: Out, assets: &Assets, args: &Bench) -> Result<()> {
         BenchKind::Env => steps(out, args, task, reward, pavlov_env::BenchKind::Env),
         BenchKind::Script => script(out, args, task, reward),
         BenchKind::Learn => learn(out, args, task, reward),
+        BenchKind::Render => crate::render::bench(out, args, &task),
     }
 }
 
@@ -104,6 +108,7 @@ fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<(
             let message = "both ways of running a script that are compared are on the processor: use `--device cpu`";
             return Err(Usage(message.into()).into());
         }
+        BenchKind::Render => return crate::render::bench(out, args, &task),
     };
     let asked = Overrides {
         worlds: args.worlds,

@@ -9,6 +9,7 @@ mod lists;
 mod out;
 mod probe;
 mod progress;
+mod render;
 mod rescore;
 mod rewards;
 mod runs;
@@ -21,6 +22,7 @@ use clap::{CommandFactory, Parser};
 use out::{Closed, Out, say};
 use pavlov_env::{Assets, EnvError};
 use pavlov_model::ModelError;
+use pavlov_render::RenderError;
 use pavlov_reward::RewardError;
 use pavlov_run::RunError;
 use pavlov_search::SearchError;
@@ -78,6 +80,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::compare(out, &assets, &cli.runs, &args),
         Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Tune(args) => tune::tune(out, &assets, &args),
+        Command::Render(args) => render::render(out, &assets, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),
@@ -106,6 +109,7 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<RewardError>()
         || error.is::<ModelError>()
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
+        || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
         || match error.downcast_ref::<SearchError>() {
             Some(SearchError::Run(e)) => e.is_bad_input(),
             other => other.is_some(),

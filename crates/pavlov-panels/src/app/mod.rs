@@ -271,7 +271,8 @@ impl Studio {
         if keys::pressed(ctx, Action::Open) {
             self.chooser.open = true;
         }
-        for (action, mode) in [(Action::Design, Mode::Design), (Action::Runs, Mode::Runs), (Action::Label, Mode::Label)] {
+        for (action, mode) in [(Action::Design, Mode::Design), (Action::Runs, Mode::Runs), (Action::Label, Mode::Label)]
+        {
             if keys::pressed(ctx, action) {
                 self.remembered.mode = mode;
             }

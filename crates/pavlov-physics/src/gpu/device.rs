@@ -180,6 +180,16 @@ impl Gpu {
         Ok(Arc::new(Self { device, queue, info, cache: super::cache::folder(), cache_key, failure }))
     }
 
+    /// The device, for passes that are not kernels.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// Its queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
     /// The adapter.
     pub fn info(&self) -> &AdapterInfo {
         &self.info
@@ -301,6 +311,22 @@ impl Gpu {
             at += 4 * *n as u64;
         }
         self.queue.submit([encoder.finish()]);
+        self.read_mapped(&staging, |bytes| {
+            let mut rest: &[f32] = bytemuck::cast_slice(bytes);
+            let part = |(_, _, n): &(&wgpu::Buffer, usize, usize)| {
+                let (head, tail) = rest.split_at(*n);
+                rest = tail;
+                head.to_vec()
+            };
+            wanted.iter().map(part).collect()
+        })
+    }
+
+    /// What is in a buffer made to be read (`MAP_READ`), once everything submitted is done.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn read_mapped<T>(&self, staging: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, GpuError> {
         let mapped = Arc::new(Mutex::new(None));
         let slot = mapped.clone();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
@@ -315,16 +341,7 @@ impl Gpu {
             _ => return Err(self.lost("a read-back did not finish".into())),
         }
         let bytes = staging.slice(..).get_mapped_range();
-        let numbers: &[f32] = bytemuck::cast_slice(&bytes);
-        let mut rest = numbers;
-        let out = wanted
-            .iter()
-            .map(|(_, _, n)| {
-                let (head, tail) = rest.split_at(*n);
-                rest = tail;
-                head.to_vec()
-            })
-            .collect();
+        let out = use_bytes(&bytes);
         drop(bytes);
         staging.unmap();
         Ok(out)
