@@ -74,7 +74,6 @@ pub fn make_cameras(mut commands: Commands, drawn: Res<Drawn>) {
 }
 
 /// Makes, moves and colours everything.
-#[expect(clippy::too_many_arguments, clippy::type_complexity, reason = "a system's parameters are what it touches")]
 pub fn show(
     mut commands: Commands,
     panels: NonSend<Panels>,
@@ -140,7 +139,6 @@ pub fn show(
 }
 
 /// Puts the cameras to the views.
-#[expect(clippy::type_complexity, reason = "the query of `show`")]
 fn aim(
     cameras: &mut Query<(&mut Camera, &mut Projection, &mut Transform, &ViewCamera), Without<MeshTag>>,
     views: &[View],
