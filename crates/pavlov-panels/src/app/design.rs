@@ -183,9 +183,15 @@ impl Studio {
                 Hand::Select(hit) => {
                     session.selected = hit.map(|h| (h.world, Some(h.body)));
                     session.live.send(Command::Select(hit.map(|h| h.world)));
+                    if let Some(h) = hit {
+                        session.notes.push(format!("world {} is selected", h.world));
+                    }
                 }
                 Hand::Push { world, body, force } => session.live.send(Command::Force(world, body, Some(force))),
-                Hand::Release { world, body } => session.live.send(Command::Force(world, body, None)),
+                Hand::Release { world, body } => {
+                    session.live.send(Command::Force(world, body, None));
+                    session.notes.push(format!("world {world} was pulled"));
+                }
             }
         }
         let overlays = &self.remembered.overlays;

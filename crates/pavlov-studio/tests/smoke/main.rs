@@ -2,7 +2,6 @@
 //! what it left is read. Pictures are kept in `target/studio/`. Needs Xvfb and a Vulkan driver (`mesa-vulkan-drivers` has one in software); where
 //! one is missing the test says so in a line and is skipped.
 
-#[path = "display.rs"]
 mod display;
 
 use display::{Display, sym};
@@ -173,7 +172,7 @@ fn a_session_from_start_to_close() {
     assert!(saved.contains("still:"), "{saved}");
 }
 
-/// The rate of pictures with 16 robots at 1,280 by 720 on whatever draws here, and how long a dragged robot is held.
+/// The rate of pictures with 16 robots at 1,280 by 720 on whatever draws here; then a robot is selected and pulled by hand.
 #[test]
 fn sixteen_robots_are_drawn_at_ten_pictures_a_second() {
     let Some(display) = display() else { return };
@@ -192,6 +191,13 @@ fn sixteen_robots_are_drawn_at_ten_pictures_a_second() {
     println!("{median:.1} pictures/s with 16 ants at 1280x720 ({rates:?})");
     // The bar is 10 on an idle machine, release build; tests run beside each other and in the test profile.
     assert!(median > 2.0, "{rates:?}");
+    // The camera follows the first robot: it is in the middle of the picture.
+    let middle = (525, 360);
+    display.click(middle.0, middle.1);
+    studio.wait("selected", Duration::from_secs(5));
+    display.drag(middle, (middle.0, middle.1 - 120), Duration::from_millis(600));
+    studio.wait("pulled", Duration::from_secs(5));
+    display.keep(&artefact("pulled.png"));
     display.key('q' as u32, true);
     studio.end();
 }

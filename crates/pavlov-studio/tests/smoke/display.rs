@@ -13,8 +13,9 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
 /// Xvfb with a connection to it.
-pub struct Display {
+pub(crate) struct Display {
     server: Child,
+    /// As in the environment: `:99`.
     pub name: String,
     conn: RustConnection,
     root: u32,
@@ -24,15 +25,11 @@ pub struct Display {
 }
 
 /// Keysyms that are no letters (X11/keysymdef.h).
-pub mod sym {
-    pub const RETURN: u32 = 0xff0d;
-    pub const ESCAPE: u32 = 0xff1b;
-    pub const SHIFT: u32 = 0xffe1;
-    pub const CONTROL: u32 = 0xffe3;
-    pub const END: u32 = 0xff57;
-    pub const LEFT: u32 = 0xff51;
-    pub const RIGHT: u32 = 0xff53;
-    pub const F1: u32 = 0xffbe;
+pub(crate) mod sym {
+    pub(crate) const RETURN: u32 = 0xff0d;
+    pub(crate) const SHIFT: u32 = 0xffe1;
+    pub(crate) const CONTROL: u32 = 0xffe3;
+    pub(crate) const F1: u32 = 0xffbe;
 }
 
 impl Display {
