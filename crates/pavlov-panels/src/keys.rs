@@ -11,6 +11,34 @@ pub enum Action {
     Step,
     /// New episodes everywhere.
     Reset,
+    /// The frame before, in a replay.
+    StepBack,
+    /// First frame of a replay.
+    ToStart,
+    /// Last frame of a replay.
+    ToEnd,
+    /// The frame where two rewards disagree most.
+    WorstDisagreement,
+    /// The next peak of their disagreement.
+    NextDisagreement,
+    /// The peak before.
+    PreviousDisagreement,
+    /// The left one is better.
+    Left,
+    /// The right one is better.
+    Right,
+    /// Neither is.
+    Equal,
+    /// It cannot be told.
+    CannotTell,
+    /// Another pair, without an answer.
+    Skip,
+    /// The last label is taken back.
+    Undo,
+    /// A mark begins at this frame.
+    MarkIn,
+    /// A mark ends at this frame, and is stored.
+    MarkOut,
     /// The camera follows, or not.
     Follow,
     /// Save the reward and train it.
@@ -71,6 +99,24 @@ pub const TABLE: &[Row] = &[
     Row { action: Action::PlayPause, shortcut: plain(Key::Space), label: "Play or pause" },
     Row { action: Action::Step, shortcut: plain(Key::Period), label: "One step" },
     Row { action: Action::Reset, shortcut: plain(Key::R), label: "Reset all worlds" },
+    Row { action: Action::StepBack, shortcut: plain(Key::Comma), label: "One frame back (replay)" },
+    Row { action: Action::ToStart, shortcut: plain(Key::Home), label: "First frame (replay)" },
+    Row { action: Action::ToEnd, shortcut: plain(Key::End), label: "Last frame (replay)" },
+    Row {
+        action: Action::WorstDisagreement,
+        shortcut: plain(Key::M),
+        label: "Where two rewards disagree most (replay)",
+    },
+    Row { action: Action::NextDisagreement, shortcut: plain(Key::N), label: "Next disagreement (replay)" },
+    Row { action: Action::PreviousDisagreement, shortcut: plain(Key::B), label: "Disagreement before (replay)" },
+    Row { action: Action::Left, shortcut: plain(Key::ArrowLeft), label: "The left one is better (label)" },
+    Row { action: Action::Right, shortcut: plain(Key::ArrowRight), label: "The right one is better (label)" },
+    Row { action: Action::Equal, shortcut: plain(Key::E), label: "Equally good (label)" },
+    Row { action: Action::CannotTell, shortcut: plain(Key::C), label: "Cannot tell (label)" },
+    Row { action: Action::Skip, shortcut: plain(Key::S), label: "Another pair (label)" },
+    Row { action: Action::Undo, shortcut: plain(Key::Backspace), label: "Take the last label back" },
+    Row { action: Action::MarkIn, shortcut: plain(Key::I), label: "A mark begins here (label)" },
+    Row { action: Action::MarkOut, shortcut: plain(Key::O), label: "A mark ends here (label)" },
     Row { action: Action::Follow, shortcut: plain(Key::F), label: "Follow the robot, or not" },
     Row { action: Action::Train, shortcut: plain(Key::F5), label: "Save the reward and train it" },
     Row { action: Action::Open, shortcut: command(Key::O), label: "Open a task" },

@@ -13,6 +13,8 @@ pub mod app;
 pub mod editor;
 pub mod keys;
 pub mod live;
+pub mod prefs;
+pub mod runs;
 pub mod scene;
 pub mod terms;
 pub mod theme;

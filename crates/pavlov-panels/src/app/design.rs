@@ -143,7 +143,12 @@ impl Studio {
                 let asked = egui::ScrollArea::vertical().show(ui, |ui| self.train.ui(ui, theme)).inner;
                 match asked {
                     Some(TrainRequest::Start) => self.start_training(),
-                    Some(TrainRequest::Open(_)) | None => {}
+                    Some(TrainRequest::Open(run)) => {
+                        let replay = self.runs.open(&run, ui.ctx());
+                        self.runs.select(&run);
+                        self.open_replay(replay);
+                    }
+                    None => {}
                 }
             }
         }

@@ -8,6 +8,7 @@
 mod chooser;
 mod design;
 mod dialogs;
+mod look_back;
 mod session;
 mod state;
 mod viewport;
@@ -16,6 +17,8 @@ pub use session::{Session, Wake};
 pub use state::{Mode, Remembered, Sheet, Side};
 
 use crate::keys::{self, Action};
+use crate::prefs::Labelling;
+use crate::runs::{Replay, Runs};
 use crate::scene::{Orbit, Stage, View};
 use crate::theme::{self, Theme};
 use crate::train::TrainPanel;
@@ -69,6 +72,10 @@ pub struct Studio {
     remembered: Remembered,
     session: Option<Session>,
     train: TrainPanel,
+    runs: Runs,
+    replay: Option<Replay>,
+    /// Of which task, and what came of opening it.
+    labelling: Option<(String, Result<Labelling, String>)>,
     chooser: chooser::Chooser,
     dialogs: dialogs::Dialogs,
     hands: Vec<Viewport>,
@@ -103,6 +110,9 @@ impl Studio {
         let now = Instant::now();
         let mut studio = Self {
             train: TrainPanel::new(remembered.training.clone()),
+            runs: Runs::new(&options.runs),
+            replay: None,
+            labelling: None,
             chooser: chooser::Chooser::new(&options.assets, options.wake.clone()),
             dialogs: dialogs::Dialogs::default(),
             session: None,
@@ -159,13 +169,24 @@ impl Studio {
 
     /// What the window's renderer draws: robots and views, in points of the window.
     pub fn picture(&self) -> Option<(&Stage, &[View])> {
-        let session = self.session.as_ref()?;
-        Some((&session.stage, &self.views))
+        let stage = match self.remembered.mode {
+            Mode::Design => &self.session.as_ref()?.stage,
+            Mode::Runs => self.replay.as_ref()?.stage()?,
+            Mode::Label => self.labelling.as_ref()?.1.as_ref().ok()?.stage(),
+        };
+        // A view of robots that are gone by now is not drawn.
+        let whole = self.views.iter().all(|v| v.robots.end <= stage.robots.len());
+        whole.then_some((stage, &self.views))
     }
 
     /// The selected world and link.
     pub fn selected(&self) -> Option<(usize, Option<usize>)> {
         self.session.as_ref()?.selected
+    }
+
+    /// The replay that is open.
+    pub fn replay(&self) -> Option<&Replay> {
+        self.replay.as_ref()
     }
 
     /// Light or dark.
@@ -216,7 +237,11 @@ impl Studio {
         if self.session.is_none() || self.chooser.open {
             self.choose_ui(ui);
         } else {
-            self.design_ui(ui);
+            match self.remembered.mode {
+                Mode::Design => self.design_ui(ui),
+                Mode::Runs => self.runs_ui(ui, dt),
+                Mode::Label => self.label_ui(ui, dt),
+            }
         }
         if std::mem::take(&mut self.new_worlds)
             && let (Some(task), reward) = (self.remembered.task.clone(), self.remembered.reward.clone())
@@ -246,6 +271,7 @@ impl Studio {
         self.remembered.heat = session.terms.heat_choice().map(String::from);
         let camera = &mut self.remembered.camera;
         if camera.follow
+            && self.remembered.mode == Mode::Design
             && let Some([x, y, z]) = session.followed()
         {
             camera.track([x, y, z.max(0.1)], dt);
@@ -275,9 +301,12 @@ impl Studio {
         {
             if keys::pressed(ctx, action) {
                 self.remembered.mode = mode;
+                self.chooser.open = false;
             }
         }
-        self.design_keys(ctx);
+        if self.remembered.mode == Mode::Design {
+            self.design_keys(ctx);
+        }
     }
 
     /// What has happened since the last call, in words: for `--stats`, and for tests that watch from outside.
@@ -318,6 +347,17 @@ impl Studio {
                 });
                 if ui.button("Help").clicked() {
                     self.dialogs.help = true;
+                }
+                ui.separator();
+                for (mode, name, action) in [
+                    (Mode::Design, "Design", Action::Design),
+                    (Mode::Runs, "Runs", Action::Runs),
+                    (Mode::Label, "Compare", Action::Label),
+                ] {
+                    let on = self.remembered.mode == mode;
+                    if ui.selectable_label(on, name).on_hover_text(keys::text(ui.ctx(), action)).clicked() {
+                        self.remembered.mode = mode;
+                    }
                 }
                 ui.separator();
                 if let Some(session) = &self.session {

@@ -29,6 +29,8 @@ pub(crate) mod sym {
     pub(crate) const RETURN: u32 = 0xff0d;
     pub(crate) const SHIFT: u32 = 0xffe1;
     pub(crate) const CONTROL: u32 = 0xffe3;
+    pub(crate) const LEFT: u32 = 0xff51;
+    pub(crate) const RIGHT: u32 = 0xff53;
     pub(crate) const F1: u32 = 0xffbe;
 }
 

@@ -1,4 +1,4 @@
-//! The real program on a display without a screen, driven by keys and pointer: starts, edits a reward, trains, closes; then
+//! The real program on a display without a screen, driven by keys and pointer: starts, edits a reward, trains, labels, closes; then
 //! what it left is read. Pictures are kept in `target/studio/`. Needs Xvfb and a Vulkan driver (`mesa-vulkan-drivers` has one in software); where
 //! one is missing the test says so in a line and is skipped.
 
@@ -124,7 +124,7 @@ fn artefact(name: &str) -> PathBuf {
 }
 
 /// Starts to a moving robot in 10 s; a script that is wrong is said at its line while the last good one runs on; trains for 20 s;
-/// closes; the run and the reward are there.
+/// five labels by keys; closes; the run, the reward and the labels are there.
 #[test]
 fn a_session_from_start_to_close() {
     let Some(display) = display() else { return };
@@ -162,6 +162,19 @@ fn a_session_from_start_to_close() {
     display.key(sym::F1 + 4, false);
     studio.wait("training ended", Duration::from_secs(60));
 
+    // Labels, by keys.
+    display.key('3' as u32, true);
+    studio.wait("labelling", Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(1));
+    display.keep(&artefact("label.png"));
+    for k in 1..=5 {
+        display.key(if k % 2 == 0 { sym::LEFT } else { sym::RIGHT }, false);
+        studio.wait(&format!("label {k} is stored"), Duration::from_secs(10));
+    }
+    display.key('2' as u32, true);
+    std::thread::sleep(Duration::from_secs(3));
+    display.keep(&artefact("runs.png"));
+
     display.key('q' as u32, true);
     studio.end();
 
@@ -170,6 +183,8 @@ fn a_session_from_start_to_close() {
     assert!(entries[0].path.join("report.html").is_file());
     let saved = std::fs::read_to_string(assets.join("rewards/cartpole_balance/default/reward.rhai")).expect("saved");
     assert!(saved.contains("still:"), "{saved}");
+    let store = pavlov_prefs::LabelStore::open(&pavlov_prefs::LabelStore::path_in(&runs)).expect("store");
+    assert_eq!(store.labels().expect("labels").len(), 5);
 }
 
 /// The rate of pictures with 16 robots at 1,280 by 720 on whatever draws here; then a robot is selected and pulled by hand.

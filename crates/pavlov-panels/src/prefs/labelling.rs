@@ -1,0 +1,543 @@
+//! The panel of labelling, and the clips that the scene shows for it.
+
+use super::query::{Mode, Query, draw};
+use crate::keys::{self, Action};
+use crate::scene::Stage;
+use crate::theme::{self, Theme};
+use egui::{Button, ComboBox, Context, DragValue, Key, Sense, Slider, Ui, vec2};
+use pavlov_env::Task;
+use pavlov_prefs::{
+    Answer, Choice, Entry, Label, LabelStore, PairOptions, PairSampler, Pool, PrefsError, RaterStats, Versions, stats,
+};
+use pavlov_reward::Reward;
+use pavlov_run::{RunFolder, RunState, list_runs, sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Share of pairs that come again, exchanged, to see how far a rater agrees with themselves.
+const REPEATS: f64 = 0.12;
+
+/// A labelling session of one task.
+pub struct Labelling {
+    task: Arc<Task>,
+    runs: PathBuf,
+    pool: Pool,
+    sampler: PairSampler,
+    store: LabelStore,
+    labels: Vec<Label>,
+    /// Who labels.
+    pub rater: String,
+    mode: Mode,
+    length: u32,
+    any_reset: bool,
+    budget: usize,
+    done: usize,
+    stage: Stage,
+    query: Query,
+    shown: Instant,
+    at: f64,
+    playing: bool,
+    speed: f64,
+    strength: Option<u8>,
+    best: Option<usize>,
+    mark_from: Option<usize>,
+    mark_of: usize,
+    mark: String,
+    note: String,
+    said: String,
+    versions: Arc<Versions>,
+    reward: Option<Arc<Reward>>,
+    /// What has happened, for whoever watches from outside.
+    pub notes: Vec<String>,
+}
+
+impl Labelling {
+    /// For all runs of a task that have recorded something. `reward` marks where clips differ.
+    ///
+    /// # Errors
+    /// In words, with what to do: when there are no runs, nothing to compare, or the store cannot be opened.
+    pub fn open(runs: &Path, task: &Arc<Task>, rater: &str, reward: Option<&Arc<Reward>>) -> Result<Self, String> {
+        let length = 50.min(task.episode_steps() as u32 / 2).max(2);
+        let pool = pool(runs, task)?;
+        let sampler =
+            sampler(&pool, length, false).or_else(|_| sampler(&pool, 10, false)).map_err(|e| e.to_string())?;
+        let store = LabelStore::open(&LabelStore::path_in(runs)).map_err(|e| e.to_string())?;
+        let labels = store.labels().map_err(|e| e.to_string())?;
+        let script = reward.map_or_else(String::new, |r| {
+            let text = r.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect::<Vec<u8>>();
+            sha256(&text)
+        });
+        let mut labelling = Self {
+            stage: Stage::new(task.model()).map_err(|e| e.to_string())?,
+            task: task.clone(),
+            runs: runs.to_path_buf(),
+            pool,
+            sampler,
+            store,
+            labels,
+            rater: if rater.is_empty() { default_rater() } else { rater.into() },
+            mode: Mode::Pair,
+            length,
+            any_reset: false,
+            budget: 50,
+            done: 0,
+            query: Query::default(),
+            shown: Instant::now(),
+            at: 0.0,
+            playing: true,
+            speed: 1.0,
+            strength: None,
+            best: None,
+            mark_from: None,
+            mark_of: 0,
+            mark: "good".into(),
+            note: String::new(),
+            said: String::new(),
+            versions: Arc::new(Versions::of(reward.map_or("", |r| r.name()), script)),
+            reward: reward.cloned(),
+            notes: vec!["labelling".into()],
+        };
+        labelling.ask().map_err(|e| e.to_string())?;
+        Ok(labelling)
+    }
+
+    /// The clips at the present frame, side by side: robot `i` is clip `i`.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Number of clips.
+    pub fn clips(&self) -> usize {
+        self.query.segments.len()
+    }
+
+    /// What is asked.
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// How this rater does.
+    pub fn stats(&self) -> RaterStats {
+        stats(&self.labels).raters.remove(&self.rater).unwrap_or_default()
+    }
+
+    /// Title of a clip, and whether the person has chosen it.
+    pub fn title(&self, clip: usize) -> String {
+        match (self.mode, self.best) {
+            (Mode::Pair, _) => if clip == 0 { "Left" } else { "Right" }.into(),
+            (Mode::BestWorst(_), Some(best)) if best == clip => format!("{}: best", clip + 1),
+            _ => format!("{}", clip + 1),
+        }
+    }
+
+    /// The next question.
+    fn ask(&mut self) -> Result<(), PrefsError> {
+        let (segments, repeat) = draw(&mut self.sampler, &self.pool, self.mode, &self.labels, &self.rater);
+        self.query = Query::new(&self.pool, &self.task, segments, repeat, self.reward.as_deref())?;
+        self.at = 0.0;
+        self.playing = true;
+        self.best = None;
+        self.mark_from = None;
+        self.mark_of = 0;
+        self.strength = None;
+        self.shown = Instant::now();
+        self.pose();
+        Ok(())
+    }
+
+    fn pose(&mut self) {
+        let nq = self.stage.model().nq();
+        let frame = self.frame();
+        let all: Vec<f32> =
+            self.query.qpos.iter().flat_map(|q| q[frame * nq..(frame + 1) * nq].iter().copied()).collect();
+        let n = self.query.qpos.len();
+        self.stage.set_in(&all, n, |_| [0.0, 0.0]);
+    }
+
+    fn frame(&self) -> usize {
+        (self.at as usize).min(self.query.frames.saturating_sub(1))
+    }
+
+    /// Moves the clips on by `dt` s of the clock; they begin again at their end.
+    pub fn advance(&mut self, ctx: &Context, dt: f64) {
+        if self.playing && self.query.frames > 1 {
+            self.at += dt * self.speed / self.query.dt.max(1e-6);
+            // A moment at the end, so that it is seen as such.
+            if self.at > self.query.frames as f64 + 0.4 / self.query.dt.max(1e-6) {
+                self.at = 0.0;
+            }
+            ctx.request_repaint();
+        }
+        self.pose();
+    }
+
+    fn entry(&self, answer: Answer) -> Entry {
+        let one = matches!(answer, Answer::Mark { .. });
+        let of = |s: &pavlov_prefs::Segment| Arc::new(s.clone());
+        let segments = if one {
+            self.query.segments.iter().skip(self.mark_of).take(1).map(of).collect()
+        } else {
+            self.query.segments.iter().map(of).collect()
+        };
+        Entry {
+            task: self.task.name.as_str().into(),
+            rater: self.rater.as_str().into(),
+            segments,
+            answer,
+            took_ms: u32::try_from(self.shown.elapsed().as_millis()).unwrap_or(u32::MAX),
+            versions: self.versions.clone(),
+        }
+    }
+
+    /// Stores an answer; it is on the disk before the next question is shown.
+    fn answer(&mut self, answer: Answer, next: bool) {
+        let kind = answer.kind();
+        let entry = self.entry(answer);
+        let stored = self.store.append(&entry).and_then(|id| {
+            self.labels = self.store.labels()?;
+            Ok(id)
+        });
+        match stored {
+            Ok(id) => {
+                if next {
+                    self.done += 1;
+                    self.notes.push(format!("label {} is stored", self.done));
+                }
+                self.said = format!("{kind} stored as {id}");
+            }
+            Err(error) => {
+                self.said = error.to_string();
+                return;
+            }
+        }
+        if next {
+            self.next();
+        }
+    }
+
+    fn next(&mut self) {
+        if let Err(error) = self.ask() {
+            self.said = error.to_string();
+        }
+    }
+
+    /// Takes the rater's last label back, by a further record.
+    fn undo(&mut self) {
+        let undone = self.store.undo(&self.rater).and_then(|id| {
+            self.labels = self.store.labels()?;
+            Ok(id)
+        });
+        self.said = match undone {
+            Ok(Some(id)) => {
+                self.done = self.done.saturating_sub(1);
+                self.notes.push("the last label is taken back".into());
+                format!("label {id} is taken back")
+            }
+            Ok(None) => "there is no label of yours to take back".into(),
+            Err(error) => error.to_string(),
+        };
+    }
+
+    fn compare(&mut self, choice: Choice) {
+        let strength = self.strength.filter(|_| choice != Choice::Equal);
+        self.answer(Answer::Comparison { choice, strength }, true);
+    }
+
+    fn pick(&mut self, clip: usize) {
+        match self.best {
+            None => self.best = Some(clip),
+            Some(best) if best == clip => self.best = None,
+            Some(best) => self.answer(Answer::BestWorst { best: best as u16, worst: clip as u16 }, true),
+        }
+    }
+
+    fn keys(&mut self, ctx: &Context) {
+        if ctx.text_edit_focused() {
+            return;
+        }
+        if self.mode == Mode::Pair {
+            for (action, choice) in
+                [(Action::Left, Choice::Left), (Action::Right, Choice::Right), (Action::Equal, Choice::Equal)]
+            {
+                if keys::pressed(ctx, action) {
+                    self.compare(choice);
+                }
+            }
+        }
+        if keys::pressed(ctx, Action::CannotTell) {
+            self.answer(Answer::Skip, true);
+        }
+        if keys::pressed(ctx, Action::Skip) {
+            self.next();
+        }
+        if keys::pressed(ctx, Action::Undo) {
+            self.undo();
+        }
+        if keys::pressed(ctx, Action::PlayPause) {
+            self.playing = !self.playing;
+        }
+        if keys::pressed(ctx, Action::Step) {
+            (self.at, self.playing) = ((self.frame() + 1).min(self.query.frames.saturating_sub(1)) as f64, false);
+        }
+        if keys::pressed(ctx, Action::StepBack) {
+            (self.at, self.playing) = (self.frame().saturating_sub(1) as f64, false);
+        }
+        if keys::pressed(ctx, Action::MarkIn) {
+            self.mark_from = Some(self.frame());
+        }
+        if keys::pressed(ctx, Action::MarkOut) {
+            self.mark_out();
+        }
+        const DIGITS: [Key; 6] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
+        for (i, key) in DIGITS.into_iter().enumerate() {
+            if ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
+                match self.mode {
+                    Mode::Pair if i < 3 => self.strength = Some(i as u8 + 1),
+                    Mode::BestWorst(_) if i < self.clips() => self.pick(i),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn mark_out(&mut self) {
+        let to = self.frame();
+        match self.mark_from.take() {
+            Some(from) if to > from => {
+                let (first, length) = (from as u32, (to - from) as u32);
+                self.answer(Answer::Mark { first, length, mark: self.mark.clone() }, false);
+            }
+            _ => self.said = "a mark begins before it ends: press I, play on, then O".into(),
+        }
+    }
+
+    /// Draws the panel.
+    pub fn ui(&mut self, ui: &mut Ui, theme: Theme) {
+        self.keys(ui.ctx());
+        ui.horizontal_wrapped(|ui| {
+            self.answers_ui(ui);
+            ui.separator();
+            if ui.button("Cannot tell").on_hover_text(keys::text(ui.ctx(), Action::CannotTell)).clicked() {
+                self.answer(Answer::Skip, true);
+            }
+            if ui.button("Skip").on_hover_text(keys::text(ui.ctx(), Action::Skip)).clicked() {
+                self.next();
+            }
+            if ui.button("Undo").on_hover_text(keys::text(ui.ctx(), Action::Undo)).clicked() {
+                self.undo();
+            }
+        });
+        self.timeline_ui(ui, theme);
+        ui.horizontal_wrapped(|ui| self.marks_ui(ui));
+        ui.horizontal_wrapped(|ui| self.progress_ui(ui, theme));
+    }
+
+    fn answers_ui(&mut self, ui: &mut Ui) {
+        match self.mode {
+            Mode::Pair => {
+                for (name, action, choice) in [
+                    ("⬅ Left", Action::Left, Choice::Left),
+                    ("Equal", Action::Equal, Choice::Equal),
+                    ("Right ➡", Action::Right, Choice::Right),
+                ] {
+                    let button = ui.add(Button::new(egui::RichText::new(name).strong()).min_size(vec2(90.0, 28.0)));
+                    if button.on_hover_text(keys::text(ui.ctx(), action)).clicked() {
+                        self.compare(choice);
+                    }
+                }
+                ui.separator();
+                ui.label("by");
+                for (value, name) in [(1, "a little"), (2, "clearly"), (3, "far")] {
+                    let on = self.strength == Some(value);
+                    if ui.selectable_label(on, name).on_hover_text(value.to_string()).clicked() {
+                        self.strength = (!on).then_some(value);
+                    }
+                }
+            }
+            Mode::BestWorst(_) => {
+                ui.label(if self.best.is_none() { "The best is" } else { "and the worst is" });
+                for clip in 0..self.clips() {
+                    if ui.add(Button::new(self.title(clip)).min_size(vec2(50.0, 28.0))).clicked() {
+                        self.pick(clip);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The clips' common time; the ground is as bright as they differ.
+    fn timeline_ui(&mut self, ui: &mut Ui, theme: Theme) {
+        ui.horizontal(|ui| {
+            let name = if self.playing { "⏸ Pause" } else { "▶ Play" };
+            if ui.button(name).clicked() {
+                self.playing = !self.playing;
+            }
+            let mut at = self.frame();
+            ui.spacing_mut().slider_width = (ui.available_width() - 330.0).max(120.0);
+            let width = ui.spacing().slider_width;
+            let label = ui.label("Frame");
+            let last = self.query.frames.saturating_sub(1);
+            ui.vertical(|ui| {
+                if ui.add(Slider::new(&mut at, 0..=last)).labelled_by(label.id).changed() {
+                    (self.at, self.playing) = (at as f64, false);
+                }
+                let (rect, _) = ui.allocate_exact_size(vec2(width, 6.0), Sense::hover());
+                let n = self.query.difference.len().max(1) as f32;
+                for (step, (d, _)) in self.query.difference.iter().enumerate() {
+                    let x = rect.left() + rect.width() * step as f32 / n;
+                    let bar = egui::Rect::from_min_size(
+                        egui::pos2(x, rect.top()),
+                        vec2(rect.width() / n + 0.5, rect.height()),
+                    );
+                    ui.painter().rect_filled(bar, 0.0, theme::warning(theme).gamma_multiply((0.3 * d).min(1.0)));
+                }
+            });
+            let label = ui.label("Speed");
+            ui.add(DragValue::new(&mut self.speed).range(0.05..=4.0).speed(0.02).suffix("x")).labelled_by(label.id);
+            let step = self.frame().saturating_sub(1);
+            if let Some((d, name)) = self.query.difference.get(step).filter(|d| d.0 > 1.0) {
+                ui.colored_label(theme::warning(theme), format!("{name} differs ({d:.1} σ)"));
+            }
+            if let Some(&peak) = self.query.peaks.iter().find(|&&p| p + 1 > self.frame()).or(self.query.peaks.first())
+                && ui.button("Next difference").clicked()
+            {
+                (self.at, self.playing) = ((peak + 1) as f64, false);
+            }
+        });
+    }
+
+    fn marks_ui(&mut self, ui: &mut Ui) {
+        ui.label("Mark");
+        let of = self.title(self.mark_of);
+        ComboBox::from_id_salt("mark of").selected_text(of).width(70.0).show_ui(ui, |ui| {
+            for clip in 0..self.clips() {
+                let title = self.title(clip);
+                ui.selectable_value(&mut self.mark_of, clip, title);
+            }
+        });
+        let label = ui.label("as");
+        ui.add(egui::TextEdit::singleline(&mut self.mark).desired_width(70.0)).labelled_by(label.id);
+        match self.mark_from {
+            None => {
+                if ui.button("from here").on_hover_text(keys::text(ui.ctx(), Action::MarkIn)).clicked() {
+                    self.mark_from = Some(self.frame());
+                }
+            }
+            Some(from) => {
+                if ui.button(format!("{from} to here")).on_hover_text(keys::text(ui.ctx(), Action::MarkOut)).clicked() {
+                    self.mark_out();
+                }
+            }
+        }
+        ui.separator();
+        let label = ui.label("Note");
+        let note = ui.add(egui::TextEdit::singleline(&mut self.note).desired_width(260.0)).labelled_by(label.id);
+        if note.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) && !self.note.trim().is_empty() {
+            let text = std::mem::take(&mut self.note).trim().to_string();
+            self.answer(Answer::Text { text }, false);
+        }
+        ui.weak(&self.said);
+    }
+
+    fn progress_ui(&mut self, ui: &mut Ui, theme: Theme) {
+        let label = ui.label("Rater");
+        ui.add(egui::TextEdit::singleline(&mut self.rater).desired_width(90.0)).labelled_by(label.id);
+        if self.rater.trim().is_empty() {
+            self.rater = default_rater();
+        }
+        let label = ui.label("Budget");
+        ui.add(DragValue::new(&mut self.budget).range(1..=100_000)).labelled_by(label.id);
+        let text = format!("{} of {}", self.done, self.budget);
+        ui.add(egui::ProgressBar::new(self.done as f32 / self.budget.max(1) as f32).desired_width(110.0).text(text));
+        let stats = self.stats();
+        ui.label(format!("{:.0} s this one", self.shown.elapsed().as_secs_f64()));
+        if stats.labels > 0 {
+            ui.label(format!("{:.1} s on average, {} labels in all", stats.seconds[1], stats.labels));
+        }
+        match stats.consistency.rate() {
+            Some(rate) => {
+                let colour = if rate < 0.7 { theme::warning(theme) } else { theme::good(theme) };
+                let n = stats.consistency.repeats;
+                ui.colored_label(colour, format!("agrees with itself in {:.0}% of {n} repeats", 100.0 * rate));
+            }
+            None => {
+                ui.weak("some pairs come again, to see how sure you are");
+            }
+        }
+        ui.separator();
+        let before = (self.mode, self.length, self.any_reset);
+        let name = match self.mode {
+            Mode::Pair => "Pairs".to_string(),
+            Mode::BestWorst(k) => format!("Best and worst of {k}"),
+        };
+        ComboBox::from_id_salt("labelling mode").selected_text(name).show_ui(ui, |ui| {
+            ui.selectable_value(&mut self.mode, Mode::Pair, "Pairs");
+            for k in 3..=6 {
+                ui.selectable_value(&mut self.mode, Mode::BestWorst(k), format!("Best and worst of {k}"));
+            }
+        });
+        let label = ui.label("Steps");
+        ui.add(DragValue::new(&mut self.length).range(2..=self.task.episode_steps() as u32)).labelled_by(label.id);
+        ui.checkbox(&mut self.any_reset, "Different beginnings")
+            .on_hover_text("Also compare episodes that began differently: luck may then decide");
+        if (self.mode, self.length, self.any_reset) != before {
+            self.again();
+        }
+        if ui.button("Read runs anew").clicked() {
+            match pool(&self.runs, &self.task) {
+                Ok(pool) => {
+                    self.pool = pool;
+                    self.again();
+                }
+                Err(why) => self.said = why,
+            }
+        }
+    }
+
+    /// Another sampler after another choice; the old one stays when there is nothing to compare that way.
+    fn again(&mut self) {
+        match sampler(&self.pool, self.length, self.any_reset) {
+            Ok(sampler) => {
+                self.sampler = sampler;
+                self.said.clear();
+                self.next();
+            }
+            Err(error) => self.said = error.to_string(),
+        }
+    }
+}
+
+fn sampler(pool: &Pool, length: u32, any_reset: bool) -> Result<PairSampler, PrefsError> {
+    // Another session asks other questions.
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+    PairSampler::new(pool, PairOptions { length, any_reset, repeats: REPEATS }, seed)
+}
+
+/// Rollouts of all runs of the task that have some.
+fn pool(runs: &Path, task: &Task) -> Result<Pool, String> {
+    let has = |root: &Path| std::fs::read_dir(root.join("rollouts")).is_ok_and(|d| d.flatten().next().is_some());
+    let folders: Vec<RunFolder> = list_runs(runs)
+        .into_iter()
+        .filter(|r| r.task == task.name && r.state != RunState::Damaged && has(&r.path))
+        .filter_map(|r| RunFolder::open(&r.path).ok())
+        .collect();
+    if folders.is_empty() {
+        return Err(format!(
+            "There is nothing to compare yet: no run of {} in {} has recorded episodes.\nTrain a policy first (F5, or `pavlov train {}`); \
+             then come back here.",
+            task.name,
+            runs.display(),
+            task.name
+        ));
+    }
+    Pool::open(&folders).map_err(|e| e.to_string())
+}
+
+fn default_rater() -> String {
+    std::env::var("USER")
+        .or_else(|_| std::env::var("USERNAME"))
+        .ok()
+        .filter(|n| !n.is_empty())
+        .unwrap_or_else(|| "me".into())
+}
