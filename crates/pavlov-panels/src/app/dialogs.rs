@@ -42,12 +42,14 @@ impl Studio {
             );
         }
         Window::new("Keys").open(&mut dialogs.help).anchor(Align2::CENTER_CENTER, [0.0, 0.0]).show(ctx, |ui| {
-            egui::Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
-                for row in keys::TABLE {
-                    ui.strong(ctx.format_shortcut(&row.shortcut));
-                    ui.label(row.label);
-                    ui.end_row();
-                }
+            egui::ScrollArea::vertical().max_height(420.0).show(ui, |ui| {
+                egui::Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
+                    for row in keys::TABLE {
+                        ui.strong(ctx.format_shortcut(&row.shortcut));
+                        ui.label(row.label);
+                        ui.end_row();
+                    }
+                })
             });
             ui.separator();
             ui.label(

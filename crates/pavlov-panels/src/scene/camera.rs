@@ -84,7 +84,7 @@ const FOV_Y: f32 = 0.75;
 impl Orbit {
     /// A view of something that is `size` m large at `centre`.
     pub fn around(centre: [f32; 3], size: f32) -> Self {
-        Self { target: centre, distance: (1.6 * size).clamp(0.8, 100.0), ..Self::default() }
+        Self { target: centre, distance: (2.6 * size).clamp(0.8, 100.0), ..Self::default() }
     }
 
     /// As a camera.

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
-    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, ImageFormat, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
-    MOTION_NOTIFY_EVENT,
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, ImageFormat, InputFocus, KEY_PRESS_EVENT,
+    KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, MapState,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -76,15 +76,35 @@ impl Display {
         self.conn.xtest_fake_input(kind, detail, 0, self.root, x, y, 0).expect("sent").check().expect("XTEST");
     }
 
+    /// Gives the keyboard to the window that is there: without a window manager nobody else does.
+    pub fn focus(&self) {
+        let tree = self.conn.query_tree(self.root).expect("sent").reply().expect("QueryTree");
+        for window in tree.children {
+            let shown = self.conn.get_window_attributes(window).expect("sent").reply();
+            if shown.is_ok_and(|a| a.map_state == MapState::VIEWABLE) {
+                self.conn.set_input_focus(InputFocus::PARENT, window, 0u32).expect("sent").check().expect("focus");
+                return;
+            }
+        }
+        panic!("there is no window on display {}", self.name);
+    }
+
     /// Presses a key, with control or without.
     pub fn key(&self, sym: u32, control: bool) {
         let &(code, shift) = self.keys.get(&sym).unwrap_or_else(|| panic!("no key for {sym:#x}"));
         let held: Vec<u8> =
             [(control, sym::CONTROL), (shift, sym::SHIFT)].iter().filter(|h| h.0).map(|h| self.keys[&h.1].0).collect();
+        // A chord is held as a hand holds it, over some pictures: within one picture only the last state of control is seen.
+        let hold = || std::thread::sleep(Duration::from_millis(if control { 130 } else { 0 }));
+        hold();
         held.iter().for_each(|&k| self.fake(KEY_PRESS_EVENT, k, 0, 0));
+        hold();
         self.fake(KEY_PRESS_EVENT, code, 0, 0);
+        hold();
         self.fake(KEY_RELEASE_EVENT, code, 0, 0);
+        hold();
         held.iter().rev().for_each(|&k| self.fake(KEY_RELEASE_EVENT, k, 0, 0));
+        hold();
         // The window must see every key: one that is pressed and let go within a picture is seen, but order matters.
         std::thread::sleep(Duration::from_millis(15));
     }
