@@ -66,6 +66,21 @@ fn the_first_start_offers_tasks_and_the_chosen_one_moves() {
 }
 
 #[test]
+fn a_task_is_chosen_by_typing_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = open(options(folder.path(), None));
+    harness.event(egui::Event::Text("hopper_h".into()));
+    harness.run_steps(2);
+    assert!(harness.query_by_role_and_label(Role::Button, "cartpole_balance").is_none());
+    harness.key_press(egui::Key::Enter);
+    assert!(until(&mut harness, |h| h
+        .state()
+        .studio
+        .picture()
+        .is_some_and(|(s, _)| s.model().name.contains("hopper"))));
+}
+
+#[test]
 fn a_task_that_is_not_there_ends_the_start_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let error = Studio::open(options(folder.path(), Some("ant_rum"))).err().unwrap();

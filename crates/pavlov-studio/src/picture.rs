@@ -48,6 +48,10 @@ pub struct Drawn {
 #[derive(Component)]
 pub struct ViewCamera(usize);
 
+/// The camera of the panels, over all views.
+#[derive(Component)]
+pub struct PanelCamera;
+
 /// Makes the cameras of all views; those that are not used are switched off.
 pub fn make_cameras(mut commands: Commands, drawn: Res<Drawn>) {
     for i in 0..MAX_VIEWS {
@@ -85,6 +89,7 @@ pub fn show(
     mut grounds: ResMut<Assets<GroundMaterial>>,
     window: Single<&Window, With<PrimaryWindow>>,
     mut cameras: Query<(&mut Camera, &mut Projection, &mut Transform, &ViewCamera), Without<MeshTag>>,
+    mut panel: Single<&mut Camera, (With<PanelCamera>, Without<ViewCamera>)>,
     mut placed: Query<(&mut Transform, &mut MeshTag)>,
 ) {
     let studio = &panels.0;
@@ -94,6 +99,9 @@ pub fn show(
     };
     let scale = window.scale_factor() * studio.zoom();
     aim(&mut cameras, views, scale, &window);
+    // Without a view nobody else wipes the last picture away.
+    let shown = cameras.iter().any(|c| c.0.is_active);
+    panel.clear_color = if shown { ClearColorConfig::None } else { ClearColorConfig::Default };
     let theme = studio.theme();
     let (look, sky) = look_of(theme, drawn.gloss, stage);
     if clear.0 != sky {

@@ -4,7 +4,7 @@
 //! no more than [`LOW_RATE`] times a second, since drawing takes the same cores.
 
 use crate::material::{GroundMaterial, ShadowMaterial, ShapeMaterial};
-use crate::picture::{Drawn, Panels, make_cameras, show};
+use crate::picture::{Drawn, PanelCamera, Panels, make_cameras, show};
 use crate::{Args, Quality};
 use anyhow::{Context, Result, anyhow};
 use bevy::asset::embedded_asset;
@@ -177,6 +177,7 @@ fn make_egui(mut commands: Commands, mut settings: ResMut<EguiGlobalSettings>, d
     settings.auto_create_primary_context = false;
     commands.spawn((
         PrimaryEguiContext,
+        PanelCamera,
         Camera2d,
         RenderLayers::none(),
         if drawn.gloss { Msaa::Sample4 } else { Msaa::Off },

@@ -14,8 +14,8 @@ impl Studio {
     /// All panels of this mode, then the picture in what is left.
     pub(super) fn design_ui(&mut self, ui: &mut Ui) {
         Panel::bottom("clock").show(ui, |ui| self.clock_ui(ui));
-        Panel::left("left").default_size(400.0).show(ui, |ui| self.left_ui(ui));
-        Panel::right("right").default_size(360.0).show(ui, |ui| self.right_ui(ui));
+        Panel::left("left").default_size(400.0).size_range(280.0..=700.0).show(ui, |ui| self.left_ui(ui));
+        Panel::right("right").default_size(360.0).size_range(280.0..=640.0).show(ui, |ui| self.right_ui(ui));
         self.picture_ui(ui);
     }
 

@@ -113,7 +113,7 @@ impl Studio {
             runs: Runs::new(&options.runs),
             replay: None,
             labelling: None,
-            chooser: chooser::Chooser::new(&options.assets, options.wake.clone()),
+            chooser: chooser::Chooser::new(&options.assets),
             dialogs: dialogs::Dialogs::default(),
             session: None,
             hands: Vec::new(),

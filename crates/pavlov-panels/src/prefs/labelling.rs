@@ -374,7 +374,7 @@ impl Labelling {
                 self.playing = !self.playing;
             }
             let mut at = self.frame();
-            ui.spacing_mut().slider_width = (ui.available_width() - 330.0).max(120.0);
+            ui.spacing_mut().slider_width = (ui.available_width() - 520.0).max(120.0);
             let width = ui.spacing().slider_width;
             let label = ui.label("Frame");
             let last = self.query.frames.saturating_sub(1);
