@@ -8,6 +8,7 @@ use pavlov_env::{Assets, Task};
 use pavlov_render::{Camera, Renderer, Stage, Style, views};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 
 /// Size of a picture, pixels.
 const PICTURE: [u32; 2] = [224, 140];
@@ -32,13 +33,25 @@ pub(super) struct Chooser {
     choices: BTreeMap<String, Choice>,
     /// From the thread, once the chooser was shown.
     news: Option<Receiver<News>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Chooser {
+    fn drop(&mut self) {
+        // Nobody listens any more: the thread ends after the present picture. Software drivers do not like to be left in the middle of one.
+        self.news = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in there was printed when it happened.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Chooser {
     pub fn new(assets: &Assets) -> Self {
         let names = assets.tasks().into_iter().map(|t| t.name);
         let choices = names.map(|name| (name, Choice { about: String::new(), picture: None })).collect();
-        Self { open: false, search: String::new(), choices, news: None }
+        Self { open: false, search: String::new(), choices, news: None, thread: None }
     }
 
     /// Starts reading and drawing.
@@ -67,7 +80,7 @@ impl Chooser {
             }
         };
         // Without the thread the names are still there.
-        let _ = std::thread::Builder::new().name("task pictures".into()).spawn(work);
+        self.thread = std::thread::Builder::new().name("task pictures".into()).spawn(work).ok();
         self.news = Some(news);
     }
 
