@@ -231,7 +231,7 @@ impl Runs {
                 self.tick(&path, on);
             }
             let chosen = self.selected.as_ref() == Some(&path);
-            let button = egui::Button::selectable(chosen, text).truncate();
+            let button = egui::Button::selectable(chosen, text).wrap_mode(egui::TextWrapMode::Extend);
             let size = [ui.available_width(), height];
             let response = ui.add_sized(size, button.right_text(""));
             response.widget_info(|| egui::WidgetInfo::selected(egui::WidgetType::SelectableLabel, true, chosen, &name));

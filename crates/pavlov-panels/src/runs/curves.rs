@@ -44,7 +44,8 @@ impl RunCurves {
 
     fn new(metrics: &[MetricsLine], terms: &[TermsLine]) -> Self {
         let mut series: Vec<(String, Vec<f64>)> = Vec::new();
-        let plain: [(&str, fn(&MetricsLine) -> Option<f64>); 9] = [
+        type Read = fn(&MetricsLine) -> Option<f64>;
+        let plain: [(&str, Read); 9] = [
             ("fitness", |l| l.fitness.or(l.recent_fitness)),
             ("return", |l| l.episode_return),
             ("success", |l| l.success),
