@@ -22,19 +22,12 @@ impl Studio {
                 self.remembered.camera.track([x, y, z.max(0.1)], dt);
             }
         }
-        let asked = Panel::left("runs")
-            .default_size(400.0)
-            .size_range(340.0..=560.0)
-            .show(ui, |ui| self.runs.browser_ui(ui, theme))
-            .inner;
+        let asked = Panel::left("runs").exact_size(370.0).show(ui, |ui| self.runs.browser_ui(ui, theme)).inner;
         let mut close = false;
         if let Some(replay) = &mut self.replay {
             Panel::bottom("replay").show(ui, |ui| close = replay.ui(ui, theme));
         }
-        Panel::right("curves")
-            .default_size(340.0)
-            .size_range(280.0..=520.0)
-            .show(ui, |ui| self.runs.curves_ui(ui, theme));
+        Panel::right("curves").exact_size(350.0).show(ui, |ui| self.runs.curves_ui(ui, theme));
         if close {
             self.replay = None;
         }

@@ -159,8 +159,9 @@ pub(crate) fn ui(ui: &mut egui::Ui, theme: Theme, view: &mut CurvesView, shown: 
             .labelled_by(label.id);
         ui.selectable_value(&mut view.along, Along::Steps, "Steps").on_hover_text("Environment steps");
         ui.selectable_value(&mut view.along, Along::Seconds, "Seconds").on_hover_text("Seconds of training");
-        ui.add(egui::Slider::new(&mut view.smoothing, 0.0..=0.99).fixed_decimals(2).text("Smoothing"));
     });
+    // On a line of its own: a slider with its text is not wrapped.
+    ui.add(egui::Slider::new(&mut view.smoothing, 0.0..=0.99).fixed_decimals(2).text("Smoothing"));
     if shown.is_empty() {
         let text = if waiting { "Reading ..." } else { "Tick runs in the list to lay their curves over each other." };
         ui.weak(text);
