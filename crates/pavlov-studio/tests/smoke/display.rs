@@ -138,8 +138,9 @@ impl Display {
         for k in 1..=8 {
             let at = |a: i16, b: i16| a + (b - a) * k / 8;
             self.point(at(from.0, to.0), at(from.1, to.1));
+            std::thread::sleep(hold / 16);
         }
-        std::thread::sleep(hold);
+        std::thread::sleep(hold / 2);
         self.fake(BUTTON_RELEASE_EVENT, 1, to.0, to.1);
         std::thread::sleep(Duration::from_millis(60));
     }
