@@ -10,8 +10,11 @@
 
 mod audit;
 mod behaviour;
+pub mod client;
 mod error;
 mod gate;
+pub mod lineage;
+pub mod reply;
 mod versus;
 
 pub use audit::{Audit, AuditSet};
