@@ -13,8 +13,11 @@ mod behaviour;
 pub mod client;
 mod error;
 mod gate;
+pub mod grammar;
 pub mod lineage;
+pub mod prompt;
 pub mod reply;
+pub mod stats;
 mod versus;
 
 pub use audit::{Audit, AuditSet};
