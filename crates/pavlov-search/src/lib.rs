@@ -17,6 +17,7 @@ pub mod grammar;
 pub mod lineage;
 pub mod prompt;
 pub mod reply;
+pub mod search;
 pub mod stats;
 mod versus;
 

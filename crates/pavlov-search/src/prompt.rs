@@ -124,7 +124,7 @@ fn alike(a: &Task, b: &Task) -> f64 {
     let of = |t: &Task| {
         let scene = t.scene();
         let joints = scene.joints.iter().map(|j| j.name.clone());
-        let mut all = words(&format!("{} {}", t.name, t.about));
+        let mut all = words(&format!("{} {}", t.name, t.about()));
         all.extend(scene.bodies.iter().chain(&scene.feet).chain(&scene.commands).cloned().chain(joints));
         all
     };
@@ -145,7 +145,7 @@ pub fn examples(assets: &Assets, task: &Task) -> String {
         let text = format!(
             "Task {}: {}\n\n```rhai\n{}\n```\n\n```toml\n{}\n```\n",
             other.name,
-            other.about,
+            other.about(),
             read("reward.rhai").trim(),
             read("reward.toml").trim()
         );

@@ -201,6 +201,9 @@ pub struct Outcome {
     pub env_steps: u64,
     /// Mean fitness of the deterministic policy in worlds that training does not use.
     pub fitness: f64,
+    /// Fitness of the first of these episodes: the one that a clip shows.
+    #[serde(default)]
+    pub shown: f64,
     /// Share of these episodes with success.
     pub success: f64,
     /// Mean return under its own reward.

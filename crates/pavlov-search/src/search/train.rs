@@ -46,7 +46,7 @@ pub struct Training {
 }
 
 /// What training gave for one candidate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Trained {
     /// An outcome for each seed.
     pub outcomes: Vec<Outcome>,
@@ -202,6 +202,7 @@ fn outcome(job: &Job, stage: &str, seed: u64, env_steps: u64, e: &Evaluation, co
         seed,
         env_steps,
         fitness: number(e.fitness.mean),
+        shown: number(e.list.first().map_or(e.fitness.mean, |l| l.fitness)),
         success: number(e.success.mean),
         episode_return: number(e.episode_return.mean),
         length: number(e.length.mean),
