@@ -163,7 +163,9 @@ fn numbers(p: &Partial, scene: &Scene, out: &mut Vec<Partial>) {
                 _ => {}
             }
         }
-        Ty::Handle(_) => {
+        Ty::Bool | Ty::Str | Ty::Quat | Ty::Map => {}
+        // The kinds of things of a scene.
+        _ => {
             for b in BUILTINS {
                 let takes = b.form == Form::Property && b.args.len() == 1 && b.args[0].name() == p.ty.name();
                 let still = matches!(b.name, "lower" | "upper" | "home" | "quat");
@@ -172,7 +174,6 @@ fn numbers(p: &Partial, scene: &Scene, out: &mut Vec<Partial>) {
                 }
             }
         }
-        _ => {}
     }
 }
 
