@@ -216,7 +216,7 @@ fn distances(page: &Page, task: &Task, audit: &Audit, pool: &rayon::ThreadPool) 
     }
     let refs: Vec<&Reward> = rewards.iter().collect();
     let mut out = String::from("<h2>STARC distances of the fittest (VAL, on the audit set)</h2>\n");
-    match versus(&refs, task, &Sample::of_audit(audit), pool) {
+    match versus(&refs, task, &Sample::of_audit(audit), false, pool) {
         Ok(v) => {
             out += "<table>\n<tr><th></th>";
             v.rewards.iter().for_each(|n| out += &format!("<th>{}</th>", escape(n)));
