@@ -1,4 +1,4 @@
-//! Judging rewards before they are trained on.
+//! Judging rewards before they are trained on, and searching for them ([`search`]).
 //!
 //! ```text
 //! assets/audit/<task>.toml + small policies ─ AuditSet::load ─ play ─> Audit: episodes with every channel, fitness of each
