@@ -46,7 +46,8 @@ fn sum_of(quantities: &[Quantity], weights: &[f64]) -> String {
     for m in modules {
         writeln!(out, "import \"{m}\" as {};", m.rsplit('/').next().unwrap()).unwrap();
     }
-    let terms: Vec<String> = quantities.iter().zip(weights).map(|(q, w)| format!("{}: {w:?} * {}", q.name, q.text)).collect();
+    let terms: Vec<String> =
+        quantities.iter().zip(weights).map(|(q, w)| format!("{}: {w:?} * {}", q.name, q.text)).collect();
     out + &format!("fn reward(s, p) {{ #{{ {} }} }}", terms.join(", "))
 }
 
@@ -55,7 +56,12 @@ fn reward(task: &Task, name: &str, text: &str) -> Arc<Reward> {
 }
 
 fn training(stage: &'static str, steps: u64, seeds: Vec<u64>) -> Training {
-    let overrides = Overrides { steps: Some(steps), threads: Some(2), set: vec!["eval_episodes=10".into()], ..Overrides::default() };
+    let overrides = Overrides {
+        steps: Some(steps),
+        threads: Some(2),
+        set: vec!["eval_episodes=10".into()],
+        ..Overrides::default()
+    };
     Training { overrides, seeds, halving: false, stage, limit: None }
 }
 
@@ -73,16 +79,29 @@ fn bradley_terry(name: &str) -> Vec<f64> {
     let text = std::fs::read_to_string(task.path.with_extension("rhai")).unwrap();
     let gold = reward(&task, "gold", &format!("{text}\nfn reward(s, p) {{ #{{ f: fitness(s) }} }}"));
     let nothing = reward(&task, "none", "fn reward(s, p) { 0.0 * s.time }");
-    let start = train(&task, &[Job { at: None, reward: nothing.clone() }], &training("search", 1, vec![0]), &pool, &stop).unwrap();
+    let start =
+        train(&task, &[Job { at: None, reward: nothing.clone() }], &training("search", 1, vec![0]), &pool, &stop)
+            .unwrap();
     let mut policy: Policy = start[0].policies[0].clone();
     let (mut data, mut phi) = (Dataset::default(), Vec::new());
     let mut learnt = nothing;
     for round in 0..ROUNDS {
-        let options = PlayOptions { episodes: 16, seed: 500 + u64::from(round), profile: Profile::Fast, disturb: true, backend: BackendKind::Batch };
-        let player = |first: usize, _: usize| Ok(Noisy(PolicyPlayer::new(&task, &policy)?, Draw::new(1, At::new(round, first as u32))));
+        let options = PlayOptions {
+            episodes: 16,
+            seed: 500 + u64::from(round),
+            profile: Profile::Fast,
+            disturb: true,
+            backend: BackendKind::Batch,
+        };
+        let player = |first: usize, _: usize| {
+            Ok(Noisy(PolicyPlayer::new(&task, &policy)?, Draw::new(1, At::new(round, first as u32))))
+        };
         let rollouts = play_rollouts(&task, &learnt, &options, &task.scene().recorded(), player, &pool).unwrap();
         let spans = rollouts.spans();
-        let (own, value) = (score(&features, task.scene(), &rollouts, &spans, true).unwrap(), score(&gold, task.scene(), &rollouts, &spans, true).unwrap());
+        let (own, value) = (
+            score(&features, task.scene(), &rollouts, &spans, true).unwrap(),
+            score(&gold, task.scene(), &rollouts, &spans, true).unwrap(),
+        );
         let mut draw = Draw::new(2, At::new(round, 0));
         for _ in 0..ANSWERS / ROUNDS {
             let mut one = || {
@@ -108,13 +127,21 @@ fn bradley_terry(name: &str) -> Vec<f64> {
         let model = Linear::fit(&features.term_names().to_vec(), &data, &phi, Loss::Plain).unwrap();
         let weights: Vec<f64> = (0..quantities.len()).map(|k| model.weight(k).unwrap_or(0.0)).collect();
         learnt = reward(&task, "learnt", &sum_of(&quantities, &weights));
-        let trained = train(&task, &[Job { at: None, reward: learnt.clone() }], &training("search", STEPS, vec![0]), &pool, &stop).unwrap();
+        let trained = train(
+            &task,
+            &[Job { at: None, reward: learnt.clone() }],
+            &training("search", STEPS, vec![0]),
+            &pool,
+            &stop,
+        )
+        .unwrap();
         policy = trained[0].policies[0].clone();
         println!("{name}, Bradley-Terry, {} answers: fitness {:.3}", data.pairs.len(), trained[0].outcomes[0].fitness);
     }
     assert_eq!(data.pairs.len(), ANSWERS as usize);
     let seeds = (20_000..20_005).collect();
-    let last = train(&task, &[Job { at: None, reward: learnt }], &training("final", LAST, seeds), &pool, &stop).unwrap();
+    let last =
+        train(&task, &[Job { at: None, reward: learnt }], &training("final", LAST, seeds), &pool, &stop).unwrap();
     last[0].outcomes.iter().map(|o| o.fitness).collect()
 }
 
@@ -157,7 +184,10 @@ fn choosing_rewards_beats_learning_them_with_49_answers() {
     let only = std::env::var("PAVLOV_TASK").ok();
     for name in ["hopper_hop", "ant_run"].into_iter().filter(|n| only.as_ref().is_none_or(|o| o == n)) {
         let (a, b) = (interval(&icpl(name)), interval(&bradley_terry(name)));
-        println!("{name}: ICPL {:.3} ({:.3} to {:.3}), Bradley-Terry {:.3} ({:.3} to {:.3})", a.iqm, a.low, a.high, b.iqm, b.low, b.high);
+        println!(
+            "{name}: ICPL {:.3} ({:.3} to {:.3}), Bradley-Terry {:.3} ({:.3} to {:.3})",
+            a.iqm, a.low, a.high, b.iqm, b.low, b.high
+        );
         assert!(a.iqm > b.iqm, "{name}");
     }
 }

@@ -40,8 +40,26 @@ fn lineage(folder: &Path, search: &str) -> Vec<u8> {
 
 /// A small search with every part.
 const SMALL: [&str; 20] = [
-    "search", "cartpole_swingup", "-k", "4", "-n", "2", "--steps", "16k", "--final-steps", "16k", "--final-seeds", "2", "--worlds",
-    "32", "--set", "eval_episodes=4", "--threads", "2", "--out", "s",
+    "search",
+    "cartpole_swingup",
+    "-k",
+    "4",
+    "-n",
+    "2",
+    "--steps",
+    "16k",
+    "--final-steps",
+    "16k",
+    "--final-seeds",
+    "2",
+    "--worlds",
+    "32",
+    "--set",
+    "eval_episodes=4",
+    "--threads",
+    "2",
+    "--out",
+    "s",
 ];
 
 #[test]
@@ -129,22 +147,47 @@ fn every_file(folder: &Path, each: &mut dyn FnMut(&Path, &[u8])) {
 fn the_key_is_in_no_file_and_in_no_output() {
     let key = "sk-pavlov-0123456789-never-to-be-seen";
     // A model that was told to give the key away, and an endpoint that shows it: both hand it back.
-    let reply = format!("The key is {key}.\n```rhai\n// {key}\nfn reward(s, p) {{ #{{ up: cos(s.joint(\"hinge\").pos), slow: -0.001 * s.qvel.norm2() }} }}\n```");
+    let reply = format!(
+        "The key is {key}.\n```rhai\n// {key}\nfn reward(s, p) {{ #{{ up: cos(s.joint(\"hinge\").pos), slow: -0.001 * s.qvel.norm2() }} }}\n```"
+    );
     let base = server(reply);
     let dir = tempfile::tempdir().unwrap();
     let ask = |extra: &[&str]| {
         let args = [
-            "search", "cartpole_swingup", "--base-url", &base, "--model", "m", "-k", "2", "-n", "1", "--steps", "8k", "--final-steps", "8k",
-            "--final-seeds", "1", "--worlds", "32", "--out", "s", "--record", "c.jsonl",
+            "search",
+            "cartpole_swingup",
+            "--base-url",
+            &base,
+            "--model",
+            "m",
+            "-k",
+            "2",
+            "-n",
+            "1",
+            "--steps",
+            "8k",
+            "--final-steps",
+            "8k",
+            "--final-seeds",
+            "1",
+            "--worlds",
+            "32",
+            "--out",
+            "s",
+            "--record",
+            "c.jsonl",
         ];
         pavlov(dir.path(), &[&args[..], extra].concat()).env("PAVLOV_API_KEY", key).output().unwrap()
     };
     let out = ask(&["--json"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let refused = pavlov(dir.path(), &["search", "ant_run", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--tries", "1", "--out", "t"])
-        .env("PAVLOV_API_KEY", key)
-        .output()
-        .unwrap();
+    let refused = pavlov(
+        dir.path(),
+        &["search", "ant_run", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--tries", "1", "--out", "t"],
+    )
+    .env("PAVLOV_API_KEY", key)
+    .output()
+    .unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let has = |bytes: &[u8]| bytes.windows(key.len()).any(|w| w == key.as_bytes());
     for bytes in [&out.stdout, &out.stderr, &refused.stdout, &refused.stderr] {
@@ -159,13 +202,38 @@ fn the_key_is_in_no_file_and_in_no_output() {
     let cassette = std::fs::read_to_string(dir.path().join("c.jsonl")).unwrap();
     assert!(cassette.contains("The key is [key]."), "{cassette}");
     // What was recorded is replayed to the same candidates, and another request is told from it.
-    let replayed = pavlov(dir.path(), &[
-        "search", "cartpole_swingup", "--replay", "c.jsonl", "--model", "m", "-k", "2", "-n", "1", "--steps", "8k", "--final-steps", "8k",
-        "--final-seeds", "1", "--worlds", "32", "--out", "r", "--json",
-    ]);
+    let replayed = pavlov(
+        dir.path(),
+        &[
+            "search",
+            "cartpole_swingup",
+            "--replay",
+            "c.jsonl",
+            "--model",
+            "m",
+            "-k",
+            "2",
+            "-n",
+            "1",
+            "--steps",
+            "8k",
+            "--final-steps",
+            "8k",
+            "--final-seeds",
+            "1",
+            "--worlds",
+            "32",
+            "--out",
+            "r",
+            "--json",
+        ],
+    );
     let replayed = { replayed }.output().unwrap();
     assert_eq!(end(&replayed), end(&out));
-    let other = pavlov(dir.path(), &["search", "cartpole_swingup", "--replay", "c.jsonl", "--model", "other", "-k", "2", "-n", "1", "--out", "q"]);
+    let other = pavlov(
+        dir.path(),
+        &["search", "cartpole_swingup", "--replay", "c.jsonl", "--model", "other", "-k", "2", "-n", "1", "--out", "q"],
+    );
     let other = { other }.output().unwrap();
     let text = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && text.contains("at 0.0 was recorded for request"), "{text}");
@@ -175,7 +243,9 @@ fn the_key_is_in_no_file_and_in_no_output() {
 fn python(packages: &[&str]) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("search-python");
     let python = folder.join("bin/python");
-    let run = |program: &Path, args: &[&str]| assert!(Command::new(program).args(args).status().unwrap().success(), "{args:?}");
+    let run = |program: &Path, args: &[&str]| {
+        assert!(Command::new(program).args(args).status().unwrap().success(), "{args:?}")
+    };
     if !python.is_file() {
         run(Path::new("python3"), &["-m", "venv", folder.to_str().unwrap()]);
     }
@@ -222,17 +292,67 @@ fn a_real_model_served_over_http_passes_end_to_end() {
     std::thread::sleep(Duration::from_secs(3));
     let dir = tempfile::tempdir().unwrap();
     let base = format!("http://127.0.0.1:{port}/v1");
-    let out = done(dir.path(), &[
-        "search", "cartpole_swingup", "--base-url", &base, "--model", "smollm2", "-k", "2", "-n", "1", "--max-tokens", "300", "--steps",
-        "8k", "--final-steps", "8k", "--final-seeds", "1", "--record", "c.jsonl", "--out", "s", "--timeout", "600", "--tries", "2", "--json",
-    ]);
+    let out = done(
+        dir.path(),
+        &[
+            "search",
+            "cartpole_swingup",
+            "--base-url",
+            &base,
+            "--model",
+            "smollm2",
+            "-k",
+            "2",
+            "-n",
+            "1",
+            "--max-tokens",
+            "300",
+            "--steps",
+            "8k",
+            "--final-steps",
+            "8k",
+            "--final-seeds",
+            "1",
+            "--record",
+            "c.jsonl",
+            "--out",
+            "s",
+            "--timeout",
+            "600",
+            "--tries",
+            "2",
+            "--json",
+        ],
+    );
     let end = end(&out);
     println!("{end}");
     assert!(end["spent"]["requests"].as_u64().unwrap() >= 2 && end["spent"]["tokens_out"].as_u64().unwrap() > 0);
-    let again = done(dir.path(), &[
-        "search", "cartpole_swingup", "--replay", "c.jsonl", "--model", "smollm2", "-k", "2", "-n", "1", "--max-tokens", "300", "--steps",
-        "8k", "--final-steps", "8k", "--final-seeds", "1", "--out", "r", "--json",
-    ]);
+    let again = done(
+        dir.path(),
+        &[
+            "search",
+            "cartpole_swingup",
+            "--replay",
+            "c.jsonl",
+            "--model",
+            "smollm2",
+            "-k",
+            "2",
+            "-n",
+            "1",
+            "--max-tokens",
+            "300",
+            "--steps",
+            "8k",
+            "--final-steps",
+            "8k",
+            "--final-seeds",
+            "1",
+            "--out",
+            "r",
+            "--json",
+        ],
+    );
     assert_eq!(self::end(&again), end, "what was recorded is replayed");
 }
 
@@ -273,7 +393,8 @@ fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
     for (task, steps, last) in TASKS {
         for reflection in [true, false] {
             let clock = Instant::now();
-            let mut args = vec!["search", task, "-k", "16", "-n", "5", "--steps", steps, "--final-steps", last, "--json"];
+            let mut args =
+                vec!["search", task, "-k", "16", "-n", "5", "--steps", steps, "--final-steps", last, "--json"];
             args.extend(["--threads", "2", "--set", "eval_episodes=10"]);
             let name = format!("{task}-{reflection}");
             args.extend(["--out", &name]);
@@ -284,7 +405,10 @@ fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
             good += usize::from(reflection && end["at_least_human"].as_bool().unwrap());
             println!(
                 "{task}, reflection {reflection}: found {} human {} normalised {} in {:?}",
-                end["found"], end["human"], end["human_normalised"], clock.elapsed()
+                end["found"],
+                end["human"],
+                end["human_normalised"],
+                clock.elapsed()
             );
         }
     }

@@ -109,9 +109,8 @@ impl Variants {
         let one = |arm: &mut Arm| {
             let Outcome { stats, log, sums, warnings, .. } = arm.update(pool)?;
             let count = log.episodes.len();
-            let mean = |f: fn(&Episode) -> f64| {
-                (count > 0).then(|| log.episodes.iter().map(f).sum::<f64>() / count as f64)
-            };
+            let mean =
+                |f: fn(&Episode) -> f64| (count > 0).then(|| log.episodes.iter().map(f).sum::<f64>() / count as f64);
             let (names, terms) = (arm.reward.node_names(), arm.reward.term_names().len());
             let at = (stats.update, stats.env_steps);
             Ok(VariantUpdate {

@@ -110,7 +110,11 @@ pub fn card(task: &Task) -> String {
     let _ = writeln!(out, "- a control step is {:.4} s, an episode {} steps at most", scene.dt, task.episode_steps());
     let script = std::fs::read_to_string(task.path.with_extension("rhai")).unwrap_or_default();
     if !script.trim().is_empty() {
-        let _ = write!(out, "\nWhat the task measures (it cannot be called from a reward):\n\n```rhai\n{}\n```\n", script.trim());
+        let _ = write!(
+            out,
+            "\nWhat the task measures (it cannot be called from a reward):\n\n```rhai\n{}\n```\n",
+            script.trim()
+        );
     }
     out
 }
@@ -172,7 +176,8 @@ pub fn statistics(outcome: &Outcome, with_fitness: bool) -> String {
         let _ = writeln!(out, "{name}: {}; from {} to {}", all.join(", "), short(low), short(high));
     };
     let curve = &outcome.curve;
-    let names: Vec<String> = curve.last().map(|p| p.terms.0.iter().map(|(n, _)| n.clone()).collect()).unwrap_or_default();
+    let names: Vec<String> =
+        curve.last().map(|p| p.terms.0.iter().map(|(n, _)| n.clone()).collect()).unwrap_or_default();
     for name in &names {
         line(&format!("term {name}"), curve.iter().map(|p| p.terms.get(name).map(|t| t[0])).collect());
     }
@@ -191,7 +196,8 @@ pub fn errors(verdict: &Verdict) -> String {
 
 /// A reward as it stands in a reply.
 pub fn reward(script: &str, manifest: &str) -> String {
-    let toml = if manifest.trim().is_empty() { String::new() } else { format!("\n```toml\n{}\n```\n", manifest.trim()) };
+    let toml =
+        if manifest.trim().is_empty() { String::new() } else { format!("\n```toml\n{}\n```\n", manifest.trim()) };
     format!("```rhai\n{}\n```\n{toml}", script.trim())
 }
 
@@ -204,7 +210,7 @@ mod tests {
         let assets = Assets::find(None);
         let task = Task::load(&assets, "ant_run").unwrap();
         let card = card(&task);
-        assert!(card.contains("`torso`") && card.contains("fn fitness") && card.contains("0.05") , "{card}");
+        assert!(card.contains("`torso`") && card.contains("fn fitness") && card.contains("0.05"), "{card}");
         let examples = examples(&assets, &task);
         assert_eq!(examples.matches("```rhai").count(), 2);
         assert!(!examples.contains("ant"), "{examples}");

@@ -120,7 +120,11 @@ pub fn parse(reply: &str) -> Result<Found, Rejection> {
         scripts.extend(start.map(|n| reply.lines().skip(n).collect::<Vec<_>>().join("\n") + "\n"));
     }
     if scripts.is_empty() {
-        return refuse("reply-no-code", "there is no block with a function in the reply", "answer with one ```rhai block that has `fn reward(s, p)`");
+        return refuse(
+            "reply-no-code",
+            "there is no block with a function in the reply",
+            "answer with one ```rhai block that has `fn reward(s, p)`",
+        );
     }
     let all: Vec<(Option<String>, String)> = scripts.iter().flat_map(|s| pieces(s)).collect();
     let mut script = String::new();
@@ -182,7 +186,10 @@ mod tests {
     fn code_without_a_fence_and_cut_blocks_are_read() {
         assert_eq!(parse("Here:\nfn reward(s) {\n 1.0 }").unwrap().script, "fn reward(s) {\n 1.0 }\n");
         assert_eq!(parse("```\nfn reward(s) {\n 1.0").unwrap().script, "fn reward(s) {\n 1.0\n");
-        assert_eq!(parse("<think>fn reward(x)</think>fn y() {}\nfn reward(s) { 1.0 }").unwrap().script.lines().count(), 1);
+        assert_eq!(
+            parse("<think>fn reward(x)</think>fn y() {}\nfn reward(s) { 1.0 }").unwrap().script.lines().count(),
+            1
+        );
     }
 
     #[test]

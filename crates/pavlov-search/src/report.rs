@@ -94,13 +94,25 @@ fn head(page: &Page, times: &[(String, f64)]) -> String {
     let kind = |v: serde_json::Value| v.as_str().unwrap_or_default().to_string();
     row(&mut out, "mode", &kind(serde_json::to_value(s.mode).unwrap_or_default()));
     row(&mut out, "generator", &kind(serde_json::to_value(s.generator).unwrap_or_default()));
-    row(&mut out, "asked for", &format!("{} iterations of {} candidates, {} steps each, seed {}", s.iterations, s.candidates, s.steps, s.seed));
+    row(
+        &mut out,
+        "asked for",
+        &format!("{} iterations of {} candidates, {} steps each, seed {}", s.iterations, s.candidates, s.steps, s.seed),
+    );
     row(&mut out, "reflection", if s.reflection { "on" } else { "off" });
     if let Some(e) = &page.end {
         let winner = e.winner.map_or("none".into(), |w| w.to_string());
         row(&mut out, "winner", &winner);
         let interval = |i: &crate::stats::Interval| {
-            format!("{} ({} to {}; {} seeds, {} to {})", short(i.iqm), short(i.low), short(i.high), i.n, short(i.min), short(i.max))
+            format!(
+                "{} ({} to {}; {} seeds, {} to {})",
+                short(i.iqm),
+                short(i.low),
+                short(i.high),
+                i.n,
+                short(i.min),
+                short(i.max)
+            )
         };
         row(&mut out, "fitness found, IQM (95% interval)", &interval(&e.found));
         row(&mut out, "fitness of the human reward", &interval(&e.human));
@@ -112,7 +124,11 @@ fn head(page: &Page, times: &[(String, f64)]) -> String {
         row(&mut out, "environment steps", &format!("search {a}, finalists {b}, last training {c}"));
         if e.spent.requests > 0 {
             let s = e.spent;
-            row(&mut out, "model", &format!("{} requests, {} + {} tokens, {:.4} money", s.requests, s.tokens_in, s.tokens_out, s.money));
+            row(
+                &mut out,
+                "model",
+                &format!("{} requests, {} + {} tokens, {:.4} money", s.requests, s.tokens_in, s.tokens_out, s.money),
+            );
         }
         if e.comparisons > 0 {
             row(&mut out, "comparisons by the rater", &e.comparisons.to_string());
@@ -126,11 +142,15 @@ fn head(page: &Page, times: &[(String, f64)]) -> String {
 
 /// The graph as SVG: x is the place, y the iteration.
 fn graph(page: &Page) -> String {
-    let shown: Vec<&Candidate> = page
-        .candidates
-        .iter()
-        .filter(|c| !page.candidates.iter().any(|o| o.at.attempt > c.at.attempt && (o.at.iteration, o.at.place) == (c.at.iteration, c.at.place)))
-        .collect();
+    let shown: Vec<&Candidate> =
+        page.candidates
+            .iter()
+            .filter(|c| {
+                !page.candidates.iter().any(|o| {
+                    o.at.attempt > c.at.attempt && (o.at.iteration, o.at.place) == (c.at.iteration, c.at.place)
+                })
+            })
+            .collect();
     let places = shown.iter().map(|c| c.at.place + 1).max().unwrap_or(1);
     let rows = shown.iter().map(|c| c.at.iteration + 1).max().unwrap_or(1);
     let (dx, dy) = ((1000.0 / f64::from(places)).min(90.0), 80.0);
@@ -146,7 +166,10 @@ fn graph(page: &Page) -> String {
             if (p.iteration, p.place) != (c.at.iteration, c.at.place) {
                 let (px, py) = place(*p);
                 let m = 0.5 * (y + py);
-                let _ = writeln!(out, "<path class=\"edge\" d=\"M{px:.1} {py:.1} C{px:.1} {m:.1} {x:.1} {m:.1} {x:.1} {y:.1}\"/>");
+                let _ = writeln!(
+                    out,
+                    "<path class=\"edge\" d=\"M{px:.1} {py:.1} C{px:.1} {m:.1} {x:.1} {m:.1} {x:.1} {y:.1}\"/>"
+                );
             }
         }
     }
@@ -154,8 +177,15 @@ fn graph(page: &Page) -> String {
         let (x, y) = place(c.at);
         let fitness = page.fitness(c.at);
         let share = fitness.map(|f| if high > low { (f - low) / (high - low) } else { 1.0 });
-        let fill = share.map_or("none".into(), |s| format!("color-mix(in srgb, var(--c2) {:.0}%, var(--bg))", 10.0 + 90.0 * s));
-        let title = format!("{} {} {}{}", c.at, c.operator, c.status.name(), fitness.map_or(String::new(), |f| format!(" fitness {}", short(f))));
+        let fill = share
+            .map_or("none".into(), |s| format!("color-mix(in srgb, var(--c2) {:.0}%, var(--bg))", 10.0 + 90.0 * s));
+        let title = format!(
+            "{} {} {}{}",
+            c.at,
+            c.operator,
+            c.status.name(),
+            fitness.map_or(String::new(), |f| format!(" fitness {}", short(f)))
+        );
         let _ = writeln!(
             out,
             "<a href=\"#c{}\"><circle class=\"node\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"9\" style=\"fill:{fill}\"><title>{}</title></circle></a>",
@@ -166,7 +196,12 @@ fn graph(page: &Page) -> String {
             let _ = writeln!(out, "<circle class=\"ring\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"13\"/>");
         }
         let text = fitness.map_or_else(|| c.status.name().to_string(), short);
-        let _ = writeln!(out, "<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>", y + 24.0, escape(&text));
+        let _ = writeln!(
+            out,
+            "<text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+            y + 24.0,
+            escape(&text)
+        );
     }
     out + "</svg>\n"
 }
@@ -185,7 +220,9 @@ fn curves(page: &Page) -> Vec<String> {
         .ranked()
         .into_iter()
         .take(CURVES)
-        .filter_map(|(_, c)| Some((c.at.to_string(), page.outcomes.iter().find(|o| o.at == Some(c.at) && o.stage == "search")?)))
+        .filter_map(|(_, c)| {
+            Some((c.at.to_string(), page.outcomes.iter().find(|o| o.at == Some(c.at) && o.stage == "search")?))
+        })
         .collect();
     let of = |title: &str, unit: &str, f: &dyn Fn(&crate::lineage::Point) -> Option<f64>| {
         let all: Vec<Series> = best.iter().map(|(name, o)| series(name, o, f)).collect();
@@ -255,7 +292,11 @@ fn one(page: &Page, c: &Candidate) -> String {
         let distances: Vec<String> = c.verdict.distances.iter().map(|(n, d)| format!("{} {d:.2}", escape(n))).collect();
         let rank = c.verdict.good_rank.map_or("-".into(), |r| r.to_string());
         let kendall = c.verdict.fitness_kendall.map_or("-".into(), |k| format!("{k:.2}"));
-        let _ = writeln!(out, "<p>gate: admitted; the good behaviour is number {rank}, rank correlation with fitness {kendall}; STARC distance {}</p>", distances.join(", "));
+        let _ = writeln!(
+            out,
+            "<p>gate: admitted; the good behaviour is number {rank}, rank correlation with fitness {kendall}; STARC distance {}</p>",
+            distances.join(", ")
+        );
     }
     for (kind, list) in [("error", &c.verdict.errors), ("warning", &c.verdict.warnings)] {
         for r in list {

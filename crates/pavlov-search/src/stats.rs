@@ -52,9 +52,8 @@ pub fn interval(values: &[f64]) -> Interval {
         return Interval::default();
     }
     let mut draw = Draw::new(0, At::default());
-    let mut all: Vec<f64> = (0..DRAWS)
-        .map(|_| iqm(&(0..n).map(|_| values[draw.below(n)]).collect::<Vec<_>>()))
-        .collect();
+    let mut all: Vec<f64> =
+        (0..DRAWS).map(|_| iqm(&(0..n).map(|_| values[draw.below(n)]).collect::<Vec<_>>())).collect();
     all.sort_by(f64::total_cmp);
     let at = |share: f64| all[((share * DRAWS as f64) as usize).min(DRAWS - 1)];
     Interval {

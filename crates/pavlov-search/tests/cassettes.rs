@@ -47,7 +47,8 @@ fn run(
         stop.store(stop_after.is_some_and(|n| seen >= n), Ordering::Relaxed);
     };
     let prompts = Prompts::load(&assets, None)?;
-    let means = Means { assets: &assets, model, prompts, person, threads: 2, slurm: None, stop: &stop, told: Box::new(told) };
+    let means =
+        Means { assets: &assets, model, prompts, person, threads: 2, slurm: None, stop: &stop, told: Box::new(told) };
     let mut search = Search::open(settings, folder, means)?;
     let end = search.run()?;
     Ok((end, search.lineage().export()?))

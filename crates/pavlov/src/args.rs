@@ -1,8 +1,8 @@
 //! What may be typed: every command, option and example. `--help`, errors and completions all come from here.
 
+pub use crate::search_args::Search;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pavlov_env::{BackendKind, Profile};
-pub use crate::search_args::Search;
 use pavlov_run::{Device, Which};
 use std::path::PathBuf;
 

@@ -311,8 +311,17 @@ fn ended(out: Out, settings: &Settings, end: &End, folder: &Path, report: &Path)
         return out.line(&format!("no candidate could be trained; why is in {}", report.display()));
     };
     let mut table = Table::new(&["reward", "fitness, IQM", "from", "to", "success", "seeds"]);
-    for (name, i, success) in [(winner.to_string(), &end.found, end.success[0]), (settings.human.clone(), &end.human, end.success[1])] {
-        table.row([name, number(i.iqm), number(i.low), number(i.high), format!("{:.0}%", 100.0 * success), i.n.to_string()]);
+    for (name, i, success) in
+        [(winner.to_string(), &end.found, end.success[0]), (settings.human.clone(), &end.human, end.success[1])]
+    {
+        table.row([
+            name,
+            number(i.iqm),
+            number(i.low),
+            number(i.high),
+            format!("{:.0}%", 100.0 * success),
+            i.n.to_string(),
+        ]);
     }
     out.text(&table.to_string())?;
     let guarded = if end.guarded { " (denominator guarded)" } else { "" };
@@ -329,7 +338,8 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
     let (candidates, outcomes, end) = (lineage.candidates()?, lineage.outcomes()?, lineage.get::<End>("end")?);
     let settings: Settings = lineage.get("settings")?.unwrap_or_default();
     let fitness = |c: &Candidate| {
-        let own: Vec<f64> = outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search").map(|o| o.fitness).collect();
+        let own: Vec<f64> =
+            outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search").map(|o| o.fitness).collect();
         (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
     };
     if out.json {
@@ -337,7 +347,9 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
             out.object(&json!({"event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status, "fitness": fitness(c),
                 "parents": c.parents.iter().map(ToString::to_string).collect::<Vec<_>>(), "errors": c.verdict.errors}))?;
         }
-        return out.object(&json!({"event": "end", "search": folder, "end": end, "report": report, "times": lineage.times()?}));
+        return out.object(
+            &json!({"event": "end", "search": folder, "end": end, "report": report, "times": lineage.times()?}),
+        );
     }
     let mut table = Table::new(&["candidate", "fitness", "status", "made by", "from", "why"]);
     for c in candidates.iter().filter(|c| c.status != Status::Refused || c.at.attempt == 0) {
@@ -349,7 +361,9 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
     out.text(&table.to_string())?;
     match end {
         Some(end) => ended(out, &settings, &end, folder, &report),
-        None => out.line(&format!("not ended: pavlov search resume {}; report: {}", folder.display(), report.display())),
+        None => {
+            out.line(&format!("not ended: pavlov search resume {}; report: {}", folder.display(), report.display()))
+        }
     }
 }
 
@@ -365,7 +379,9 @@ impl Terminal {
         let mut line = String::new();
         let n = std::io::stdin().lock().read_line(&mut line).map_err(gone)?;
         if n == 0 {
-            return Err(SearchError::Usage("standard input has ended: nobody can be asked; `pavlov search resume` asks again".into()));
+            return Err(SearchError::Usage(
+                "standard input has ended: nobody can be asked; `pavlov search resume` asks again".into(),
+            ));
         }
         Ok(line.trim().to_string())
     }
@@ -380,7 +396,8 @@ impl Person for Terminal {
         loop {
             let text = Self::line("best and worst, as two numbers, then words if you like: ")?;
             let mut words = text.splitn(3, char::is_whitespace);
-            let mut number = || words.next().and_then(|w| w.parse::<u32>().ok()).filter(|n| (*n as usize) < shown.len());
+            let mut number =
+                || words.next().and_then(|w| w.parse::<u32>().ok()).filter(|n| (*n as usize) < shown.len());
             if let (Some(best), Some(worst)) = (number(), number())
                 && best != worst
             {
@@ -395,7 +412,10 @@ impl Person for Terminal {
 
     fn words(&mut self, _: u32, best: &Shown) -> Result<Option<String>, SearchError> {
         let clip = best.clip.as_ref().map_or(String::new(), |c| format!(", clip {}", c.display()));
-        let text = Self::line(&format!("candidate {}{clip}: what do you see, what should be better? (empty: nothing) ", best.at))?;
+        let text = Self::line(&format!(
+            "candidate {}{clip}: what do you see, what should be better? (empty: nothing) ",
+            best.at
+        ))?;
         Ok((!text.is_empty()).then_some(text))
     }
 }

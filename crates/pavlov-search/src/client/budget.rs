@@ -102,7 +102,8 @@ mod tests {
         let message = Message::user("x".repeat(300));
         let request =
             Request { model: "m".into(), messages: vec![message], temperature: 1.0, max_tokens: 100, seed: 0 };
-        let mut budget = Budget { tokens: Some(500), money: Some(1.0), price_in: 100.0, price_out: 1000.0, ..Budget::default() };
+        let mut budget =
+            Budget { tokens: Some(500), money: Some(1.0), price_in: 100.0, price_out: 1000.0, ..Budget::default() };
         let cost = budget.room(&Spent::default(), &request).unwrap();
         assert_eq!((cost.tokens_in, cost.tokens_out), (104, 100));
         assert!((cost.money - 0.1104).abs() < 1e-12);

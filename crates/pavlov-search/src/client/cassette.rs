@@ -45,9 +45,8 @@ impl Cassette {
         let text = std::fs::read_to_string(path).map_err(|e| SearchError::file("read", path, e))?;
         let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let wrong = |e: &dyn std::fmt::Display| {
-                SearchError::Usage(format!("{}, line {}: {e}", path.display(), number + 1))
-            };
+            let wrong =
+                |e: &dyn std::fmt::Display| SearchError::Usage(format!("{}, line {}: {e}", path.display(), number + 1));
             let line: Line = serde_json::from_str(line).map_err(|e| wrong(&e))?;
             lines.push((line.at.parse().map_err(|e: String| wrong(&e))?, line));
         }

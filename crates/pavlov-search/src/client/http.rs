@@ -106,7 +106,9 @@ struct Failure {
 fn failure(e: &OpenAIError) -> Failure {
     let again = match e {
         OpenAIError::Reqwest(_) | OpenAIError::StreamError(_) => true,
-        OpenAIError::ApiError(e) => e.status_code.is_server_error() || matches!(e.status_code.as_u16(), 408 | 409 | 429),
+        OpenAIError::ApiError(e) => {
+            e.status_code.is_server_error() || matches!(e.status_code.as_u16(), 408 | 409 | 429)
+        }
         _ => false,
     };
     let mut message = e.to_string();
@@ -180,7 +182,8 @@ impl Endpoint {
             let next = tokio::time::timeout(self.timeout, stream.next()).await.map_err(|_| late("sign of life"))?;
             let Some(part) = next else { break };
             let part = part.map_err(|e| failure(&e))?;
-            let unknown = |e: serde_json::Error| Failure { message: format!("a reply that is none: {e}"), again: false };
+            let unknown =
+                |e: serde_json::Error| Failure { message: format!("a reply that is none: {e}"), again: false };
             let chunk: Chunk = serde_json::from_value(part).map_err(unknown)?;
             usage = chunk.usage.or(usage);
             text.extend(chunk.choices.into_iter().take(1).filter_map(|c| c.delta.content));
@@ -222,7 +225,10 @@ mod tests {
                     asked.extend_from_slice(&buffer[..n]);
                     let text = String::from_utf8_lossy(&asked);
                     let done = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-                        let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ").map(str::to_owned));
+                        let length = head
+                            .to_lowercase()
+                            .lines()
+                            .find_map(|l| l.strip_prefix("content-length: ").map(str::to_owned));
                         length.and_then(|l| l.trim().parse::<usize>().ok()).is_some_and(|l| body.len() >= l)
                     });
                     if done || n == 0 {
@@ -238,7 +244,10 @@ mod tests {
     }
 
     fn ok(body: &str) -> String {
-        format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     }
 
     fn request() -> Request {
@@ -248,7 +257,9 @@ mod tests {
     #[test]
     fn a_stream_is_read_after_a_broken_try_and_the_key_is_cut_out() {
         let part = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
-        let body = part("your key is ") + &part("sk-secret-1") + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+        let body = part("your key is ")
+            + &part("sk-secret-1")
+            + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
         let (base, handle) = server(vec!["HTTP/1.1 200 OK\r\nContent-Le".into(), ok(&body)]);
         let endpoint = Endpoint::new(&base, Key::new("sk-secret-1"), Duration::from_secs(5), 3);
         let replies = endpoint.ask(&[&request()]).unwrap();
@@ -261,7 +272,10 @@ mod tests {
     #[test]
     fn a_refusal_is_told_without_the_key_and_not_tried_again() {
         let body = r#"{"error":{"message":"bad key sk-secret-2","type":"auth","param":null,"code":null}}"#;
-        let answer = format!("HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let answer = format!(
+            "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let (base, handle) = server(vec![answer]);
         let endpoint = Endpoint::new(&base, Key::new("sk-secret-2"), Duration::from_secs(5), 3);
         let error = endpoint.ask(&[&request()]).unwrap_err().to_string();

@@ -81,7 +81,13 @@ fn gene(draw: &mut Draw, q: &Quantity, weight: f64) -> Gene {
     let target = match shape {
         Shape::Linear => 0.0,
         // A penalty about 0, or about what the good behaviour has.
-        Shape::Square => if draw.chance(0.5) { q.good } else { 0.0 },
+        Shape::Square => {
+            if draw.chance(0.5) {
+                q.good
+            } else {
+                0.0
+            }
+        }
         Shape::Squash => q.mean + draw.between(-0.5, 1.0) * (q.good - q.mean),
         // As the good behaviour, or beyond it.
         Shape::Capped | Shape::Beyond | Shape::Kernel => q.good + draw.between(-0.5, 1.5) * (q.good - q.mean),
@@ -130,7 +136,15 @@ fn random(draw: &mut Draw, catalogue: &[Quantity], ways: Ways, credit: &Credit) 
 fn mutate(draw: &mut Draw, genome: &mut Genome, catalogue: &[Quantity], ways: Ways, credit: &Credit) -> String {
     let n = genome.genes.len();
     let at = draw.below(n);
-    let kind = draw.weighted(&[3.0, 2.0, 1.0, if n < MAX_GENES { 2.0 } else { 0.0 }, if n > 1 { 1.0 } else { 0.0 }, 1.0, if ways.mortal { 1.0 } else { 0.0 }]);
+    let kind = draw.weighted(&[
+        3.0,
+        2.0,
+        1.0,
+        if n < MAX_GENES { 2.0 } else { 0.0 },
+        if n > 1 { 1.0 } else { 0.0 },
+        1.0,
+        if ways.mortal { 1.0 } else { 0.0 },
+    ]);
     let known = |text: &str| catalogue.iter().find(|q| q.text == text);
     match kind {
         0 => {
@@ -169,7 +183,8 @@ fn mutate(draw: &mut Draw, genome: &mut Genome, catalogue: &[Quantity], ways: Wa
             format!("{} in place of {}", q.text, old.quantity)
         }
         _ => {
-            genome.alive = rounded(if genome.alive > 0.0 { genome.alive * draw.normal().exp() } else { power(draw, -1.0, 0.5) });
+            genome.alive =
+                rounded(if genome.alive > 0.0 { genome.alive * draw.normal().exp() } else { power(draw, -1.0, 0.5) });
             format!("alive {}", genome.alive)
         }
     }

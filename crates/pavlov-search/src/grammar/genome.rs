@@ -109,10 +109,22 @@ fn term(gene: &Gene, q: &Quantity, taken: &[Term]) -> Term {
     let has_target = gene.shape != Shape::Linear;
     if has_target {
         let room = 5.0 * q.std.max(1e-3);
-        params.push((format!("{name}_target"), target, target - room, target + room, "where it is best, or ends".into()));
+        params.push((
+            format!("{name}_target"),
+            target,
+            target - room,
+            target + room,
+            "where it is best, or ends".into(),
+        ));
     }
     if matches!(gene.shape, Shape::Kernel | Shape::Beyond | Shape::Squash) {
-        params.push((format!("{name}_width"), width, width / 20.0, width * 20.0, "distance over which it falls".into()));
+        params.push((
+            format!("{name}_width"),
+            width,
+            width / 20.0,
+            width * 20.0,
+            "distance over which it falls".into(),
+        ));
     }
     Term { name, text, params }
 }
@@ -138,14 +150,23 @@ impl Genome {
             terms.push(Term {
                 name: "alive".into(),
                 text: String::new(),
-                params: vec![("alive".into(), alive, 0.0, rounded(5.0 * alive), "reward of every step that is lived".into())],
+                params: vec![(
+                    "alive".into(),
+                    alive,
+                    0.0,
+                    rounded(5.0 * alive),
+                    "reward of every step that is lived".into(),
+                )],
             });
         }
         // Writing to a string cannot fail.
         let _ = writeln!(script, "fn reward(s, p) {{\n    #{{ {} }}\n}}", lines.join(",\n       "));
         for (name, value, min, max, about) in terms.iter().flat_map(|t| &t.params) {
             let about = about.replace('\\', "").replace('"', "'");
-            let _ = write!(manifest, "\n[params.{name}]\nvalue = {value:?}\nmin = {min:?}\nmax = {max:?}\nabout = \"{about}\"\n");
+            let _ = write!(
+                manifest,
+                "\n[params.{name}]\nvalue = {value:?}\nmin = {min:?}\nmax = {max:?}\nabout = \"{about}\"\n"
+            );
         }
         (script, manifest)
     }
@@ -185,7 +206,8 @@ mod tests {
             ..Quantity::default()
         };
         let catalogue = [q("s.qvel[0]", "speed", 2.0), q("s.action.norm2()", "effort", 0.5)];
-        let gene = |quantity: &str, shape, weight| Gene { quantity: quantity.into(), shape, weight, target: 1.0, width: 0.5 };
+        let gene =
+            |quantity: &str, shape, weight| Gene { quantity: quantity.into(), shape, weight, target: 1.0, width: 0.5 };
         let genome = Genome {
             genes: vec![gene("s.qvel[0]", Shape::Beyond, 1.0), gene("s.action.norm2()", Shape::Linear, -0.1)],
             alive: 0.5,
@@ -195,7 +217,11 @@ mod tests {
             script,
             "fn reward(s, p) {\n    #{ speed: p.speed * tolerance(s.qvel[0] - p.speed_target, 0.0, 1e6, p.speed_width),\n       effort: -p.effort * s.action.norm2(),\n       alive: p.alive }\n}\n"
         );
-        assert!(manifest.contains("[params.speed_width]\nvalue = 0.5\n") && manifest.contains("[params.effort]\nvalue = 0.2\n"), "{manifest}");
+        assert!(
+            manifest.contains("[params.speed_width]\nvalue = 0.5\n")
+                && manifest.contains("[params.effort]\nvalue = 0.2\n"),
+            "{manifest}"
+        );
         assert_eq!(genome.term_names(&catalogue), ["speed", "effort"]);
         assert_eq!(Genome::from_json(&genome.to_json()), Some(genome));
         assert_eq!([rounded(0.0), rounded(1234.5), rounded(-0.001_236)], [0.0, 1230.0, -0.00124]);

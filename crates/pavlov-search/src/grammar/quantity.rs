@@ -219,7 +219,10 @@ pub fn enumerate(scene: &Scene) -> Vec<Quantity> {
             found.push((partial(&rate, &format!("{}_rate", p.name), Ty::Num, "m/s", p.depth + 1), None));
         }
         if p.ty == Ty::Num && p.unit.starts_with("rad") && p.text.ends_with(".pos") || p.text.starts_with("s.qpos[") {
-            found.push((partial(&format!("cos({})", p.text), &format!("{}_cos", p.name), Ty::Num, "", p.depth + 1), None));
+            found.push((
+                partial(&format!("cos({})", p.text), &format!("{}_cos", p.name), Ty::Num, "", p.depth + 1),
+                None,
+            ));
         }
     }
     found.extend(shared(scene).into_iter().map(|(p, m)| (p, Some(m))));
@@ -286,7 +289,8 @@ pub fn measure(task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Result<V
 }
 
 fn measured(chunk: &[Quantity], task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Option<Vec<Quantity>> {
-    let reward = Reward::from_text("quantities", "quantities.rhai", &script(chunk), Manifest::default(), task.scene()).ok()?;
+    let reward =
+        Reward::from_text("quantities", "quantities.rhai", &script(chunk), Manifest::default(), task.scene()).ok()?;
     let scored = score_all(&reward, task.scene(), &audit.rollouts, true, pool).ok()?;
     if scored.iter().any(|s| s.bad.is_some()) {
         return (chunk.len() == 1).then(Vec::new);
@@ -324,7 +328,9 @@ mod tests {
     fn quantities_of_the_tasks_are_measured_and_speed_goes_with_fitness() {
         let assets = Assets::find(None);
         let pool = pavlov_run::thread_pool(2).unwrap();
-        for (name, wanted) in [("ant_run", "s.body(\"torso\").linvel.x"), ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)")] {
+        for (name, wanted) in
+            [("ant_run", "s.body(\"torso\").linvel.x"), ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)")]
+        {
             let task = Task::load(&assets, name).unwrap();
             let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
             let all = measure(&task, &audit, &pool).unwrap();

@@ -92,18 +92,30 @@ mod tests {
 
     #[test]
     fn statistics_change_what_they_speak_of() {
-        let q = |name: &str| Quantity { text: name.into(), name: name.into(), std: 1.0, size: 1.0, ..Quantity::default() };
+        let q =
+            |name: &str| Quantity { text: name.into(), name: name.into(), std: 1.0, size: 1.0, ..Quantity::default() };
         let catalogue = ["good", "bad", "idle", "rest"].map(q);
-        let gene = |name: &str| Gene { quantity: name.into(), shape: Shape::Linear, weight: 1.0, target: 0.0, width: 1.0 };
+        let gene =
+            |name: &str| Gene { quantity: name.into(), shape: Shape::Linear, weight: 1.0, target: 0.0, width: 1.0 };
         let genome = Genome { genes: vec![gene("good"), gene("bad"), gene("idle"), gene("rest")], alive: 0.0 };
         let point = |k: usize| {
             let x = k as f64;
-            let terms = [("good", [x, 1.0, 0.4]), ("bad", [-x, 1.0, 0.3]), ("idle", [0.0, 0.0, 0.0]), ("rest", [x % 2.0, 1.0, 0.3])];
+            let terms = [
+                ("good", [x, 1.0, 0.4]),
+                ("bad", [-x, 1.0, 0.3]),
+                ("idle", [0.0, 0.0, 0.0]),
+                ("rest", [x % 2.0, 1.0, 0.3]),
+            ];
             let terms = Named(terms.map(|(n, v)| (n.to_string(), v)).to_vec());
             Point { fitness: Some(x), length: Some(10.0), terms, ..Point::default() }
         };
-        let parent =
-            Parent { at: At::default(), genome: genome.clone(), merit: 1.0, curve: (0..10).map(point).collect(), episode_steps: 100 };
+        let parent = Parent {
+            at: At::default(),
+            genome: genome.clone(),
+            merit: 1.0,
+            curve: (0..10).map(point).collect(),
+            episode_steps: 100,
+        };
         let mut child = genome;
         let said = reflect(&mut child, &parent, &catalogue, Ways { reflection: true, islands: 1, mortal: true });
         let weights: Vec<f64> = child.genes.iter().map(|g| g.weight).collect();

@@ -118,7 +118,8 @@ impl Lineage {
     /// # Errors
     /// When it cannot be read.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SearchError> {
-        let row = self.db.query_row("SELECT json FROM meta WHERE key = ?1", [key], |r| r.get::<_, String>(0)).optional();
+        let row =
+            self.db.query_row("SELECT json FROM meta WHERE key = ?1", [key], |r| r.get::<_, String>(0)).optional();
         let text = row.map_err(|e| self.wrong(e))?;
         text.map(|t| serde_json::from_str(&t).map_err(|e| self.wrong(e))).transpose()
     }

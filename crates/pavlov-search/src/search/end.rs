@@ -64,7 +64,8 @@ impl Search<'_> {
         let (human_normalised, guarded) = human_normalised(f.iqm, h.iqm, floor);
         let mut spent = Spent::default();
         for e in self.lineage.exchanges()? {
-            spent = spent.plus(&Spent { requests: 1, tokens_in: e.tokens_in, tokens_out: e.tokens_out, money: e.money });
+            spent =
+                spent.plus(&Spent { requests: 1, tokens_in: e.tokens_in, tokens_out: e.tokens_out, money: e.money });
         }
         let admitted = self.candidates.iter().filter(|c| c.status != Status::Refused).count();
         let end = End {
@@ -98,9 +99,14 @@ impl Search<'_> {
         if order.len() <= 1 {
             return Ok(order.first().map(|(_, at)| *at));
         }
-        let done = |s: &Self, at: At| s.outcomes.iter().find(|o| o.stage == "again" && o.at == Some(at)).map(|o| o.fitness);
+        let done =
+            |s: &Self, at: At| s.outcomes.iter().find(|o| o.stage == "again" && o.at == Some(at)).map(|o| o.fitness);
         if order.iter().any(|(_, at)| done(self, *at).is_none()) {
-            let jobs = order.iter().filter_map(|(_, at)| self.candidate(*at)).map(|c| self.job(c)).collect::<Result<Vec<_>, _>>()?;
+            let jobs = order
+                .iter()
+                .filter_map(|(_, at)| self.candidate(*at))
+                .map(|c| self.job(c))
+                .collect::<Result<Vec<_>, _>>()?;
             let training = Training {
                 overrides: self.overrides(self.settings.final_steps)?,
                 seeds: self.seeds(AGAIN, 1),

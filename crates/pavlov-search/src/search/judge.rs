@@ -30,7 +30,8 @@ pub fn load(task: &Task, name: &str, script: &str, manifest: &str) -> Result<Rew
 
 /// A refusal of the checker, finding by finding.
 fn refused(e: &RewardError) -> Vec<Rejection> {
-    let one = |rule: &str, message: String, hint: &str| vec![Rejection { rule: rule.into(), message, hint: hint.into() }];
+    let one =
+        |rule: &str, message: String, hint: &str| vec![Rejection { rule: rule.into(), message, hint: hint.into() }];
     match e {
         RewardError::Script(diagnostics) => {
             let errors = diagnostics.findings.iter().filter(|f| f.severity == pavlov_script::Severity::Error);
@@ -99,7 +100,12 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// When the audit set cannot be scored.
-    pub fn reply(&self, mut c: Candidate, reply: &str, others: &[&Reward]) -> Result<(Candidate, Option<Reward>), SearchError> {
+    pub fn reply(
+        &self,
+        mut c: Candidate,
+        reply: &str,
+        others: &[&Reward],
+    ) -> Result<(Candidate, Option<Reward>), SearchError> {
         match crate::reply::parse(reply) {
             Ok(found) => {
                 (c.script, c.manifest) = (found.script, found.manifest);

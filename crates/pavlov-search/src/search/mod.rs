@@ -102,12 +102,17 @@ impl<'a> Search<'a> {
         let task = Task::load(means.assets, &settings.task)?;
         let human = pavlov_run::load_reward(means.assets, &task, Some(&settings.human))?;
         if settings.generator == Generator::Llm && settings.mode != Mode::DropIn && means.model.is_none() {
-            return Err(SearchError::Usage("generator llm: give --base-url URL and --model NAME, or --replay FILE".into()));
+            return Err(SearchError::Usage(
+                "generator llm: give --base-url URL and --model NAME, or --replay FILE".into(),
+            ));
         }
         let lineage = Lineage::open(folder)?;
         match lineage.get::<Settings>("settings")? {
             Some(known) if known != *settings => {
-                let message = format!("{} has a search with other settings: `pavlov search resume` goes on with it, --out names another folder", folder.display());
+                let message = format!(
+                    "{} has a search with other settings: `pavlov search resume` goes on with it, --out names another folder",
+                    folder.display()
+                );
                 return Err(SearchError::Usage(message));
             }
             Some(_) => {}
@@ -303,7 +308,14 @@ impl<'a> Search<'a> {
     fn train_jobs(&self, jobs: &[Job], training: &Training, name: &str) -> Result<Vec<Trained>, SearchError> {
         let clock = Instant::now();
         let trained = match &self.means.slurm {
-            Some(slurm) => slurm.train(self.means.assets, &self.task, jobs, training, &self.folder.join("jobs").join(name), self.means.stop)?,
+            Some(slurm) => slurm.train(
+                self.means.assets,
+                &self.task,
+                jobs,
+                training,
+                &self.folder.join("jobs").join(name),
+                self.means.stop,
+            )?,
             None => train(&self.task, jobs, training, &self.pool, self.means.stop)?,
         };
         self.lineage.took(training.stage, clock.elapsed().as_secs_f64())?;
@@ -337,9 +349,7 @@ impl<'a> Search<'a> {
             limit: minutes.map(|m| Duration::from_secs_f64(60.0 * m)),
         };
         let trained = self.train_jobs(&jobs, &training, &iteration.to_string())?;
-        if self.settings.mode == Mode::Icpl || !self.settings.words.is_empty() {
-            self.clips(&jobs, &trained)?;
-        }
+        self.clips(&jobs, &trained)?;
         let with = |(c, t): (Candidate, &Trained)| Candidate { status: t.status, ..c };
         let candidates: Vec<Candidate> = due.into_iter().zip(&trained).map(with).collect();
         let outcomes: Vec<Outcome> = trained.into_iter().flat_map(|t| t.outcomes).collect();
@@ -360,8 +370,10 @@ impl<'a> Search<'a> {
         let folder = self.folder.join("clips");
         std::fs::create_dir_all(&folder).map_err(|e| SearchError::file("create", &folder, e))?;
         let profile = self.overrides(1)?.profile.unwrap_or_default();
-        for (job, t) in jobs.iter().zip(trained) {
-            if let (Some(at), Some(policy), Some(seed)) = (job.at, t.policies.first(), t.outcomes.first().map(|o| o.seed)) {
+        for (job, t) in jobs.iter().zip(trained).filter(|(_, t)| t.status == Status::Trained) {
+            if let (Some(at), Some(policy), Some(seed)) =
+                (job.at, t.policies.first(), t.outcomes.first().map(|o| o.seed))
+            {
                 let seed = seed.wrapping_add(pavlov_run::SEED_OFFSET);
                 let backend = pavlov_env::BackendKind::Batch;
                 let clip = pavlov_run::record(&self.task, &job.reward, policy, seed, profile, backend)?;
@@ -407,11 +419,15 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
             let answer = self.means.person.choose(iteration, &all)?;
-            let nobody = || SearchError::Usage("mode icpl needs someone to choose: --rater scripted, or --rater ask".into());
+            let nobody =
+                || SearchError::Usage("mode icpl needs someone to choose: --rater scripted, or --rater ask".into());
             let answer = answer.ok_or_else(nobody)?;
             let known = |p: Option<u32>| p.is_none_or(|p| (p as usize) < all.len());
             if !known(answer.best) || !known(answer.worst) {
-                return Err(SearchError::Usage(format!("the answer names a place that was not shown: 0 to {}", all.len() - 1)));
+                return Err(SearchError::Usage(format!(
+                    "the answer names a place that was not shown: 0 to {}",
+                    all.len() - 1
+                )));
             }
             Some(answer)
         } else {

@@ -133,7 +133,8 @@ impl Search<'_> {
         messages.push(Message::assistant(shown.clone()));
         let answer = iteration.checked_sub(1).and_then(|i| self.answers.iter().find(|a| a.iteration == i));
         let words = answer.map_or_else(String::new, |a| a.text.clone());
-        let said = if words.is_empty() { String::new() } else { format!("A person who watched the robot says: {words}") };
+        let said =
+            if words.is_empty() { String::new() } else { format!("A person who watched the robot says: {words}") };
         let Some(outcome) = self.search_outcomes(parent.at).next() else {
             messages.push(Message::user("A person wrote this reward. Write a better one, whole, in the same form.\n"));
             return (messages, vec![parent.at]);
@@ -141,7 +142,8 @@ impl Search<'_> {
         if self.settings.mode == Mode::Icpl {
             let i = iteration.saturating_sub(1);
             let list = self.shown(i);
-            let worst = answer.and_then(|a| a.worst).and_then(|w| list.get(w as usize)).and_then(|at| self.candidate(*at));
+            let worst =
+                answer.and_then(|a| a.worst).and_then(|w| list.get(w as usize)).and_then(|at| self.candidate(*at));
             let worst = worst.map_or_else(String::new, |c| prompt::reward(&c.script, &c.manifest));
             let statistics = if self.settings.reflection { prompt::statistics(outcome, false) } else { String::new() };
             let count = list.len().to_string();
@@ -159,7 +161,11 @@ impl Search<'_> {
         }
         // Words of a person stand in place of fitness.
         let measured = said.is_empty();
-        let result = format!("Fitness of the policy, played without noise: {:.4}; success {:.0}%.", outcome.fitness, 100.0 * outcome.success);
+        let result = format!(
+            "Fitness of the policy, played without noise: {:.4}; success {:.0}%.",
+            outcome.fitness,
+            100.0 * outcome.success
+        );
         let statistics = if self.settings.reflection { prompt::statistics(outcome, measured) } else { String::new() };
         let mut parents = vec![parent.at];
         let mut said = said;
@@ -182,7 +188,9 @@ impl Search<'_> {
     /// With islands the last quarter of the places combines the best of two of them.
     fn partner(&self, iteration: u32, place: u32) -> Option<At> {
         let (islands, count) = (self.settings.islands, self.settings.candidates);
-        (islands > 1 && iteration > 0 && place >= count - count.div_ceil(4)).then(|| self.base(iteration, place + 1)).flatten()
+        (islands > 1 && iteration > 0 && place >= count - count.div_ceil(4))
+            .then(|| self.base(iteration, place + 1))
+            .flatten()
     }
 
     fn request(&self, messages: Vec<Message>, at: At) -> Request {
@@ -230,8 +238,11 @@ impl Search<'_> {
             }
             all.push((at, self.request(messages, at), parents));
         }
-        let ask: Vec<(At, Request)> =
-            all.iter().filter(|(at, ..)| !known.iter().any(|e| e.at == *at)).map(|(at, r, _)| (*at, r.clone())).collect();
+        let ask: Vec<(At, Request)> = all
+            .iter()
+            .filter(|(at, ..)| !known.iter().any(|e| e.at == *at))
+            .map(|(at, r, _)| (*at, r.clone()))
+            .collect();
         let mut refused = false;
         // A few at a time, so that a kill loses few.
         for part in ask.chunks(4) {
@@ -266,7 +277,13 @@ impl Search<'_> {
         for (at, request, parents) in all {
             let Some(e) = known.iter().find(|e| e.at == at) else { continue };
             let operator = if at.attempt > 0 { "repair" } else { "model" };
-            let c = Candidate { at, parents, operator: operator.into(), prompt: Some(request.hash()), ..Candidate::default() };
+            let c = Candidate {
+                at,
+                parents,
+                operator: operator.into(),
+                prompt: Some(request.hash()),
+                ..Candidate::default()
+            };
             let rewards = self.rewards(&c.parents);
             let mut others: Vec<&Reward> = vec![&self.human];
             others.extend(c.parents.iter().filter_map(|p| rewards.get(p)));

@@ -155,7 +155,10 @@ impl Settings {
             return wrong("--minutes-per-candidate: expected a number above 0".into());
         }
         if self.islands == 0 || self.islands > self.candidates {
-            return wrong(format!("{} islands for {} candidates: expected 1 to as many", self.islands, self.candidates));
+            return wrong(format!(
+                "{} islands for {} candidates: expected 1 to as many",
+                self.islands, self.candidates
+            ));
         }
         if self.mode == Mode::Icpl && self.candidates < 3 {
             return wrong(format!("{} candidates: best and worst are picked of 3 or more", self.candidates));
@@ -164,7 +167,9 @@ impl Settings {
             return wrong("mode drop-in needs scripts: give files, or - for standard input".into());
         }
         if self.mode == Mode::Text2reward && self.generator == Generator::Embedded {
-            return wrong("mode text2reward needs a language model: --generator llm, with --base-url or --replay".into());
+            return wrong(
+                "mode text2reward needs a language model: --generator llm, with --base-url or --replay".into(),
+            );
         }
         Ok(())
     }

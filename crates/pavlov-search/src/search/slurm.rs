@@ -201,7 +201,9 @@ impl Slurm {
             .arg(&path)
             .output();
         let output = output.map_err(|e| {
-            SearchError::Model(format!("cannot run sbatch: {e}; --executor slurm needs Slurm's commands on this machine"))
+            SearchError::Model(format!(
+                "cannot run sbatch: {e}; --executor slurm needs Slurm's commands on this machine"
+            ))
         })?;
         // With --wait its exit code is the worst of the jobs': which one failed is told when results are gathered.
         let nothing = output.stdout.is_empty();
