@@ -265,7 +265,7 @@ fn distances(page: &Page, task: &Task, audit: &Audit, pool: &rayon::ThreadPool) 
             }
             out + "</table>\n"
         }
-        Err(e) => out + &format!("<p>They cannot be told: {}</p>\n", escape(&e.to_string())),
+        Err(e) => out + format!("<p>They cannot be told: {}</p>\n", escape(&e.to_string())).as_str(),
     }
 }
 

@@ -258,7 +258,7 @@ mod tests {
     fn a_stream_is_read_after_a_broken_try_and_the_key_is_cut_out() {
         let part = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
         let body = part("your key is ")
-            + &part("sk-secret-1")
+            + part("sk-secret-1").as_str()
             + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
         let (base, handle) = server(vec!["HTTP/1.1 200 OK\r\nContent-Le".into(), ok(&body)]);
         let endpoint = Endpoint::new(&base, Key::new("sk-secret-1"), Duration::from_secs(5), 3);
