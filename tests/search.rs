@@ -1,7 +1,6 @@
 //! `pavlov search` as a user meets it: resumed after kills, with a key that nobody finds, against a real model and a real cluster.
 //!
-//! Slow ones by name: `a_real_model`, `a_real_cluster`, `the_generator`, `the_rater` (`cargo test --release -p pavlov --test search --
-//! --ignored --nocapture NAME`).
+//! Slow ones by name: `a_real_model`, `a_real_cluster` (`cargo test -p pavlov --test search -- --ignored --nocapture NAME`).
 
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -375,42 +374,4 @@ fn a_real_cluster_trains_the_same_as_this_machine() {
     let jobs = std::fs::read_dir(dir.path().join("there/jobs")).unwrap().count();
     println!("{jobs} job arrays: the same lineage as on this machine");
     assert!(jobs >= 4);
-}
-
-/// Task, steps of a candidate, of the last training.
-const TASKS: [(&str, &str, &str); 4] = [
-    ("cartpole_swingup", "150k", "400k"),
-    ("hopper_hop", "250k", "800k"),
-    ("half_cheetah_run", "250k", "800k"),
-    ("ant_run", "250k", "800k"),
-];
-
-#[test]
-#[ignore = "takes hours: 5 x 16 candidates on four tasks, with and without reflection"]
-fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut good = 0;
-    for (task, steps, last) in TASKS {
-        for reflection in [true, false] {
-            let clock = Instant::now();
-            let mut args =
-                vec!["search", task, "-k", "16", "-n", "5", "--steps", steps, "--final-steps", last, "--json"];
-            args.extend(["--threads", "2", "--set", "eval_episodes=10"]);
-            let name = format!("{task}-{reflection}");
-            args.extend(["--out", &name]);
-            if !reflection {
-                args.push("--no-reflection");
-            }
-            let end = end(&done(dir.path(), &args));
-            good += usize::from(reflection && end["at_least_human"].as_bool().unwrap());
-            println!(
-                "{task}, reflection {reflection}: found {} human {} normalised {} in {:?}",
-                end["found"],
-                end["human"],
-                end["human_normalised"],
-                clock.elapsed()
-            );
-        }
-    }
-    assert!(good >= 3, "{good} of 4");
 }

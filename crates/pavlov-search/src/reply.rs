@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(parse("```\nfn reward(s) {\n 1.0").unwrap().script, "fn reward(s) {\n 1.0\n");
         assert_eq!(
             parse("<think>fn reward(x)</think>fn y() {}\nfn reward(s) { 1.0 }").unwrap().script.lines().count(),
-            1
+            2
         );
     }
 

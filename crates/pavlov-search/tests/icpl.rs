@@ -3,7 +3,7 @@
 //! ICPL: 7 rounds of 6 clips, best and worst, 7 comparisons each at most; rewards from the embedded generator. Bradley-Terry: 7 rounds of
 //! 7 comparisons of segments (50 steps) of the policies so far, a linear model on the sums of the twelve quantities that go with the
 //! audit set's fitness most (the generator knows as much), then more training on what was learnt. Both end with five fresh seeds.
-//! By name: `cargo test --release -p pavlov-tests --test icpl -- --ignored --nocapture`.
+//! By name: `cargo test --release -p pavlov-search --test icpl -- --ignored --nocapture`.
 
 use pavlov_env::{Assets, BackendKind, Profile, Task};
 use pavlov_learn::Policy;
@@ -48,7 +48,8 @@ fn sum_of(quantities: &[Quantity], weights: &[f64]) -> String {
     }
     let terms: Vec<String> =
         quantities.iter().zip(weights).map(|(q, w)| format!("{}: {w:?} * {}", q.name, q.text)).collect();
-    out + &format!("fn reward(s, p) {{ #{{ {} }} }}", terms.join(", "))
+    write!(out, "fn reward(s, p) {{ #{{ {} }} }}", terms.join(", ")).unwrap();
+    out
 }
 
 fn reward(task: &Task, name: &str, text: &str) -> Arc<Reward> {
