@@ -24,6 +24,7 @@ const ANSWERS: u32 = 49;
 const ROUNDS: u32 = 7;
 const STEPS: u64 = 250_000;
 const LAST: u64 = 800_000;
+const WORLDS: usize = 32;
 const SEGMENT: usize = 50;
 const QUANTITIES: usize = 12;
 
@@ -58,6 +59,7 @@ fn reward(task: &Task, name: &str, text: &str) -> Arc<Reward> {
 
 fn training(stage: &'static str, steps: u64, seeds: Vec<u64>) -> Training {
     let overrides = Overrides {
+        worlds: Some(WORLDS),
         steps: Some(steps),
         threads: Some(2),
         set: vec!["eval_episodes=10".into()],
@@ -156,6 +158,7 @@ fn icpl(name: &str) -> Vec<f64> {
         iterations: ROUNDS,
         steps: STEPS,
         final_steps: LAST,
+        worlds: Some(WORLDS),
         set: vec!["eval_episodes=10".into()],
         ..Settings::default()
     };
