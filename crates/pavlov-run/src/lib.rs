@@ -37,7 +37,7 @@ mod rollouts;
 mod settings;
 mod slots;
 mod strip;
-mod svg;
+pub mod svg;
 mod tensorboard;
 #[cfg(test)]
 mod testing;
