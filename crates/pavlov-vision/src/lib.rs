@@ -1,0 +1,3 @@
+//! Vision-language rewards.
+
+pub mod dataset;
