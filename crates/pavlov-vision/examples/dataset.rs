@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let robots = robots.ok_or("no assets/robots/humanoid.xml is found")?;
     let mut worlds = Vec::new();
     for robot in Robot::ALL {
-        let model = Arc::new(pavlov_model::load(&robots.join(robot.file()))?);
+        let model = Arc::new(pavlov_model::load_mjcf(&robots.join(robot.file()))?);
         worlds.push((robot, Sampler::new(robot, &model)?, Stage::new(&model)?));
     }
     // The humanoid has most postures, and gets most pictures.

@@ -160,8 +160,7 @@ impl Sampler {
         for step in 0..steps {
             if step % 15 == 0 {
                 for (u, a) in self.data.ctrl.iter_mut().zip(&self.model.actuators) {
-                    let [low, high] = a.ctrlrange.map(|x| x as f32);
-                    let (low, high) = if a.ctrllimited { (low, high) } else { (-1.0, 1.0) };
+                    let [low, high] = a.ctrlrange.unwrap_or([-1.0, 1.0]).map(|x| x as f32);
                     *u = f64::from(0.5 * (low + high) + strength * dice.between(-0.5, 0.5) * (high - low));
                 }
             }
@@ -326,7 +325,8 @@ fn humanoid(q: &mut Draft<'_>, posture: Posture) {
             legs(q, -sit, -1.5 - sit, 0.12);
         }
         Sitting => {
-            q.turn(q_lean(q), 0.0, 0.1);
+            let lean = q.dice.between(-0.35, 0.25);
+            q.turn(lean, 0.0, 0.1);
             legs(q, -1.6, -0.25, 0.25);
         }
         AllFours => {
@@ -354,11 +354,6 @@ fn humanoid(q: &mut Draft<'_>, posture: Posture) {
         }
         _ => q.turn(0.0, 0.0, 0.07),
     }
-}
-
-/// Lean of somebody who sits.
-fn q_lean(q: &mut Draft<'_>) -> f32 {
-    q.dice.between(-0.35, 0.25)
 }
 
 fn ant(q: &mut Draft<'_>, posture: Posture) {
