@@ -419,6 +419,7 @@ fn source_setup<'a>(shared: &'a Shared, reward: &'a Reward, first_world: usize, 
     static NONE: LazyLock<toml::Table> = LazyLock::new(toml::Table::new);
     SourceSetup {
         scene: &shared.task.scene,
+        model: &shared.task.model,
         options: &NONE,
         reward,
         profile: shared.options.profile.name(),

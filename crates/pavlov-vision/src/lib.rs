@@ -4,14 +4,28 @@
 //! vision.toml, *.onnx, tokenizer.json ─> VisionModel ─┬─ vectors of texts (kept) ─> Goal ─┐
 //! qpos ─> pictures (pavlov-render) ───────────────────┴─ vectors of pictures ─────────────┴─> score
 //! ```
+//! [`register_sources`] makes it a reward source, `kind = "vision"`.
 
 pub mod dataset;
+mod distil;
 mod error;
+mod eyes;
+mod features;
+mod judge;
 mod model;
+mod options;
 mod score;
+mod source;
+mod stages;
 
+pub use distil::Agreement;
 pub use error::VisionError;
+pub use eyes::{Eyes, Sight, difference};
+pub use features::Features;
+pub use judge::{Judge, read_pictures};
 pub use model::{
     Choice, Embedding, Fit, ImageTower, Manifest, Runtime, TextTower, VisionModel, choose_runtime, runtime,
 };
 pub use score::{Goal, probability};
+pub use source::{model_folder, register_sources};
+pub use stages::Stages;

@@ -62,6 +62,14 @@ impl VisionModel {
         Self::load_with(folder, default_threads(), cache::folder())
     }
 
+    /// As [`Self::load`], on so many threads.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_on(folder: &Path, threads: usize) -> Result<Self, VisionError> {
+        Self::load_with(folder, threads, cache::folder())
+    }
+
     /// As [`Self::load`], on so many threads, with text vectors kept in this folder (nowhere, where it is none).
     ///
     /// # Errors
