@@ -10,7 +10,8 @@ use crate::logs::{MetricsLine, TermsLine, read_lines};
 use crate::svg::{Series, chart, escape, short};
 use std::fmt::Write;
 
-const STYLE: &str = include_str!("report.css");
+/// Style sheet of every report.
+pub const STYLE: &str = include_str!("report.css");
 
 /// Writes the report from what is in the run's folder.
 ///

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 /// A line of a chart.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Series {
+pub struct Series {
+    /// Name in the legend.
     pub name: String,
+    /// Points, sorted by x.
     pub points: Vec<(f64, f64)>,
     /// Lowest and highest value about each point; empty for none.
     pub band: Vec<(f64, f64)>,
@@ -24,7 +26,7 @@ const MAX_POINTS: usize = 400;
 pub(crate) const COLOURS: usize = 8;
 
 /// Text that may stand in HTML and SVG.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -43,7 +45,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// A number as short as a reader wants it: 0.00123, 12.3, 1.5k, 2.5M.
-pub(crate) fn short(x: f64) -> String {
+pub fn short(x: f64) -> String {
     let a = x.abs();
     let trim = |text: String| {
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
@@ -113,7 +115,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// A chart with axes, ticks and a legend when there is more than one line.
-pub(crate) fn chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
+pub fn chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
     let series: Vec<Series> = series.iter().map(thin).collect();
     let xs = || series.iter().flat_map(|s| s.points.iter().map(|p| p.0));
     let x_high = xs().fold(0.0f64, f64::max);
