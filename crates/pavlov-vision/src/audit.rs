@@ -136,7 +136,7 @@ fn labels(task: &Task, rollouts: &pavlov_run::Rollouts) -> Result<Vec<bool>, Vis
     let scored = score(&reward, task.scene(), rollouts, &rollouts.spans(), true).map_err(|e| failed(&e))?;
     for (scored, span) in scored.iter().zip(rollouts.spans()) {
         // The first row of an episode is before any step.
-        for (k, &r) in scored.rewards.iter().enumerate() {
+        for (k, &r) in scored.step_totals.iter().enumerate() {
             all[span.first + 1 + k] = r > 0.5;
         }
     }

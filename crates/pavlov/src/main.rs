@@ -15,6 +15,7 @@ mod rewards;
 mod runs;
 mod train;
 mod tune;
+mod vision;
 
 use anyhow::Error;
 use args::{Cli, Command};
@@ -26,6 +27,7 @@ use pavlov_render::RenderError;
 use pavlov_reward::RewardError;
 use pavlov_run::RunError;
 use pavlov_search::SearchError;
+use pavlov_vision::VisionError;
 use std::process::ExitCode;
 
 /// Wrong use or bad input that no library error stands for.
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_run::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
+    pavlov_vision::register_sources(assets.roots());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),
         Command::Rewards(args) => rewards::rewards(out, &assets, &args),
@@ -81,6 +84,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Render(args) => render::render(out, &assets, &cli.runs, &args),
+        Command::Vision(args) => vision::vision(out, &assets, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),
@@ -110,6 +114,7 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<ModelError>()
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
         || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
+        || error.downcast_ref::<VisionError>().is_some_and(VisionError::is_bad_input)
         || match error.downcast_ref::<SearchError>() {
             Some(SearchError::Run(e)) => e.is_bad_input(),
             other => other.is_some(),
