@@ -280,6 +280,39 @@ fn a_classifier_is_sharp_and_goals_combine() {
 }
 
 #[test]
+fn a_demonstration_is_cut_into_stages_and_its_end_scores_highest() {
+    if !can_draw() {
+        return;
+    }
+    // From standing over bowing to lying on the back, as pictures in a folder.
+    let dir = tempfile::tempdir().unwrap();
+    let robot = robot(Robot::Humanoid);
+    let mut sampler = Sampler::new(Robot::Humanoid, &robot).unwrap();
+    let mut eyes = Eyes::new(&robot, model(), 0).unwrap();
+    let sight = Sight::named("track", "checker", "day").unwrap();
+    use pavlov_vision::dataset::Posture::{Bowing, OnBack, Standing};
+    for (k, posture) in [Standing, Bowing, OnBack].into_iter().enumerate() {
+        for i in 0..6 {
+            let state = sampler.draw(Some(posture), false, &mut Dice::new(71, (10 * k + i) as u32));
+            let picture = eyes.draw(&[&state.qpos], &sight).unwrap().remove(0);
+            pavlov_render::write_png(&dir.path().join(format!("{k}{i}.png")), &picture).unwrap();
+        }
+    }
+    let (task, reward) = looking(&format!("mode = \"staged\"\ndemo = {:?}\nstages = 3", dir.path().display().to_string()));
+    // Worlds begin standing: the first stage, which pays nothing.
+    let standing = played(&task, &reward, 4, 1)[0].iter().sum::<f32>() / 4.0;
+    let rows: Vec<Vec<f32>> = {
+        let pictures = pavlov_vision::read_pictures(dir.path()).unwrap();
+        eyes.model().images(&pictures.into_iter().map(|p| p.1).collect::<Vec<_>>()).unwrap()
+    };
+    let stages = pavlov_vision::Stages::find(&rows, 3).unwrap();
+    let mean = |range: std::ops::Range<usize>| rows[range].iter().map(|v| stages.score(v)).sum::<f64>() / 6.0;
+    let (first, second, third) = (mean(0..6), mean(6..12), mean(12..18));
+    eprintln!("cuts {:?}; scores {first:.3}, {second:.3}, {third:.3}; standing {standing:.3}", stages.cuts);
+    assert!(first < second && second < third && f64::from(standing) < second);
+}
+
+#[test]
 fn the_distilled_model_learns_what_the_labeller_says_and_tells_how_well() {
     if !can_draw() {
         return;
