@@ -3,6 +3,7 @@
 //! ```text
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
 //! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
+//! inputs/reward/demos/<source>[.jsonl]: the demonstration of a vision source
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
 //! robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
@@ -99,7 +100,7 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     Ok(to.copied)
 }
 
-/// Copies what the baselines of a reward need of their runs; the manifest's text with the copies' names.
+/// Copies what the baselines of a reward need of their runs, and demonstrations; the manifest's text with the copies' names.
 fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
     let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     for (source, options) in &reward.manifest().sources {
@@ -118,7 +119,23 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
         for (relative, path) in files_of(&best.path, &checkpoint)? {
             to.copy("baseline", &format!("{base}/{relative}"), &path)?;
         }
-        if let Some(span) = place_of_run(&text, source) {
+        if let Some(span) = place_of(&text, source, "run") {
+            changes.push((span, format!("{place:?}")));
+        }
+    }
+    for (source, options) in &reward.manifest().sources {
+        let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
+        let (Some("vision" | "vlm"), Some(demo)) = (option("kind"), option("demo")) else { continue };
+        let own = reward.path().join(demo);
+        let from = if own.exists() { own } else { PathBuf::from(demo) };
+        let mut place = format!("demos/{}", crate::folder::plain(source));
+        if from.is_file() {
+            place = format!("{place}.jsonl");
+        }
+        for (relative, path) in files_of(&from, Path::new(&place))? {
+            to.copy("demo", &format!("inputs/reward/{relative}"), &path)?;
+        }
+        if let Some(span) = place_of(&text, source, "demo") {
             changes.push((span, format!("{place:?}")));
         }
     }
@@ -127,8 +144,8 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
     Ok(text)
 }
 
-/// Where the manifest names the run of a baseline.
-fn place_of_run(text: &str, source: &str) -> Option<std::ops::Range<usize>> {
+/// Where the manifest names the run of a baseline, or the demonstration of a vision source.
+fn place_of(text: &str, source: &str, option: &str) -> Option<std::ops::Range<usize>> {
     use toml::de::{DeTable, DeValue};
     let table = DeTable::parse(text).ok()?;
     let mut at = table.get_ref();
@@ -136,7 +153,7 @@ fn place_of_run(text: &str, source: &str) -> Option<std::ops::Range<usize>> {
         let DeValue::Table(inner) = at.get(key)?.get_ref() else { return None };
         at = inner;
     }
-    at.get("run").map(|run| run.span())
+    at.get(option).map(|value| value.span())
 }
 
 /// A checkpoint's files as (path below the run, file): of a folder, or a slot.

@@ -358,6 +358,7 @@ impl Trainer {
         line.terms = Named::new(&names[..count], sums.terms.iter().map(mean));
         line.nodes = Named::new(&names[count..], sums.terms.iter().skip(count).map(mean));
         line.constraints.clone_from(&outcome.constraints);
+        line.sources = Named(self.arm.worlds.source_numbers());
         if let (Some(graph), Some(adaptive)) = (self.arm.reward.graph(), &self.arm.adaptive) {
             line.host = Named(graph.host.iter().map(|h| h.name.clone()).zip(adaptive.values.iter().copied()).collect());
         }

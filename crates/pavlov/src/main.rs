@@ -17,6 +17,7 @@ mod search;
 mod search_args;
 mod train;
 mod tune;
+mod vision;
 
 use anyhow::Error;
 use args::{Cli, Command};
@@ -28,6 +29,7 @@ use pavlov_render::RenderError;
 use pavlov_reward::RewardError;
 use pavlov_run::RunError;
 use pavlov_search::SearchError;
+use pavlov_vision::VisionError;
 use std::process::ExitCode;
 
 /// Wrong use or bad input that no library error stands for.
@@ -66,6 +68,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_run::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
+    pavlov_vision::register_sources(assets.roots());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),
         Command::Rewards(args) => rewards::rewards(out, &assets, &args),
@@ -84,6 +87,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Search(args) => search::search(out, &assets, &cli.runs, &args),
         Command::Render(args) => render::render(out, &assets, &cli.runs, &args),
+        Command::Vision(args) => vision::vision(out, &assets, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),
@@ -113,6 +117,7 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<ModelError>()
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
         || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
+        || error.downcast_ref::<VisionError>().is_some_and(VisionError::is_bad_input)
         || error.downcast_ref::<SearchError>().is_some_and(SearchError::is_bad_input);
     match error.downcast_ref::<Told>() {
         Some(Told(code)) => *code,
