@@ -78,6 +78,21 @@ impl Default for NetOptions {
     }
 }
 
+impl NetOptions {
+    /// Pairs that are held out, by their numbers: a fold of them, none where there are too few.
+    pub fn held_out_pairs(&self, data: &Dataset) -> Vec<usize> {
+        if self.held_out <= 0.0 {
+            return Vec::new();
+        }
+        let parts = ((1.0 / self.held_out).round() as usize).max(2);
+        if data.pairs.len() < 2 * parts {
+            return Vec::new();
+        }
+        let folds = data.folds(parts, self.seed);
+        (0..data.pairs.len()).filter(|&i| folds[i] == 0).collect()
+    }
+}
+
 /// Nets that were trained.
 #[derive(Debug, Clone)]
 pub struct Nets {
@@ -123,9 +138,8 @@ impl Nets {
         let mut out = Self { kind: options.kind, features: features.clone(), members: Vec::new() };
         let mut quality = Vec::new();
         // All members hold out the same pairs, so that the ensemble can be judged by them too.
-        let parts = if held_out > 0.0 { (1.0 / held_out).round() as usize } else { 1 };
-        let folds = data.folds(parts.max(2), options.seed);
-        let hold = |i: usize| held_out > 0.0 && folds[i] == 0 && data.pairs.len() >= 2 * parts;
+        let held: std::collections::HashSet<usize> = options.held_out_pairs(data).into_iter().collect();
+        let hold = |i: usize| held.contains(&i);
         for m in 0..members {
             let (member, q) = train_one(features.channels.len(), data, rows, options, m as u64, &hold);
             out.members.push(member);

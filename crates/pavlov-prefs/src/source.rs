@@ -29,7 +29,9 @@ impl Preference {
         let known = setup.scene.recorded();
         if let Some(c) = nets.features.channels.iter().find(|c| !known.contains(c)) {
             let (file, what) = (path.display(), Input::now(*c).describe(setup.scene));
-            return Err(format!("preference model {file} reads `{what}`, which this task does not have: it is of another one"));
+            return Err(format!(
+                "preference model {file} reads `{what}`, which this task does not have: it is of another one"
+            ));
         }
         let n = nets.members.len();
         let member = match setup.options.get("member").and_then(|m| m.as_float().or(m.as_integer().map(|i| i as f64))) {

@@ -4,6 +4,7 @@
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
 //! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
 //! inputs/reward/demos/<source>[.jsonl]: the demonstration of a vision source
+//! inputs/reward/models/<source>.safetensors: the model of a preference source
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
 //! robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
@@ -125,17 +126,22 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
     }
     for (source, options) in &reward.manifest().sources {
         let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
-        let (Some("vision" | "vlm"), Some(demo)) = (option("kind"), option("demo")) else { continue };
-        let own = reward.path().join(demo);
-        let from = if own.exists() { own } else { PathBuf::from(demo) };
-        let mut place = format!("demos/{}", crate::folder::plain(source));
+        let (key, folder, ending) = match option("kind") {
+            Some("vision" | "vlm") => ("demo", "demos", "jsonl"),
+            Some("preference" | "learned") => ("model", "models", "safetensors"),
+            _ => continue,
+        };
+        let Some(named) = option(key) else { continue };
+        let own = reward.path().join(named);
+        let from = if own.exists() { own } else { PathBuf::from(named) };
+        let mut place = format!("{folder}/{}", crate::folder::plain(source));
         if from.is_file() {
-            place = format!("{place}.jsonl");
+            place = format!("{place}.{ending}");
         }
         for (relative, path) in files_of(&from, Path::new(&place))? {
-            to.copy("demo", &format!("inputs/reward/{relative}"), &path)?;
+            to.copy(key, &format!("inputs/reward/{relative}"), &path)?;
         }
-        if let Some(span) = place_of(&text, source, "demo") {
+        if let Some(span) = place_of(&text, source, key) {
             changes.push((span, format!("{place:?}")));
         }
     }

@@ -67,6 +67,7 @@ struct Asked {
 /// Opens the window and stays until it is closed.
 pub fn run(args: Args) -> Result<()> {
     pavlov_run::register_sources();
+    pavlov_prefs::register_sources();
     let waker = Arc::new(Waker::default());
     let of_panels = waker.clone();
     let options = app::Options {

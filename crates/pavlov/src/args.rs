@@ -127,6 +127,14 @@ pub enum Command {
                             ONNX files run by the library in ORT_DYLIB_PATH, an installed onnxruntime package, or the built-in tract."
     )]
     Vision(Vision),
+    /// Learn from people: label pairs of segments, train models on the labels.
+    #[command(
+        after_help = "Examples:\n  pavlov prefs label ant_run --rater oracle --truth ant_run/default --count 200 --strategy disagreement\n  \
+                            pavlov prefs train ant_run --reward mine --out rewards/ant_run/liked\n  \
+                            pavlov prefs train ant_run --model mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
+                            pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here."
+    )]
+    Prefs(crate::prefs_args::Prefs),
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.

@@ -7,6 +7,8 @@ mod compare;
 mod diagnose;
 mod lists;
 mod out;
+mod prefs;
+mod prefs_args;
 mod probe;
 mod progress;
 mod render;
@@ -25,6 +27,7 @@ use clap::{CommandFactory, Parser};
 use out::{Closed, Out, say};
 use pavlov_env::{Assets, EnvError};
 use pavlov_model::ModelError;
+use pavlov_prefs::PrefsError;
 use pavlov_render::RenderError;
 use pavlov_reward::RewardError;
 use pavlov_run::RunError;
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_run::register_sources();
+    pavlov_prefs::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
     pavlov_vision::register_sources(assets.roots());
@@ -86,6 +90,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Search(args) => search::search(out, &assets, &cli.runs, &args),
+        Command::Prefs(args) => prefs::prefs(out, &assets, &cli.runs, &args),
         Command::Render(args) => render::render(out, &assets, &cli.runs, &args),
         Command::Vision(args) => vision::vision(out, &assets, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
@@ -117,6 +122,7 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<ModelError>()
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
         || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
+        || error.downcast_ref::<PrefsError>().is_some_and(PrefsError::is_bad_input)
         || error.downcast_ref::<VisionError>().is_some_and(VisionError::is_bad_input)
         || error.downcast_ref::<SearchError>().is_some_and(SearchError::is_bad_input);
     match error.downcast_ref::<Told>() {
