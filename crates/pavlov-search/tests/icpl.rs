@@ -127,7 +127,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
             let target = if a == b { 0.5 } else { f64::from(u8::from(a > b)) };
             data.pairs.push(Pair { left, right, target, strength: 0 });
         }
-        let model = Linear::fit(&features.term_names().to_vec(), &data, &phi, Loss::Plain).unwrap();
+        let model = Linear::fit(features.term_names(), &data, &phi, Loss::Plain).unwrap();
         let weights: Vec<f64> = (0..quantities.len()).map(|k| model.weight(k).unwrap_or(0.0)).collect();
         learnt = reward(&task, "learnt", &sum_of(&quantities, &weights));
         let trained = train(
