@@ -138,7 +138,7 @@ fn broken_model_folders_are_told_by_file_and_shape() {
         std::fs::write(path, text.replace(from, to)).unwrap();
     };
     let fails = |folder: &Path, said: &[&str]| {
-        let mut run = || -> Result<(), VisionError> {
+        let run = || -> Result<(), VisionError> {
             let mut model = VisionModel::load_with(folder, 1, None)?;
             model.text("a robot")?;
             model.images(&[Picture { width: 8, height: 8, rgba: vec![100; 256] }]).map(drop)
