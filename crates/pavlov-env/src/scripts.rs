@@ -450,7 +450,9 @@ impl Scripts {
 
     /// Numbers that the reward's sources tell of themselves, as `source.number`.
     pub fn source_numbers(&self) -> Vec<(String, f64)> {
-        let of = |o: &Outside| o.source.numbers().into_iter().map(|(n, x)| (format!("{}.{n}", o.name), x)).collect::<Vec<_>>();
+        let of = |o: &Outside| {
+            o.source.numbers().into_iter().map(|(n, x)| (format!("{}.{n}", o.name), x)).collect::<Vec<_>>()
+        };
         self.sources.iter().flat_map(of).collect()
     }
 

@@ -130,7 +130,8 @@ fn labels(task: &Task, rollouts: &pavlov_run::Rollouts) -> Result<Vec<bool>, Vis
     };
     let text = std::fs::read_to_string(script).map_err(|e| VisionError::io(script, e))?;
     let text = format!("{text}\nfn reward(s, p) {{ #{{ label: if success(s) {{ 1.0 }} else {{ 0.0 }} }} }}\n");
-    let failed = |e: &dyn std::fmt::Display| VisionError::file(script, format!("its `success` cannot label frames: {e}"));
+    let failed =
+        |e: &dyn std::fmt::Display| VisionError::file(script, format!("its `success` cannot label frames: {e}"));
     let reward = Reward::from_texts(script, "label", &text, None, task.scene()).map_err(|e| failed(&e))?;
     let mut all = vec![false; rollouts.info.rows];
     let scored = score(&reward, task.scene(), rollouts, &rollouts.spans(), true).map_err(|e| failed(&e))?;

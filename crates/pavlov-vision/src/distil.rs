@@ -163,7 +163,8 @@ impl Distiller {
             }
         };
         let thread = std::thread::Builder::new().name("vision labeller".into()).spawn(work);
-        let thread = thread.map_err(|e| VisionError::Runtime(format!("the labeller's thread cannot be started: {e}")))?;
+        let thread =
+            thread.map_err(|e| VisionError::Runtime(format!("the labeller's thread cannot be started: {e}")))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 

@@ -102,7 +102,9 @@ impl Options {
         )?;
         let demo = table.get("demo").and_then(Value::as_str).map(str::to_string);
         match (mode, goals.is_empty(), &demo) {
-            (Mode::Staged, _, None) => return Err("mode \"staged\" needs `demo`: a clip (.jsonl) or a folder of pictures".into()),
+            (Mode::Staged, _, None) => {
+                return Err("mode \"staged\" needs `demo`: a clip (.jsonl) or a folder of pictures".into());
+            }
             (Mode::Staged, ..) => {}
             (_, true, _) => return Err("`goal` is missing: what the picture should show, in words".into()),
             _ => {}
@@ -151,7 +153,8 @@ mod tests {
 
     #[test]
     fn options_are_read_and_slips_told() {
-        let o = read("goals = [\"a\", \"b\"]\njoin = \"min\"\nalpha = 1\nevery = 4\nbetween = \"interpolate\"").unwrap();
+        let o =
+            read("goals = [\"a\", \"b\"]\njoin = \"min\"\nalpha = 1\nevery = 4\nbetween = \"interpolate\"").unwrap();
         assert!(o.goals == ["a", "b"] && o.join == Join::Min && o.alpha == 1.0 && o.every == 4 && o.interpolate);
         for (text, said) in [
             ("alpha = 1", "`goal` is missing"),

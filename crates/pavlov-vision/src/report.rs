@@ -22,7 +22,10 @@ fn number(x: Option<f64>) -> String {
 }
 
 fn sweep(out: &mut String, title: &str, rows: &[Swept]) {
-    let _ = write!(out, "<h2>{title}</h2>\n<table>\n<tr><th></th><th>EPIC</th><th>AUROC</th><th>right comparisons</th></tr>\n");
+    let _ = write!(
+        out,
+        "<h2>{title}</h2>\n<table>\n<tr><th></th><th>EPIC</th><th>AUROC</th><th>right comparisons</th></tr>\n"
+    );
     for s in rows {
         let _ = writeln!(
             out,

@@ -103,7 +103,9 @@ mod tests {
             let turned: Vec<f32> =
                 other.iter().zip(&goal.along).map(|(o, d)| (along * d + side * o / norm) as f32).collect();
             assert!((goal.score(&s) - goal.score(&turned)).abs() < 1e-6);
-            assert!((Goal::new(&g, Some(&b), 0.5).score(&s) - Goal::new(&g, Some(&b), 0.5).score(&turned)).abs() > 1e-4);
+            assert!(
+                (Goal::new(&g, Some(&b), 0.5).score(&s) - Goal::new(&g, Some(&b), 0.5).score(&turned)).abs() > 1e-4
+            );
             // As the formula says, term by term.
             let off: f64 = su.iter().zip(&goal.goal).zip(&goal.along).map(|((s, g), d)| (s - g) * d).sum();
             assert!((goal.score(&s) - (1.0 - 0.5 * off * off)).abs() < 1e-9);

@@ -36,8 +36,12 @@ pub fn model_folder(model: &str, roots: &[PathBuf]) -> Result<PathBuf, VisionErr
     if path.join("vision.toml").is_file() {
         return Ok(path.to_path_buf());
     }
-    let looked: Vec<String> =
-        roots.iter().map(|r| r.join("assets/vision")).chain([PathBuf::from(".")]).map(|p| p.display().to_string()).collect();
+    let looked: Vec<String> = roots
+        .iter()
+        .map(|r| r.join("assets/vision"))
+        .chain([PathBuf::from(".")])
+        .map(|p| p.display().to_string())
+        .collect();
     Err(VisionError::Usage(format!(
         "no vision model `{model}`: expected a folder with a vision.toml, looked for in {}; `pavlov vision models` lists those there are",
         looked.join(", ")

@@ -55,7 +55,11 @@ impl Stages {
             return Err(format!("`stages` is {count}: expected at least 2"));
         }
         if rows.len() < 2 * count {
-            return Err(format!("the demonstration has {} pictures: expected at least {} for {count} stages", rows.len(), 2 * count));
+            return Err(format!(
+                "the demonstration has {} pictures: expected at least {} for {count} stages",
+                rows.len(),
+                2 * count
+            ));
         }
         let mut cuts: Vec<usize> = vec![0, rows.len()];
         while cuts.len() < count + 1 {
@@ -91,7 +95,9 @@ impl Stages {
                 })
                 .collect();
             ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-            Stage { features: ranked.into_iter().take(KEPT.min(width)).map(|(_, k, mean, var)| (k, mean, var)).collect() }
+            Stage {
+                features: ranked.into_iter().take(KEPT.min(width)).map(|(_, k, mean, var)| (k, mean, var)).collect(),
+            }
         });
         let stages = stages.collect();
         Ok(Self { stages, cuts: cuts[1..cuts.len() - 1].to_vec() })
@@ -132,7 +138,11 @@ mod tests {
         let stages = Stages::find(&demo, 3).unwrap();
         assert_eq!(stages.cuts, [12, 21]);
         let score = |c: usize| stages.score(&centres[c]);
-        assert!(score(0) < 0.1 && score(1) > 0.25 && score(2) > 0.55 && score(2) > score(1), "{:?}", [score(0), score(1), score(2)]);
+        assert!(
+            score(0) < 0.1 && score(1) > 0.25 && score(2) > 0.55 && score(2) > score(1),
+            "{:?}",
+            [score(0), score(1), score(2)]
+        );
         assert!(Stages::find(&demo[..5], 3).unwrap_err().contains("at least 6"));
     }
 }

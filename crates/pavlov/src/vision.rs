@@ -9,8 +9,8 @@ use pavlov_env::{Assets, Task};
 use pavlov_render::{Picture, Stage};
 use pavlov_run::{Clip, RunConfig, RunFolder, load_inputs};
 use pavlov_vision::{
-    AuditOptions, Eyes, Goal, Manifest, Sight, VisionModel, audit, choose_runtime, model_folder, read_pictures, runtime,
-    write_audit,
+    AuditOptions, Eyes, Goal, Manifest, Sight, VisionModel, audit, choose_runtime, model_folder, read_pictures,
+    runtime, write_audit,
 };
 use serde_json::json;
 use std::path::Path;
@@ -94,7 +94,10 @@ fn clip(assets: &Assets, runs: &Path, what: &Path) -> Result<(Clip, Task)> {
     let (task, _) = load_inputs(&folder, &RunConfig::read(&folder.config())?)?;
     let path = folder.clips().join("final.jsonl");
     if !path.is_file() {
-        let message = format!("run {} has no clip `final`, which is recorded when training ends; name a clip's file", folder.name());
+        let message = format!(
+            "run {} has no clip `final`, which is recorded when training ends; name a clip's file",
+            folder.name()
+        );
         return Err(Usage(message).into());
     }
     Ok((Clip::read(&path)?, task))
@@ -168,7 +171,13 @@ fn models(out: Out, assets: &Assets) -> Result<()> {
                     "name": name, "folder": folder, "about": m.about, "size": [h, w], "width": m.embedding.width,
                 }))?;
             }
-            table.row([name.clone(), format!("{h}x{w}"), m.embedding.width.to_string(), folder.display().to_string(), m.about]);
+            table.row([
+                name.clone(),
+                format!("{h}x{w}"),
+                m.embedding.width.to_string(),
+                folder.display().to_string(),
+                m.about,
+            ]);
             seen.push(name);
         }
     }

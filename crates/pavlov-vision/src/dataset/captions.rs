@@ -18,37 +18,63 @@ fn nouns(robot: Robot) -> &'static [&'static str] {
 fn phrases(robot: Robot, posture: Posture) -> &'static [&'static str] {
     use Posture::*;
     match (robot, posture) {
-        (Robot::Humanoid, Standing) => &["standing", "standing up", "standing upright", "standing on two legs", "on its feet with arms low"],
+        (Robot::Humanoid, Standing) => {
+            &["standing", "standing up", "standing upright", "standing on two legs", "on its feet with arms low"]
+        }
         (Robot::Walker | Robot::Hopper, Standing) => &["standing", "standing up", "standing upright", "standing tall"],
         (Robot::Cheetah, Standing) => &["standing on its feet", "the right way up", "standing", "level on the ground"],
         (_, Standing) => &["standing", "standing up", "standing upright", "standing high on its legs"],
-        (_, ArmsRaised) => &["standing with arms raised", "standing with both arms up", "with its hands above its head", "raising both arms"],
+        (_, ArmsRaised) => &[
+            "standing with arms raised",
+            "standing with both arms up",
+            "with its hands above its head",
+            "raising both arms",
+        ],
         (_, OneLeg) => &["standing on one leg", "with one leg lifted", "balancing on one foot", "raising a leg"],
         (_, Bowing) => &["bowing", "bending forward", "bent over at the hips", "taking a bow"],
         (Robot::Humanoid, Crouching) => &["crouching", "squatting", "in a deep squat", "crouched down with bent knees"],
-        (Robot::Walker | Robot::Hopper, Crouching) => &["crouching", "squatting", "with bent knee, low", "crouched down"],
+        (Robot::Walker | Robot::Hopper, Crouching) => {
+            &["crouching", "squatting", "with bent knee, low", "crouched down"]
+        }
         (_, Crouching) => &["crouching", "crouched low", "lying on its belly", "low on the ground"],
         (_, Kneeling) => &["kneeling", "on its knees", "kneeling on the ground", "kneeling down"],
-        (Robot::Go1, Sitting) => &["sitting", "sitting like a dog", "sitting on its hind legs", "sitting with its front up"],
+        (Robot::Go1, Sitting) => {
+            &["sitting", "sitting like a dog", "sitting on its hind legs", "sitting with its front up"]
+        }
         (_, Sitting) => &["sitting", "sitting on the ground", "seated on the floor", "sitting with legs stretched out"],
         (_, AllFours) => &["on all fours", "on hands and knees", "crawling", "in a crawling pose"],
         (_, OnBack) => &["lying on its back", "flat on its back", "lying face up", "lying down looking up"],
         (_, FaceDown) => &["lying face down", "lying on its front", "flat on its stomach", "lying prone"],
         (_, OnSide) => &["lying on its side", "on its side", "fallen on its side", "lying sideways"],
-        (Robot::Humanoid, UpsideDown) => &["upside down", "doing a headstand", "standing on its head", "head down with legs in the air"],
+        (Robot::Humanoid, UpsideDown) => {
+            &["upside down", "doing a headstand", "standing on its head", "head down with legs in the air"]
+        }
         (_, UpsideDown) => &["upside down", "lying on its back", "flipped over", "with its legs in the air"],
         (_, LegRaised) => &["with one leg raised", "lifting a leg", "waving a leg", "raising one foot"],
         (Robot::Ant, Tilted) => &["tilted", "leaning to one side", "tipping over", "tilted up on some of its legs"],
         (_, Tilted) => &["leaning", "tilted", "leaning over", "about to fall"],
         (_, Rearing) => &["rearing up", "standing on its hind legs", "upright on two legs", "with its nose to the sky"],
         (_, NoseUp) => &["standing on its tail", "with its nose up", "rearing up", "upright on its hind leg"],
-        (_, NoseDown) => &["standing on its nose", "with its nose down", "doing a handstand", "head down with its tail up"],
+        (_, NoseDown) => {
+            &["standing on its nose", "with its nose down", "doing a handstand", "head down with its tail up"]
+        }
         (_, Jumping) => &["in the air", "jumping", "leaping", "off the ground"],
         (_, LyingFlat) => &["lying on the ground", "lying down", "fallen over", "lying flat"],
-        (_, PoleUp) => &["with the pole upright", "with the pole pointing up", "balancing the pole", "with the pole standing straight"],
-        (_, PoleDown) => &["with the pole hanging down", "with the pole pointing down", "with the pole down", "with a hanging pole"],
-        (_, PoleLevel) => &["with the pole level", "with the pole horizontal", "with the pole sideways", "with the pole flat"],
-        (_, PoleTilted) => &["with the pole leaning", "with the pole tilted", "with a slanted pole", "with the pole falling"],
+        (_, PoleUp) => &[
+            "with the pole upright",
+            "with the pole pointing up",
+            "balancing the pole",
+            "with the pole standing straight",
+        ],
+        (_, PoleDown) => {
+            &["with the pole hanging down", "with the pole pointing down", "with the pole down", "with a hanging pole"]
+        }
+        (_, PoleLevel) => {
+            &["with the pole level", "with the pole horizontal", "with the pole sideways", "with the pole flat"]
+        }
+        (_, PoleTilted) => {
+            &["with the pole leaning", "with the pole tilted", "with a slanted pole", "with the pole falling"]
+        }
     }
 }
 

@@ -194,8 +194,7 @@ fn ant(p: &Parts<'_>) -> Option<Posture> {
     let (up, z) = (p.up("torso", 2), p.height("torso"));
     // The feet are 0.4 m along x and y from the ankles.
     let tip = |foot: &str, x: f64, y: f64| p.height(foot) + x * p.up(foot, 0) + y * p.up(foot, 1);
-    let tips =
-        [tip("foot_1", 0.4, 0.4), tip("foot_2", -0.4, 0.4), tip("foot_3", -0.4, -0.4), tip("foot_4", 0.4, -0.4)];
+    let tips = [tip("foot_1", 0.4, 0.4), tip("foot_2", -0.4, 0.4), tip("foot_3", -0.4, -0.4), tip("foot_4", 0.4, -0.4)];
     let highest = tips.into_iter().fold(f64::MIN, f64::max);
     match up {
         u if u < -0.7 => Some(Posture::UpsideDown),

@@ -1,8 +1,8 @@
 //! States of the shipped robots: near a named posture, between two, or anything; half of them go on moving in the simulation for a
 //! while. Angles in rad, lengths in m.
 
-use super::posture::{Posture, Robot, judge};
 use super::Dice;
+use super::posture::{Posture, Robot, judge};
 use pavlov_model::{JointKind, Model};
 use pavlov_physics::{Data, Params, Physics, PhysicsError};
 use pavlov_render::{Look, Pose, Shape};
@@ -84,7 +84,13 @@ impl Sampler {
             let lift = match wanted {
                 Some(Posture::Jumping) => dice.between(0.3, 0.7),
                 Some(_) => dice.between(-0.01, 0.02),
-                None => if dice.chance(0.5) { 0.0 } else { dice.between(0.0, 0.5) },
+                None => {
+                    if dice.chance(0.5) {
+                        0.0
+                    } else {
+                        dice.between(0.0, 0.5)
+                    }
+                }
             };
             self.grounded(&mut qpos, lift);
             if wanted.is_none() || self.judged() == wanted {

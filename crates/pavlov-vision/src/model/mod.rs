@@ -160,7 +160,10 @@ impl VisionModel {
     fn empty_text(&self, rows: usize) -> Result<Vec<(String, ort::value::DynValue)>, VisionError> {
         let context = self.manifest.text.context;
         let Some(side) = &self.text else { return Ok(Vec::new()) };
-        let mut all = vec![(side.input.0.clone(), whole(side.input.1, rows, context, vec![self.manifest.text.pad; rows * context])?)];
+        let mut all = vec![(
+            side.input.0.clone(),
+            whole(side.input.1, rows, context, vec![self.manifest.text.pad; rows * context])?,
+        )];
         if let Some((name, ty)) = &side.mask {
             all.push((name.clone(), whole(*ty, rows, context, vec![1; rows * context])?));
         }
@@ -261,9 +264,8 @@ impl VisionModel {
         let whole = [TensorElementType::Int64, TensorElementType::Int32];
         let shape = [None, Some(tower.context as i64)];
         let input = file.input(tower.input.as_deref(), &whole, &shape, &["input_ids", "text", "tokens"])?;
-        let wants_mask = tower.mask.clone().or_else(|| {
-            file.other_inputs(&[&input.0]).into_iter().find(|n| n == "attention_mask")
-        });
+        let wants_mask =
+            tower.mask.clone().or_else(|| file.other_inputs(&[&input.0]).into_iter().find(|n| n == "attention_mask"));
         let mask = match wants_mask {
             Some(name) => Some(file.input(Some(&name), &whole, &shape, &[])?),
             None => None,
@@ -271,10 +273,16 @@ impl VisionModel {
         let wide = [None, Some(self.manifest.embedding.width as i64)];
         let guess = ["text_embeds", "text_features", "text_embedding", "pooler_output"];
         let output = file.output(tower.output.as_deref(), &wide, &guess)?;
-        let known: Vec<&str> = [input.0.as_str(), self.image_names.0.as_str()].into_iter().chain(mask.as_ref().map(|m| m.0.as_str())).collect();
+        let known: Vec<&str> = [input.0.as_str(), self.image_names.0.as_str()]
+            .into_iter()
+            .chain(mask.as_ref().map(|m| m.0.as_str()))
+            .collect();
         let other = file.other_inputs(&known);
         if !other.is_empty() {
-            let message = format!("it also wants {}, which is not known here; expected tokens and an attention mask", other.join(", "));
+            let message = format!(
+                "it also wants {}, which is not known here; expected tokens and an attention mask",
+                other.join(", ")
+            );
             return Err(VisionError::file(&self.folder.join(&tower.file), message));
         }
         self.text = Some(TextSide { file: own, input, mask, output, tokenizer });
@@ -282,7 +290,12 @@ impl VisionModel {
     }
 }
 
-fn whole(ty: TensorElementType, rows: usize, context: usize, data: Vec<i64>) -> Result<ort::value::DynValue, VisionError> {
+fn whole(
+    ty: TensorElementType,
+    rows: usize,
+    context: usize,
+    data: Vec<i64>,
+) -> Result<ort::value::DynValue, VisionError> {
     match ty {
         TensorElementType::Int32 => tensor(vec![rows, context], data.into_iter().map(|x| x as i32).collect()),
         _ => tensor(vec![rows, context], data),

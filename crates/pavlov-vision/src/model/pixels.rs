@@ -15,8 +15,7 @@ fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
             let centre = (i as f32 + 0.5) * ratio;
             let low = (centre - reach).floor().max(0.0) as usize;
             let high = ((centre + reach).ceil() as usize).min(from);
-            let w: Vec<f32> =
-                (low..high).map(|j| (1.0 - ((j as f32 + 0.5 - centre) / reach).abs()).max(0.0)).collect();
+            let w: Vec<f32> = (low..high).map(|j| (1.0 - ((j as f32 + 0.5 - centre) / reach).abs()).max(0.0)).collect();
             let sum: f32 = w.iter().sum::<f32>().max(1e-12);
             (low, w.into_iter().map(|x| x / sum).collect())
         })

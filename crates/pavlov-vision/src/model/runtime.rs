@@ -69,7 +69,10 @@ pub fn choose_runtime(choice: Choice) -> Result<(), VisionError> {
             _ => false,
         };
         if !same {
-            let message = format!("this program already runs models by {}; another runtime needs another process", started.runtime);
+            let message = format!(
+                "this program already runs models by {}; another runtime needs another process",
+                started.runtime
+            );
             return Err(VisionError::Runtime(message));
         }
         return Ok(());
@@ -121,7 +124,8 @@ fn by_library(path: &Path, how: &'static str) -> Result<Started, String> {
         return Err(format!("{}: there is no such file ({how})", path.display()));
     }
     let builder = ort::init_from(path).map_err(|e| format!("{}: {e} ({how})", path.display()))?;
-    let env = builder.with_name("pavlov").with_telemetry(false).build().map_err(|e| format!("{}: {e}", path.display()))?;
+    let env =
+        builder.with_name("pavlov").with_telemetry(false).build().map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(Started { runtime: Runtime::Library(path.to_path_buf(), how), env })
 }
 
@@ -151,7 +155,9 @@ pub(crate) fn started() -> Result<&'static Started, VisionError> {
         },
     };
     let made = made.map_err(|m| {
-        VisionError::Runtime(format!("{m}; set ORT_DYLIB_PATH to a libonnxruntime of 1.22 or later, or to `tract` for the built-in one"))
+        VisionError::Runtime(format!(
+            "{m}; set ORT_DYLIB_PATH to a libonnxruntime of 1.22 or later, or to `tract` for the built-in one"
+        ))
     })?;
     Ok(STARTED.get_or_init(|| made))
 }

@@ -36,7 +36,8 @@ fn outlet<'a>(
         None => guess.iter().find_map(|g| list.iter().find(|o| o.name() == *g)),
     };
     found.ok_or_else(|| {
-        let asked = wanted.map_or_else(|| format!("which {what} is meant is not clear"), |w| format!("no {what} `{w}`"));
+        let asked =
+            wanted.map_or_else(|| format!("which {what} is meant is not clear"), |w| format!("no {what} `{w}`"));
         VisionError::file(path, format!("{asked}: it has {}; name it in vision.toml", names.join(", ")))
     })
 }
@@ -81,7 +82,10 @@ impl OnnxFile {
         };
         if !types.contains(&ty) {
             let want: Vec<String> = types.iter().map(ToString::to_string).collect();
-            return Err(VisionError::file(&self.path, format!("input `{name}` is of {ty}: expected {}", want.join(" or "))));
+            return Err(VisionError::file(
+                &self.path,
+                format!("input `{name}` is of {ty}: expected {}", want.join(" or ")),
+            ));
         }
         self.fits("input", &name, &has, shape)?;
         if let Some(&rows) = has.first().filter(|r| **r > 0) {
@@ -101,17 +105,14 @@ impl OnnxFile {
     }
 
     fn fits(&self, what: &str, name: &str, has: &[i64], wanted: &[Option<i64>]) -> Result<(), VisionError> {
-        let same = has.len() == wanted.len()
-            && has.iter().zip(wanted).all(|(h, w)| w.is_none_or(|w| *h < 0 || *h == w));
+        let same =
+            has.len() == wanted.len() && has.iter().zip(wanted).all(|(h, w)| w.is_none_or(|w| *h < 0 || *h == w));
         if same {
             return Ok(());
         }
         let want: Vec<String> = wanted.iter().map(|w| w.map_or_else(|| "n".into(), |w| w.to_string())).collect();
-        let message = format!(
-            "{what} `{name}` has the shape {}: expected [{}] by vision.toml",
-            shape_text(has),
-            want.join(", ")
-        );
+        let message =
+            format!("{what} `{name}` has the shape {}: expected [{}] by vision.toml", shape_text(has), want.join(", "));
         Err(VisionError::file(&self.path, message))
     }
 
@@ -131,8 +132,10 @@ impl OnnxFile {
         let path = self.path.clone();
         let inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
             inputs.into_iter().map(|(name, value)| (Cow::Owned(name), SessionInputValue::from(value))).collect();
-        let outputs = self.session.run(inputs).map_err(|e| VisionError::file(&path, format!("running it failed: {e}")))?;
-        let value = outputs.get(output).ok_or_else(|| VisionError::file(&path, format!("gave no output `{output}`")))?;
+        let outputs =
+            self.session.run(inputs).map_err(|e| VisionError::file(&path, format!("running it failed: {e}")))?;
+        let value =
+            outputs.get(output).ok_or_else(|| VisionError::file(&path, format!("gave no output `{output}`")))?;
         let (shape, data) = value
             .try_extract_tensor::<f32>()
             .map_err(|e| VisionError::file(&path, format!("output `{output}` is no f32 tensor: {e}")))?;
