@@ -137,6 +137,11 @@ impl Task {
         })
     }
 
+    /// What the task is about, one line.
+    pub fn about(&self) -> &str {
+        &self.file.about
+    }
+
     /// The robot.
     pub fn model(&self) -> &Arc<Model> {
         &self.model

@@ -154,6 +154,26 @@ impl Pool {
         Ok(States { dt: file.info.dt, qpos: rows(&qpos)?, qvel: rows(&qvel)? })
     }
 
+    /// Segments file by file, so that each is read once: their numbers and rows.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub fn by_file(&self, segments: &[&Segment]) -> Result<Vec<(&RolloutFile, Vec<(usize, Span)>)>, PrefsError> {
+        let mut order: Vec<usize> = (0..segments.len()).collect();
+        order.sort_by_key(|&i| (&segments[i].run, &segments[i].rollout));
+        let same = |&i: &usize, &j: &usize| {
+            let (a, b) = (segments[i], segments[j]);
+            (&a.run, &a.rollout) == (&b.run, &b.rollout)
+        };
+        let mut out = Vec::new();
+        for group in order.chunk_by(same) {
+            let found: Vec<(&RolloutFile, Span)> =
+                group.iter().map(|&i| self.find(segments[i])).collect::<Result<_, _>>()?;
+            out.push((found[0].0, group.iter().copied().zip(found.iter().map(|f| f.1)).collect()));
+        }
+        Ok(out)
+    }
+
     /// What a reward says of segments. Memory of a reward begins anew with each segment.
     ///
     /// # Errors
@@ -166,20 +186,12 @@ impl Pool {
         keep_terms: bool,
     ) -> Result<Vec<SegmentScore>, PrefsError> {
         let mut out = vec![SegmentScore::default(); segments.len()];
-        // File by file, so that each is read once.
-        let mut order: Vec<usize> = (0..segments.len()).collect();
-        order.sort_by_key(|&i| (&segments[i].run, &segments[i].rollout));
-        for group in order.chunk_by(|&i, &j| {
-            let (a, b) = (segments[i], segments[j]);
-            (&a.run, &a.rollout) == (&b.run, &b.rollout)
-        }) {
-            let found: Vec<(&RolloutFile, Span)> =
-                group.iter().map(|&i| self.find(segments[i])).collect::<Result<_, _>>()?;
-            let rollouts = found[0].0.read(scene, channels_of([reward]))?;
-            let spans: Vec<Span> = found.iter().map(|f| f.1).collect();
+        for (file, group) in self.by_file(segments)? {
+            let rollouts = file.read(scene, channels_of([reward]))?;
+            let spans: Vec<Span> = group.iter().map(|g| g.1).collect();
             let scored = score(reward, scene, &rollouts, &spans, keep_terms);
             let scored = scored.map_err(|e| PrefsError::Failed(e.to_string()))?;
-            for (&i, s) in group.iter().zip(scored) {
+            for (&(i, _), s) in group.iter().zip(scored) {
                 out[i] = SegmentScore {
                     terms: s.terms,
                     total: s.total,

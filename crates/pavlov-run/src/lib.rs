@@ -37,7 +37,7 @@ mod rollouts;
 mod settings;
 mod slots;
 mod strip;
-mod svg;
+pub mod svg;
 mod tensorboard;
 #[cfg(test)]
 mod testing;
@@ -64,7 +64,7 @@ pub use inputs::{load as load_inputs, sha256};
 pub use list::{RunEntry, RunState, list_runs};
 pub use logs::{MetricsLine, Named, NodeStats, TermStats, TermsLine, Timing, read_lines};
 pub use play::{PlayOptions, Player, PolicyPlayer, play_rollouts};
-pub use report::{STYLE as REPORT_STYLE, write_report};
+pub use report::write_report;
 pub use rescore::{Rescored, RescoredEpisode, Swap, channels_of, rescore, rollout_files, score_all};
 pub use rollouts::{RolloutEpisode, RolloutFile, RolloutInfo, Rollouts};
 pub use settings::RunSettings;

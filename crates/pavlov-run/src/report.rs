@@ -10,8 +10,7 @@ use crate::logs::{MetricsLine, TermsLine, read_lines};
 use crate::svg::{Series, chart, escape, short};
 use std::fmt::Write;
 
-/// Style sheet of every report.
-pub const STYLE: &str = include_str!("report.css");
+use crate::svg::STYLE;
 
 /// Writes the report from what is in the run's folder.
 ///

@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub struct Series {
     /// Name in the legend.
     pub name: String,
-    /// Points, sorted by x.
+    /// Points in order.
     pub points: Vec<(f64, f64)>,
     /// Lowest and highest value about each point; empty for none.
     pub band: Vec<(f64, f64)>,
@@ -22,6 +22,8 @@ const TOP: f64 = 26.0;
 const BOTTOM: f64 = 38.0;
 /// Points a line is thinned to: more than there are pixels for.
 const MAX_POINTS: usize = 400;
+/// The style sheet the charts' colours come from.
+pub const STYLE: &str = include_str!("report.css");
 /// Colours the style sheet has.
 pub(crate) const COLOURS: usize = 8;
 

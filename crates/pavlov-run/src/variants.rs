@@ -9,7 +9,8 @@ use crate::config::RunConfig;
 use crate::device::{Device, Worlds, make_blocks};
 use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
-use pavlov_env::Task;
+use crate::logs::TermsLine;
+use pavlov_env::{Episode, Task};
 use pavlov_learn::{Policy, UpdateStats};
 use pavlov_reward::Reward;
 use rayon::ThreadPool;
@@ -32,6 +33,14 @@ pub struct VariantUpdate {
     pub stats: UpdateStats,
     /// Mean fitness of the episodes that ended; none when none did.
     pub fitness: Option<f64>,
+    /// Share of them with success.
+    pub success: Option<f64>,
+    /// Their mean length, control steps.
+    pub length: Option<f64>,
+    /// Their mean return under the variant's own reward.
+    pub episode_return: Option<f64>,
+    /// Statistics of the terms over the steps of the update.
+    pub terms: TermsLine,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -98,10 +107,21 @@ impl Variants {
     pub fn update(&mut self) -> Vec<Result<VariantUpdate, RunError>> {
         let pool = &*self.pool;
         let one = |arm: &mut Arm| {
-            let Outcome { stats, log, warnings, .. } = arm.update(pool)?;
+            let Outcome { stats, log, sums, warnings, .. } = arm.update(pool)?;
             let count = log.episodes.len();
-            let fitness = (count > 0).then(|| log.episodes.iter().map(|e| e.fitness).sum::<f64>() / count as f64);
-            Ok(VariantUpdate { stats, fitness, warnings })
+            let mean =
+                |f: fn(&Episode) -> f64| (count > 0).then(|| log.episodes.iter().map(f).sum::<f64>() / count as f64);
+            let (names, terms) = (arm.reward.node_names(), arm.reward.term_names().len());
+            let at = (stats.update, stats.env_steps);
+            Ok(VariantUpdate {
+                fitness: mean(|e| e.fitness),
+                success: mean(|e| f64::from(u8::from(e.success))),
+                length: mean(|e| f64::from(e.length)),
+                episode_return: mean(|e| e.reward),
+                terms: TermsLine::new(at, names, terms, &sums.terms, &sums.terms_squared, sums.world_steps),
+                stats,
+                warnings,
+            })
         };
         pool.install(|| self.arms.par_iter_mut().with_max_len(1).map(one).collect())
     }

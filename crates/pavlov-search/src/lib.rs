@@ -1,4 +1,4 @@
-//! Judging rewards before they are trained on.
+//! Judging rewards before they are trained on, and searching for them ([`search`]).
 //!
 //! ```text
 //! assets/audit/<task>.toml + small policies ─ AuditSet::load ─ play ─> Audit: episodes with every channel, fitness of each
@@ -10,12 +10,21 @@
 
 mod audit;
 mod behaviour;
+pub mod client;
 mod error;
 mod gate;
+pub mod grammar;
+pub mod lineage;
+pub mod prompt;
+pub mod reply;
+mod report;
+pub mod search;
+pub mod stats;
 mod versus;
 
 pub use audit::{Audit, AuditSet};
 pub use behaviour::{Behaviour, Play};
 pub use error::SearchError;
 pub use gate::{AuditRow, GateFinding, GateReport, RULES, Rule, gate, rule, script_finding};
+pub use report::{promote, write_report};
 pub use versus::{Disagreement, Matrix, Sample, Versus, versus};

@@ -3,7 +3,7 @@
 use crate::{Audit, Swept, VisionError};
 use base64::Engine;
 use pavlov_render::Picture;
-use pavlov_run::{REPORT_STYLE, Series, chart, escape};
+use pavlov_run::svg::{STYLE, Series, chart, escape};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn sweep(out: &mut String, title: &str, rows: &[Swept]) {
 /// When the file cannot be written.
 pub fn write_audit(audit: &Audit, file: &Path) -> Result<(), VisionError> {
     let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>Vision audit</title><style>{REPORT_STYLE}</style></head><body>\n<h1>Vision audit</h1>\n"
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>Vision audit</title><style>{STYLE}</style></head><body>\n<h1>Vision audit</h1>\n"
     );
     let _ = writeln!(
         out,

@@ -1,5 +1,6 @@
 //! What may be typed: every command, option and example. `--help`, errors and completions all come from here.
 
+pub use crate::search_args::Search;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pavlov_env::{BackendKind, Profile};
 use pavlov_run::{Device, Which};
@@ -101,6 +102,15 @@ pub enum Command {
                             pavlov tune hopper_hop --method halving --variants 16 --steps 500k --write tuned"
     )]
     Tune(Tune),
+    /// Search for a reward: by the embedded grammar, by a language model, or with a person who chooses.
+    #[command(
+        after_help = "Examples:\n  pavlov search cartpole_swingup\n  pavlov search ant_run --base-url http://127.0.0.1:8080/v1 --model NAME --record ant.jsonl\n  \
+                            pavlov search ant_run --replay ant.jsonl\n  pavlov search hopper_hop --mode icpl\n  \
+                            pavlov search ant_run --mode drop-in --scripts mine.rhai other.rhai\n  \
+                            pavlov search show runs/search-ant_run-0\n  pavlov search promote runs/search-ant_run-0 --name found\n\n\
+                            The key of an endpoint is read from PAVLOV_API_KEY or the system's keyring (service pavlov, user api-key)."
+    )]
+    Search(Box<Search>),
     /// Draw what a run recorded: a picture, a film strip, a film.
     #[command(
         after_help = "Examples:\n  pavlov render last --gif gait.gif\n  pavlov render last --mp4 gait.mp4 --camera side --size 1280x720 --speed 0.5\n  \
@@ -675,7 +685,7 @@ pub struct Bench {
 }
 
 /// `20000`, `20_000`, `5e6`, `5M`, `200k`.
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}`: expected a number above 0 such as 20000, 5e6, 5M");
     let plain = text.replace('_', "");
     let (digits, factor) = match plain.char_indices().last() {

@@ -13,6 +13,8 @@ mod render;
 mod rescore;
 mod rewards;
 mod runs;
+mod search;
+mod search_args;
 mod train;
 mod tune;
 mod vision;
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::compare(out, &assets, &cli.runs, &args),
         Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Tune(args) => tune::tune(out, &assets, &args),
+        Command::Search(args) => search::search(out, &assets, &cli.runs, &args),
         Command::Render(args) => render::render(out, &assets, &cli.runs, &args),
         Command::Vision(args) => vision::vision(out, &assets, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
@@ -115,10 +118,7 @@ fn exit_code(error: &Error) -> u8 {
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
         || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
         || error.downcast_ref::<VisionError>().is_some_and(VisionError::is_bad_input)
-        || match error.downcast_ref::<SearchError>() {
-            Some(SearchError::Run(e)) => e.is_bad_input(),
-            other => other.is_some(),
-        };
+        || error.downcast_ref::<SearchError>().is_some_and(SearchError::is_bad_input);
     match error.downcast_ref::<Told>() {
         Some(Told(code)) => *code,
         None if error.is::<Closed>() => 0,

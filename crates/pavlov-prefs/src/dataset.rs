@@ -1,0 +1,240 @@
+//! Labels as models learn from them: pairs of segments with the probability that the left one is better.
+//!
+//! A comparison is one pair; best and worst of K are those pairs that follow from it (the best against every other, every other against the worst).
+//! Skips, ratings, marks, attributes and words are not learnt from.
+
+use crate::error::PrefsError;
+use crate::label::{Answer, Label, Segment};
+use crate::math::cross_entropy;
+use crate::rng::Rng;
+use std::collections::HashMap;
+
+/// Two segments of a [`Dataset`] by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    /// One.
+    pub left: usize,
+    /// The other.
+    pub right: usize,
+    /// 1 when left was called better, 0 when right, 1/2 for a tie.
+    pub target: f64,
+    /// 1 slightly, 2 clearly, 3 by far; 0 when not given.
+    pub strength: u8,
+}
+
+/// How answers become a loss of the difference `d = R(left) - R(right)`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Loss {
+    /// Cross entropy of `sigmoid(d)` (Bradley and Terry 1952).
+    #[default]
+    Plain,
+    /// The better one must lead by this much a point of strength: `-ln sigmoid(d - margin * strength)` (Llama 2, Touvron et al. 2023).
+    Margin(f64),
+    /// Weighed by strength over its mean.
+    Scaled,
+}
+
+/// Pairs, and the segments they are of.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Dataset {
+    /// Segments, each once.
+    pub segments: Vec<Segment>,
+    /// Pairs.
+    pub pairs: Vec<Pair>,
+}
+
+impl Dataset {
+    /// Of the labels of a task, by one rater or by all.
+    pub fn of<'a>(labels: impl IntoIterator<Item = &'a Label>, task: &str, rater: Option<&str>) -> Self {
+        let mut out = Self::default();
+        let mut known: HashMap<&Segment, usize> = HashMap::new();
+        for Label { entry, .. } in labels {
+            if *entry.task != *task || rater.is_some_and(|r| *entry.rater != *r) {
+                continue;
+            }
+            let mut number = |i: usize| {
+                let segment = &*entry.segments[i];
+                *known.entry(segment).or_insert_with(|| {
+                    out.segments.push(segment.clone());
+                    out.segments.len() - 1
+                })
+            };
+            match &entry.answer {
+                Answer::Comparison { choice, strength } => {
+                    let (left, right) = (number(0), number(1));
+                    let strength = strength.unwrap_or(0);
+                    out.pairs.push(Pair { left, right, target: choice.target(), strength });
+                }
+                Answer::BestWorst { best, worst } => {
+                    let (best, worst) = (usize::from(*best), usize::from(*worst));
+                    let all: Vec<usize> = (0..entry.segments.len()).map(&mut number).collect();
+                    let pair = |a: usize, b: usize| Pair { left: all[a], right: all[b], target: 1.0, strength: 0 };
+                    let middle = || (0..all.len()).filter(|&i| i != best && i != worst);
+                    out.pairs.push(pair(best, worst));
+                    out.pairs.extend(middle().map(|i| pair(best, i)));
+                    out.pairs.extend(middle().map(|i| pair(i, worst)));
+                }
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// A model needs something to learn from.
+    ///
+    /// # Errors
+    /// When there are no pairs.
+    pub fn check(&self) -> Result<(), PrefsError> {
+        if self.pairs.is_empty() {
+            return Err(PrefsError::Usage(
+                "no comparison to learn from: label some pairs first (`pavlov prefs label`, or the studio)".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Mean strength of those given; 1 when none is.
+    fn mean_strength(&self) -> f64 {
+        let given: Vec<f64> = self.pairs.iter().filter(|p| p.strength > 0).map(|p| f64::from(p.strength)).collect();
+        if given.is_empty() { 1.0 } else { given.iter().sum::<f64>() / given.len() as f64 }
+    }
+
+    /// Weight and shift of each pair's difference: the loss is `weight * cross_entropy(d - shift, target)`.
+    pub fn terms_of(&self, loss: Loss) -> Vec<(f64, f64)> {
+        let mean = self.mean_strength();
+        let one = |p: &Pair| match loss {
+            Loss::Plain => (1.0, 0.0),
+            Loss::Margin(m) => (1.0, m * f64::from(p.strength) * (2.0 * p.target - 1.0)),
+            Loss::Scaled if p.strength == 0 => (1.0, 0.0),
+            Loss::Scaled => (f64::from(p.strength) / mean, 0.0),
+        };
+        self.pairs.iter().map(one).collect()
+    }
+
+    /// Pairs in `folds` parts: which part each is in. The same pair of segments is in one part, so that no part knows another's answers.
+    pub fn folds(&self, folds: usize, seed: u64) -> Vec<usize> {
+        let mut groups: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
+        let mut order = Vec::new();
+        for (i, p) in self.pairs.iter().enumerate() {
+            let key = (p.left.min(p.right), p.left.max(p.right));
+            let group = groups.entry(key).or_default();
+            if group.is_empty() {
+                order.push(key);
+            }
+            group.push(i);
+        }
+        Rng::new(seed).shuffle(&mut order);
+        let mut of = vec![0; self.pairs.len()];
+        for (n, key) in order.iter().enumerate() {
+            groups[key].iter().for_each(|&i| of[i] = n % folds);
+        }
+        of
+    }
+
+    /// The same segments with those pairs only for which `keep` holds.
+    #[must_use]
+    pub fn with(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let pairs = self.pairs.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, p)| *p).collect();
+        Self { segments: self.segments.clone(), pairs }
+    }
+}
+
+/// How well differences `d` predict answers.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct Quality {
+    /// Pairs.
+    pub pairs: usize,
+    /// Share whose better one is called better; ties are left out.
+    pub accuracy: f64,
+    /// Mean cross entropy, nats; a coin has 0.693.
+    pub log_loss: f64,
+    /// Expected calibration error: how far predicted probabilities are from shares, in ten bins (Guo et al. 2017).
+    pub calibration_error: f64,
+    /// Bins of the predicted probability that the called one is better: mean prediction, share that is so, pairs.
+    pub bins: Vec<(f64, f64, usize)>,
+    /// Cross entropy of each pair.
+    #[serde(skip)]
+    pub losses: Vec<f64>,
+}
+
+impl Quality {
+    /// Of predicted differences and targets.
+    pub fn of(predicted: &[(f64, f64)]) -> Self {
+        let losses: Vec<f64> = predicted.iter().map(|&(d, t)| cross_entropy(d, t)).collect();
+        let clear: Vec<&(f64, f64)> = predicted.iter().filter(|(_, t)| (t - 0.5).abs() > 1e-9).collect();
+        let right = |&&(d, t): &&(f64, f64)| {
+            let d = if t > 0.5 { d } else { -d };
+            if d > 0.0 {
+                1.0
+            } else if d == 0.0 {
+                0.5
+            } else {
+                0.0
+            }
+        };
+        let mut sums = [(0.0, 0.0, 0usize); 10];
+        // Each pair is looked at from the side that the model prefers, so predictions are 0.5 to 1.
+        for &(d, t) in predicted {
+            let (p, t) = (crate::math::sigmoid(d.abs()), if d >= 0.0 { t } else { 1.0 - t });
+            let bin = &mut sums[(((p - 0.5) * 20.0) as usize).min(9)];
+            *bin = (bin.0 + p, bin.1 + t, bin.2 + 1);
+        }
+        let bins: Vec<_> = sums.iter().filter(|b| b.2 > 0).map(|b| (b.0 / b.2 as f64, b.1 / b.2 as f64, b.2)).collect();
+        let n = predicted.len().max(1) as f64;
+        Self {
+            pairs: predicted.len(),
+            accuracy: clear.iter().map(right).sum::<f64>() / clear.len().max(1) as f64,
+            log_loss: losses.iter().sum::<f64>() / n,
+            calibration_error: bins.iter().map(|b| (b.0 - b.1).abs() * b.2 as f64).sum::<f64>() / n,
+            bins,
+            losses,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::tests::{every_kind, segment};
+    use crate::label::{Choice, Entry};
+
+    fn label(entry: Entry) -> Label {
+        Label { id: 1, at_ms: 0, entry }
+    }
+
+    #[test]
+    fn labels_become_pairs() {
+        let labels: Vec<Label> = every_kind().into_iter().map(label).collect();
+        let data = Dataset::of(&labels, "ant_run", None);
+        let as_tuple = |p: &Pair| (p.left, p.right, p.target, p.strength);
+        let all: Vec<_> = data.pairs.iter().map(as_tuple).collect();
+        assert_eq!(all[..3], [(0, 1, 1.0, 3), (0, 1, 0.0, 0), (0, 1, 0.5, 0)]);
+        assert_eq!(all[3..], [(2, 0, 1.0, 0), (2, 1, 1.0, 0), (1, 0, 1.0, 0)], "best 2, worst 0");
+        assert_eq!(data.segments.len(), 3);
+        assert!(Dataset::of(&labels, "ant_run", Some("bob")).check().is_err());
+        assert!(Dataset::of(&labels, "hopper_hop", None).pairs.is_empty());
+    }
+
+    #[test]
+    fn a_pair_that_comes_again_stays_in_one_fold() {
+        let entry = |a, b| label(Entry::comparison("t", "r", segment(a), segment(b), Choice::Left));
+        let mut labels: Vec<Label> = (0..40).map(|i| entry(i, i + 100)).collect();
+        labels.extend((0..40).map(|i| entry(i + 100, i)));
+        let data = Dataset::of(&labels, "t", None);
+        let folds = data.folds(5, 1);
+        assert_eq!(folds[..40], folds[40..]);
+        assert!((0..5).all(|f| folds.iter().filter(|&&x| x == f).count() == 16));
+        assert_eq!(data.with(|i| folds[i] != 0).pairs.len(), 64);
+    }
+
+    #[test]
+    fn quality_of_known_predictions() {
+        let q = Quality::of(&[(2.0, 1.0), (-1.0, 1.0), (0.0, 0.5), (3.0, 1.0)]);
+        assert!((q.accuracy - 2.0 / 3.0).abs() < 1e-12);
+        let wanted = [2.0f64, -1.0, 0.0, 3.0].map(|d| (1.0 + (-d).exp()).ln()).iter().sum::<f64>() / 4.0;
+        assert!((q.log_loss - wanted).abs() < 1e-12, "{} {wanted}", q.log_loss);
+        // A model that says 0.731 and is right 73.1% of the time is calibrated.
+        let many: Vec<(f64, f64)> = (0..1000).map(|i| (1.0, f64::from(u8::from(i < 731)))).collect();
+        assert!(Quality::of(&many).calibration_error < 1e-3);
+    }
+}

@@ -1,0 +1,284 @@
+//! Raters: who or what says which behaviour is better. A person answers in the studio; here are the scripted teachers.
+//!
+//! B-Pref (Lee et al. 2021) has six: oracle, stochastic, mistakes, skips, ties, short-sighted. With per-step rewards `r` of a truth that only the
+//! teacher knows and steps to the end `H - t`, the value of a segment is `V = sum_t gamma^(H - t) r_t` and
+//! `P(left better) = sigmoid(beta (V_left - V_right) / spread)`. The spread, the standard deviation of `V` over segments like those shown, makes
+//! `beta` mean the same on every task. Thresholds of skips and ties are quantiles of the same sample, so that their shares are what is asked for.
+
+use crate::error::PrefsError;
+use crate::label::{Answer, Choice, Segment};
+use crate::rng::Rng;
+use crate::segments::Pool;
+use pavlov_reward::Reward;
+use pavlov_script::Scene;
+
+/// Someone or something that answers queries.
+pub trait Rater {
+    /// How its labels are signed.
+    fn name(&self) -> &str;
+
+    /// Which of two segments is better, in the order shown: a comparison or a skip.
+    ///
+    /// # Errors
+    /// When the segments cannot be seen or judged.
+    fn compare(&mut self, pool: &Pool, left: &Segment, right: &Segment) -> Result<Answer, PrefsError>;
+
+    /// Best and worst of some.
+    ///
+    /// # Errors
+    /// As [`Self::compare`].
+    fn best_worst(&mut self, pool: &Pool, segments: &[&Segment]) -> Result<Answer, PrefsError>;
+}
+
+/// How a scripted teacher errs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Teacher {
+    /// Rationality, per spread of the segments' values; infinite: never errs by closeness.
+    pub beta: f64,
+    /// Discount towards the past: below 1 the end of a segment counts most.
+    pub gamma: f64,
+    /// Share of answers that are flipped.
+    pub mistakes: f64,
+    /// Share of queries that are skipped because neither segment is worth a look.
+    pub skips: f64,
+    /// Share of queries answered with a tie because the values are too close.
+    pub ties: f64,
+}
+
+/// Names and settings of B-Pref's six teachers.
+pub const TEACHERS: [(&str, Teacher); 6] = [
+    ("oracle", ORACLE),
+    ("stochastic", Teacher { beta: 1.0, ..ORACLE }),
+    ("mistake", Teacher { mistakes: 0.1, ..ORACLE }),
+    ("skip", Teacher { skips: 0.1, ..ORACLE }),
+    ("equal", Teacher { ties: 0.1, ..ORACLE }),
+    ("myopic", Teacher { gamma: 0.9, ..ORACLE }),
+];
+
+const ORACLE: Teacher = Teacher { beta: f64::INFINITY, gamma: 1.0, mistakes: 0.0, skips: 0.0, ties: 0.0 };
+
+impl Teacher {
+    /// The teacher of a name in [`TEACHERS`].
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub fn named(name: &str) -> Result<Self, PrefsError> {
+        let found = TEACHERS.iter().find(|t| t.0 == name).map(|t| t.1);
+        found.ok_or_else(|| {
+            let names = TEACHERS.map(|t| t.0);
+            let hint = pavlov_model::did_you_mean(name, names);
+            PrefsError::Usage(format!("no teacher `{name}`: {hint}; there are {}", names.join(", ")))
+        })
+    }
+
+    /// Value of a segment with these rewards a step.
+    pub fn value(&self, rewards: &[f32]) -> f64 {
+        rewards.iter().fold(0.0, |sum, &r| self.gamma * sum + f64::from(r))
+    }
+}
+
+/// What a teacher must know of the segments it will see.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Standard deviation of values.
+    pub spread: f64,
+    /// Skipped when both values are below.
+    pub skip: f64,
+    /// A tie when values are nearer than this.
+    pub tie: f64,
+}
+
+impl Thresholds {
+    /// From pairs of values like those that will be shown.
+    ///
+    /// # Errors
+    /// When there are none, or all values are the same.
+    pub fn of(teacher: &Teacher, pairs: &[[f64; 2]]) -> Result<Self, PrefsError> {
+        let n = 2.0 * pairs.len() as f64;
+        let mean = pairs.iter().flatten().sum::<f64>() / n;
+        let spread = (pairs.iter().flatten().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        if !(spread.is_finite() && spread > 0.0) {
+            return Err(PrefsError::Usage(format!(
+                "the teacher's reward gives {} segments the same value, or one that is not a number: it cannot tell any two apart",
+                2 * pairs.len()
+            )));
+        }
+        let quantile = |mut values: Vec<f64>, share: f64| {
+            values.sort_by(f64::total_cmp);
+            let at = (share * values.len() as f64).round() as usize;
+            if at == 0 { f64::NEG_INFINITY } else { values[at.min(values.len() - 1)] }
+        };
+        let skip = quantile(pairs.iter().map(|p| p[0].max(p[1])).collect(), teacher.skips);
+        // Ties are a share of what is not skipped.
+        let seen = pairs.iter().filter(|p| p[0].max(p[1]) >= skip);
+        let tie = quantile(seen.map(|p| (p[0] - p[1]).abs()).collect(), teacher.ties);
+        Ok(Self { spread, skip, tie })
+    }
+}
+
+/// A scripted teacher: judges by a reward that learners do not see.
+#[derive(Debug)]
+pub struct Scripted<'a> {
+    name: String,
+    teacher: Teacher,
+    reward: &'a Reward,
+    scene: &'a Scene,
+    thresholds: Thresholds,
+    rng: Rng,
+}
+
+impl<'a> Scripted<'a> {
+    /// A teacher who judges by `reward` and has seen the pairs of `sample`.
+    ///
+    /// # Errors
+    /// When they cannot be scored, or the reward tells none apart.
+    pub fn new(
+        name: &str,
+        teacher: Teacher,
+        (reward, scene): (&'a Reward, &'a Scene),
+        pool: &Pool,
+        sample: &[[&Segment; 2]],
+        seed: u64,
+    ) -> Result<Self, PrefsError> {
+        let both: Vec<&Segment> = sample.iter().flatten().copied().collect();
+        let scores = pool.score(reward, scene, &both, false)?;
+        let values: Vec<f64> = scores.iter().map(|s| teacher.value(&s.step_totals)).collect();
+        let pairs: Vec<[f64; 2]> = values.chunks_exact(2).map(|p| [p[0], p[1]]).collect();
+        let thresholds = Thresholds::of(&teacher, &pairs)?;
+        Ok(Self { name: name.into(), teacher, reward, scene, thresholds, rng: Rng::new(seed) })
+    }
+
+    fn values(&self, pool: &Pool, segments: &[&Segment]) -> Result<Vec<f64>, PrefsError> {
+        let scores = pool.score(self.reward, self.scene, segments, false)?;
+        Ok(scores.iter().map(|s| self.teacher.value(&s.step_totals)).collect())
+    }
+}
+
+/// What a teacher says of two values.
+pub fn verdict(teacher: &Teacher, thresholds: &Thresholds, left: f64, right: f64, rng: &mut Rng) -> Answer {
+    if left.max(right) < thresholds.skip {
+        return Answer::Skip;
+    }
+    let choice = if (left - right).abs() < thresholds.tie {
+        Choice::Equal
+    } else {
+        let better = if teacher.beta.is_finite() {
+            rng.unit() < crate::math::sigmoid(teacher.beta * (left - right) / thresholds.spread)
+        } else if left == right {
+            rng.unit() < 0.5
+        } else {
+            left > right
+        };
+        let flipped = teacher.mistakes > 0.0 && rng.unit() < teacher.mistakes;
+        if better == flipped { Choice::Right } else { Choice::Left }
+    };
+    Answer::Comparison { choice, strength: None }
+}
+
+impl Rater for Scripted<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn compare(&mut self, pool: &Pool, left: &Segment, right: &Segment) -> Result<Answer, PrefsError> {
+        let v = self.values(pool, &[left, right])?;
+        Ok(verdict(&self.teacher, &self.thresholds, v[0], v[1], &mut self.rng))
+    }
+
+    fn best_worst(&mut self, pool: &Pool, segments: &[&Segment]) -> Result<Answer, PrefsError> {
+        let mut values = self.values(pool, segments)?;
+        if self.teacher.beta.is_finite() {
+            // Gumbel noise: the best is then drawn by exp(beta V), as in Luce's choice.
+            let unit = self.thresholds.spread / self.teacher.beta;
+            values.iter_mut().for_each(|v| *v -= unit * (-(1.0 - self.rng.unit()).ln()).max(1e-300).ln());
+        }
+        let by = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
+        let best = (0..values.len()).max_by(by).unwrap_or(0);
+        let worst = (0..values.len()).filter(|&i| i != best).min_by(by);
+        let Some(worst) = worst else { return Ok(Answer::Skip) };
+        let (mut best, mut worst) = (best as u16, worst as u16);
+        if self.teacher.mistakes > 0.0 && self.rng.unit() < self.teacher.mistakes {
+            std::mem::swap(&mut best, &mut worst);
+        }
+        Ok(Answer::BestWorst { best, worst })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(n: usize) -> Vec<[f64; 2]> {
+        let mut rng = Rng::new(3);
+        (0..n).map(|_| [0; 2].map(|_| 40.0 + 7.0 * rng.normal())).collect()
+    }
+
+    /// Shares of right, wrong, skipped and tied answers.
+    fn shares(teacher: Teacher) -> [f64; 4] {
+        let pairs = pairs(20_000);
+        let thresholds = Thresholds::of(&teacher, &pairs).unwrap();
+        let mut rng = Rng::new(9);
+        let mut out = [0.0; 4];
+        for p in &pairs {
+            let i = match verdict(&teacher, &thresholds, p[0], p[1], &mut rng) {
+                Answer::Skip => 2,
+                Answer::Comparison { choice: Choice::Equal, .. } => 3,
+                Answer::Comparison { choice, .. } => usize::from((choice == Choice::Left) != (p[0] > p[1])),
+                other => panic!("{other:?}"),
+            };
+            out[i] += 1.0 / 20_000.0;
+        }
+        out
+    }
+
+    #[test]
+    fn the_six_teachers_err_as_they_say() {
+        let of = |name| shares(Teacher::named(name).unwrap());
+        assert_eq!(of("oracle")[1..], [0.0; 3]);
+        assert!((of("mistake")[1] - 0.1).abs() < 0.01);
+        assert!((of("skip")[2] - 0.1).abs() < 0.01);
+        assert!((of("equal")[3] - 0.1).abs() < 0.01);
+        let stochastic = of("stochastic")[1];
+        // Mean of sigmoid(-|d|), d normal with deviation sqrt 2, by a sum over a grid.
+        let wanted: f64 = (0..4000)
+            .map(|i| {
+                let d = i as f64 * 0.0025;
+                0.0025 * 2.0 * (-d * d / 4.0).exp() / (4.0 * std::f64::consts::PI).sqrt() / (1.0 + d.exp())
+            })
+            .sum();
+        assert!((stochastic - wanted).abs() < 0.01, "{stochastic} {wanted}");
+        let sharp = shares(Teacher { beta: 1e6, ..ORACLE });
+        assert!(sharp[1] < 1e-4, "a large beta is the oracle: {sharp:?}");
+    }
+
+    #[test]
+    fn scale_does_not_change_how_often_a_stochastic_teacher_errs() {
+        let teacher = Teacher::named("stochastic").unwrap();
+        let mut counts = Vec::new();
+        for scale in [1e-3, 1.0, 1e3] {
+            let pairs: Vec<[f64; 2]> = pairs(2000).iter().map(|p| p.map(|v| scale * v)).collect();
+            let thresholds = Thresholds::of(&teacher, &pairs).unwrap();
+            let mut rng = Rng::new(1);
+            let left = |p: &&[f64; 2]| {
+                let answer = verdict(&teacher, &thresholds, p[0], p[1], &mut rng);
+                answer == Answer::Comparison { choice: Choice::Left, strength: None }
+            };
+            counts.push(pairs.iter().filter(left).count());
+        }
+        assert!(counts.iter().all(|c| c.abs_diff(counts[1]) <= 2), "{counts:?}");
+    }
+
+    #[test]
+    fn the_short_sighted_one_sees_the_end() {
+        let myopic = Teacher::named("myopic").unwrap();
+        let (early, late) = ([10.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 8.0]);
+        assert!(myopic.value(&early) < myopic.value(&late) && ORACLE.value(&early) > ORACLE.value(&late));
+        assert!((myopic.value(&early) - 10.0 * 0.9f64.powi(3)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn names_and_values_that_say_nothing_are_errors() {
+        assert!(Teacher::named("orcale").unwrap_err().to_string().contains("oracle"));
+        assert!(Thresholds::of(&ORACLE, &[[1.0, 1.0]]).unwrap_err().to_string().contains("same value"));
+    }
+}

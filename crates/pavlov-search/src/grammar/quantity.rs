@@ -1,0 +1,343 @@
+//! Quantities: every number that can be written from the state in a few steps of the table of names, and by the shared modules.
+//!
+//! Typed: starting from `s`, rows of the table that take what was reached give the next expressions, until a number is reached. Names of
+//! bodies, joints and feet come from the task's scene. Functions of `rewards/lib` are called where their parameters are things of the
+//! scene (`body`, `joints`, `feet`, `s`). What each quantity is on the task's audit set gives its scale, and how it goes with fitness
+//! over the behaviours gives the chance with which the generator tries it.
+
+use crate::audit::Audit;
+use crate::error::SearchError;
+use pavlov_env::Task;
+use pavlov_reward::compare::pearson;
+use pavlov_reward::{Manifest, Reward};
+use pavlov_run::score_all;
+use pavlov_script::{BUILTINS, Form, Scene, Ty, available_modules, module_outline};
+
+/// Quantities measured by one script.
+const CHUNK: usize = 24;
+/// Names of one kind that are tried; robots have the important ones first.
+const NAMES: usize = 6;
+
+/// A number that can be written from the state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Quantity {
+    /// As it is written.
+    pub text: String,
+    /// Module it needs, for example `lib/energy`.
+    pub module: Option<String>,
+    /// Unit.
+    pub unit: String,
+    /// Name a term of it gets.
+    pub name: String,
+    /// Steps of the grammar it took.
+    pub depth: u32,
+    /// Deviation over all recorded steps.
+    pub std: f64,
+    /// Mean size over all recorded steps.
+    pub size: f64,
+    /// Mean over the steps of the good behaviour; of all when there is none.
+    pub good: f64,
+    /// Mean over all steps.
+    pub mean: f64,
+    /// Correlation of its mean with fitness over the episodes of the audit set.
+    pub with_fitness: f64,
+}
+
+/// An expression on the way to a number.
+#[derive(Clone)]
+struct Partial {
+    text: String,
+    unit: String,
+    name: String,
+    ty: Ty,
+    depth: u32,
+}
+
+fn partial(text: &str, name: &str, ty: Ty, unit: &str, depth: u32) -> Partial {
+    Partial { text: text.into(), unit: unit.into(), name: name.trim_matches('_').into(), ty, depth }
+}
+
+/// Names of the scene of a kind; the world body is left out.
+fn names(scene: &Scene, kind: &str) -> Vec<String> {
+    let all: Vec<String> = match kind {
+        "body" => scene.bodies.iter().filter(|b| *b != "world").cloned().collect(),
+        "joint" => scene.joints.iter().filter(|j| j.scalar).map(|j| j.name.clone()).collect(),
+        "foot" => scene.feet.clone(),
+        "site" => scene.sites.clone(),
+        _ => Vec::new(),
+    };
+    all.into_iter().filter(|n| !n.is_empty()).take(NAMES).collect()
+}
+
+fn word(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    plain.collect::<String>().trim_matches('_').to_string()
+}
+
+/// Things that can be reached from the state.
+fn things(scene: &Scene) -> Vec<Partial> {
+    let state = Ty::name;
+    let mut out = Vec::new();
+    for b in BUILTINS {
+        let of_state = b.args.first().is_some_and(|t| state(*t) == "state");
+        match (b.form, b.args.len()) {
+            (Form::Property, 1) if of_state && b.name != "prev" => {
+                out.push(partial(&format!("s.{}", b.name), b.name, b.ret, b.unit, 1));
+            }
+            (Form::Function, 2) if of_state => {
+                for (i, name) in names(scene, b.name).iter().enumerate() {
+                    let text = format!("s.{}(\"{name}\")", b.name);
+                    // Later names are further away.
+                    out.push(partial(&text, &word(name), b.ret, "", 1 + i as u32));
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+/// Is there anything in the list of that name?
+fn listed(scene: &Scene, name: &str) -> bool {
+    match name {
+        "feet" => !scene.feet.is_empty(),
+        "joints" => scene.joints.iter().any(|j| j.scalar),
+        "actuators" => !scene.actuators.is_empty(),
+        _ => true,
+    }
+}
+
+/// What a list holds, as the table's types call it.
+fn element(name: &str) -> Option<&'static str> {
+    match name {
+        "feet" => Some("foot"),
+        "joints" => Some("joint"),
+        "actuators" => Some("actuator"),
+        _ => None,
+    }
+}
+
+/// Numbers from one expression by the table.
+fn numbers(p: &Partial, scene: &Scene, out: &mut Vec<Partial>) {
+    if p.depth > 7 {
+        return;
+    }
+    let next = |text: String, name: &str, ty: Ty, unit: &str| {
+        let unit = if unit.is_empty() { &p.unit } else { unit };
+        partial(&text, &format!("{}_{name}", p.name), ty, unit, p.depth + 1)
+    };
+    match p.ty {
+        Ty::Num => out.push(p.clone()),
+        Ty::Vec2 | Ty::Vec3 => {
+            let axes: &[&str] = if p.ty == Ty::Vec3 { &["x", "y", "z"] } else { &["x", "y"] };
+            for axis in axes {
+                out.push(next(format!("{}.{axis}", p.text), axis, Ty::Num, ""));
+            }
+            out.push(next(format!("{}.norm()", p.text), "norm", Ty::Num, ""));
+            if p.ty == Ty::Vec3 {
+                out.push(next(format!("{}.xy.norm()", p.text), "planar", Ty::Num, ""));
+            }
+        }
+        Ty::Array => {
+            let list = p.text.trim_start_matches("s.");
+            if let Some(kind) = element(list).filter(|_| listed(scene, list)) {
+                for b in BUILTINS {
+                    let takes = b.form == Form::Property && b.args.len() == 1 && b.args[0].name() == kind;
+                    if takes && b.ret == Ty::Num && !matches!(b.name, "lower" | "upper" | "home") {
+                        let text = format!("{}.map(|x| x.{}).norm2()", p.text, b.name);
+                        out.push(next(text, b.name, Ty::Num, b.unit));
+                    }
+                }
+                return;
+            }
+            match list {
+                "action" | "prev_action" | "qvel" => {
+                    out.push(next(format!("{}.norm2()", p.text), "squared", Ty::Num, ""));
+                }
+                "qpos" => {
+                    let scalars = scene.joints.iter().filter(|j| j.scalar).count();
+                    for i in (0..scene.nq.min(NAMES)).filter(|_| scalars == scene.nq) {
+                        out.push(next(format!("s.qpos[{i}]"), &i.to_string(), Ty::Num, ""));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ty::Bool | Ty::Str | Ty::Quat | Ty::Map => {}
+        // The kinds of things of a scene.
+        _ => {
+            for b in BUILTINS {
+                let takes = b.form == Form::Property && b.args.len() == 1 && b.args[0].name() == p.ty.name();
+                let still = matches!(b.name, "lower" | "upper" | "home" | "quat");
+                if takes && !still {
+                    numbers(&next(format!("{}.{}", p.text, b.name), b.name, b.ret, b.unit), scene, out);
+                }
+            }
+        }
+    }
+}
+
+/// Calls of the shared modules whose parameters the scene can fill.
+fn shared(scene: &Scene) -> Vec<(Partial, String)> {
+    let mut out = Vec::new();
+    let bodies = names(scene, "body");
+    for (module, path) in available_modules(&scene.lib) {
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        let alias = module.rsplit('/').next().unwrap_or(&module).to_string();
+        for f in module_outline(&text).1 {
+            let inner = f.signature.split_once('(').map_or("", |(_, p)| p.trim_end_matches([')', ' ']));
+            let fill = |p: &str| match p.trim() {
+                "s" => Some("s".to_string()),
+                "body" => bodies.first().map(|b| format!("s.body(\"{b}\")")),
+                "joints" => listed(scene, "joints").then(|| "s.joints".to_string()),
+                "feet" => listed(scene, "feet").then(|| "s.feet".to_string()),
+                "share" => Some("0.1".to_string()),
+                _ => None,
+            };
+            let filled: Option<Vec<String>> = inner.split(',').map(fill).collect();
+            if let Some(args) = filled {
+                let name = format!("{alias}_{}", f.name());
+                let text = format!("{alias}::{}({})", f.name(), args.join(", "));
+                out.push((partial(&text, &name, Ty::Num, "", 1), module.clone()));
+            }
+        }
+    }
+    out
+}
+
+/// Every quantity of the grammar, not measured yet.
+pub fn enumerate(scene: &Scene) -> Vec<Quantity> {
+    let mut found: Vec<(Partial, Option<String>)> = Vec::new();
+    let mut all = Vec::new();
+    things(scene).iter().for_each(|p| numbers(p, scene, &mut all));
+    for p in &all {
+        found.push((p.clone(), None));
+        if p.text.contains(".pos.") && p.unit == "m" || p.text.starts_with("s.qpos[") {
+            // How fast it changes, measured over the step.
+            let before = p.text.replacen("s.", "s.prev.", 1);
+            let rate = format!("({} - {before}) / s.dt", p.text);
+            found.push((partial(&rate, &format!("{}_rate", p.name), Ty::Num, "m/s", p.depth + 1), None));
+        }
+        if p.ty == Ty::Num && p.unit.starts_with("rad") && p.text.ends_with(".pos") || p.text.starts_with("s.qpos[") {
+            found.push((
+                partial(&format!("cos({})", p.text), &format!("{}_cos", p.name), Ty::Num, "", p.depth + 1),
+                None,
+            ));
+        }
+    }
+    found.extend(shared(scene).into_iter().map(|(p, m)| (p, Some(m))));
+    found.push((partial("diff2(s.action, s.prev_action)", "action_change", Ty::Num, "", 1), None));
+    for name in &scene.commands {
+        found.push((partial(&format!("s.command.{name}"), &word(name), Ty::Num, "", 3), None));
+    }
+    let clock = ["s.time", "s.step", "s.dt"];
+    let kept = found.into_iter().filter(|(p, _)| !clock.contains(&p.text.as_str()));
+    let mut out: Vec<Quantity> = Vec::new();
+    for (p, module) in kept {
+        let mut name = word(&p.name);
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            name = format!("q_{name}");
+        }
+        if out.iter().any(|q| q.text == p.text) {
+            continue;
+        }
+        while out.iter().any(|q| q.name == name) {
+            name.push('2');
+        }
+        out.push(Quantity { text: p.text, module, unit: p.unit, name, depth: p.depth, ..Quantity::default() });
+    }
+    out
+}
+
+/// The lines that import what these quantities need.
+pub fn imports<'a>(quantities: impl IntoIterator<Item = &'a Quantity>) -> String {
+    let mut modules: Vec<&str> = quantities.into_iter().filter_map(|q| q.module.as_deref()).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    let line = |m: &&str| format!("import \"{m}\" as {};\n", m.rsplit('/').next().unwrap_or(m));
+    modules.iter().map(line).collect()
+}
+
+/// Script with these quantities as terms.
+fn script(quantities: &[Quantity]) -> String {
+    let terms: Vec<String> = quantities.iter().enumerate().map(|(i, q)| format!("q{i}: 1.0 * {}", q.text)).collect();
+    format!("{}fn reward(s, p) {{ #{{ {} }} }}\n", imports(quantities), terms.join(", "))
+}
+
+/// Measures quantities on an audit set and keeps those that can be written for this task and change at all.
+///
+/// # Errors
+/// When the audit set cannot be scored.
+pub fn measure(task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Result<Vec<Quantity>, SearchError> {
+    let all = enumerate(task.scene());
+    let mut out = Vec::new();
+    for chunk in all.chunks(CHUNK) {
+        if let Some(measured) = measured(chunk, task, audit, pool) {
+            out.extend(measured);
+        } else {
+            // One that cannot be written spoils its neighbours: each on its own.
+            let each = |q: &Quantity| measured(std::slice::from_ref(q), task, audit, pool);
+            out.extend(chunk.iter().filter_map(each).flatten());
+        }
+    }
+    let useful = |q: &Quantity| q.std > 1e-6 * q.size.max(1e-6) && q.std.is_finite() && q.size < 1e6;
+    out.retain(useful);
+    if out.is_empty() {
+        return Err(SearchError::Usage(format!("task {}: nothing of its scene changes in its audit set", task.name)));
+    }
+    Ok(out)
+}
+
+fn measured(chunk: &[Quantity], task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Option<Vec<Quantity>> {
+    let reward =
+        Reward::from_text("quantities", "quantities.rhai", &script(chunk), Manifest::default(), task.scene()).ok()?;
+    let scored = score_all(&reward, task.scene(), &audit.rollouts, true, pool).ok()?;
+    if scored.iter().any(|s| s.bad.is_some()) {
+        return (chunk.len() == 1).then(Vec::new);
+    }
+    let fitness: Vec<f64> = audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect();
+    let of = |(i, q): (usize, &Quantity)| {
+        let values = || scored.iter().flat_map(|s| s.step_terms[i].iter()).map(|x| f64::from(*x));
+        let n = values().count().max(1) as f64;
+        let mean = values().sum::<f64>() / n;
+        let std = (values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
+        let means: Vec<f64> = scored.iter().map(|s| s.terms[i] / s.step_totals.len().max(1) as f64).collect();
+        // Sums over the episode, as a return would be: what ends early has little of it.
+        let sums: Vec<f64> = scored.iter().map(|s| s.terms[i]).collect();
+        let (a, b) = (pearson(&means, &fitness).unwrap_or(0.0), pearson(&sums, &fitness).unwrap_or(0.0));
+        let good = if audit.has_good { &means[..audit.worlds] } else { &means[..] };
+        Quantity {
+            std,
+            size: values().map(f64::abs).sum::<f64>() / n,
+            good: good.iter().sum::<f64>() / good.len().max(1) as f64,
+            mean,
+            with_fitness: if a.abs() > b.abs() { a } else { b },
+            ..q.clone()
+        }
+    };
+    Some(chunk.iter().enumerate().map(of).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::AuditSet;
+    use pavlov_env::Assets;
+
+    #[test]
+    fn quantities_of_the_tasks_are_measured_and_speed_goes_with_fitness() {
+        let assets = Assets::find(None);
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        for (name, wanted) in
+            [("ant_run", "s.body(\"torso\").linvel.x"), ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)")]
+        {
+            let task = Task::load(&assets, name).unwrap();
+            let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
+            let all = measure(&task, &audit, &pool).unwrap();
+            let found = all.iter().find(|q| q.text == wanted).unwrap_or_else(|| panic!("{name}: {all:#?}"));
+            assert!(found.with_fitness > 0.5, "{found:?}");
+            assert!(all.iter().any(|q| q.module.is_some()) && all.len() > 20, "{} of {name}", all.len());
+            println!("{name}: {} quantities of {}", all.len(), enumerate(task.scene()).len());
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The lineage of a search: one SQLite file (WAL), in which everything that was decided stands before it is acted on.
+//!
+//! ```text
+//! meta(key, json)                               settings, state of the end
+//! candidates(iteration, place, attempt, json)   proposals, gate, status
+//! outcomes(iteration, place, stage, seed, json) training; iteration -1 is the human reward
+//! exchanges(iteration, place, attempt, json)    with a model
+//! answers(iteration, json)                      of people and raters
+//! times(what, seconds)                          clock times, which are not part of what is compared
+//! ```
+//! A killed search finds here what was decided, does the rest anew, and ends with the same lineage.
+
+mod record;
+
+pub use record::{Answer, At, Candidate, Exchange, Outcome, Point, Rejection, Status, Verdict};
+
+use crate::error::SearchError;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Name of the file within a search folder.
+pub const FILE: &str = "lineage.sqlite";
+/// Layout.
+const FORMAT: i32 = 1;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS candidates(iteration INTEGER, place INTEGER, attempt INTEGER, status TEXT NOT NULL, json TEXT NOT NULL,
+    PRIMARY KEY(iteration, place, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outcomes(stage TEXT, iteration INTEGER, place INTEGER, attempt INTEGER, seed INTEGER, fitness REAL, json TEXT NOT NULL,
+    PRIMARY KEY(stage, iteration, place, attempt, seed)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exchanges(iteration INTEGER, place INTEGER, attempt INTEGER, hash TEXT NOT NULL, json TEXT NOT NULL,
+    PRIMARY KEY(iteration, place, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers(iteration INTEGER PRIMARY KEY, json TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS times(id INTEGER PRIMARY KEY, what TEXT NOT NULL, seconds REAL NOT NULL);
+";
+
+/// An open lineage.
+#[derive(Debug)]
+pub struct Lineage {
+    db: Connection,
+    path: PathBuf,
+}
+
+impl Lineage {
+    /// Opens the lineage of a search folder, and makes it when it is not there.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or is none of ours.
+    pub fn open(folder: &Path) -> Result<Self, SearchError> {
+        std::fs::create_dir_all(folder).map_err(|e| SearchError::file("create", folder, e))?;
+        Self::at(&folder.join(FILE))
+    }
+
+    /// Opens one that is there.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn existing(folder: &Path) -> Result<Self, SearchError> {
+        let path = folder.join(FILE);
+        if !path.is_file() {
+            let message = format!("{} is no search: it has no {FILE}", folder.display());
+            return Err(SearchError::Usage(message));
+        }
+        Self::at(&path)
+    }
+
+    fn at(path: &Path) -> Result<Self, SearchError> {
+        let wrong = |e: rusqlite::Error| SearchError::Lineage { path: path.into(), message: e.to_string() };
+        let db = Connection::open(path).map_err(wrong)?;
+        db.busy_timeout(Duration::from_secs(10)).map_err(wrong)?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(wrong)?;
+        // A lost last entry is made again: what follows from it is not there either.
+        db.pragma_update(None, "synchronous", "NORMAL").map_err(wrong)?;
+        let format: i32 = db.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(wrong)?;
+        if format != 0 && format != FORMAT {
+            let message = format!("layout {format}, this program reads {FORMAT}");
+            return Err(SearchError::Lineage { path: path.into(), message });
+        }
+        db.execute_batch(TABLES).map_err(wrong)?;
+        db.pragma_update(None, "user_version", FORMAT).map_err(wrong)?;
+        Ok(Self { db, path: path.into() })
+    }
+
+    fn wrong(&self, e: impl std::fmt::Display) -> SearchError {
+        SearchError::Lineage { path: self.path.clone(), message: e.to_string() }
+    }
+
+    fn json(&self, value: &impl Serialize) -> Result<String, SearchError> {
+        serde_json::to_string(value).map_err(|e| self.wrong(e))
+    }
+
+    fn value(&self, value: &impl Serialize) -> Result<serde_json::Value, SearchError> {
+        serde_json::to_value(value).map_err(|e| self.wrong(e))
+    }
+
+    fn all<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>, SearchError> {
+        let mut statement = self.db.prepare(sql).map_err(|e| self.wrong(e))?;
+        let rows = statement.query_map([], |r| r.get::<_, String>(0)).map_err(|e| self.wrong(e))?;
+        rows.map(|r| serde_json::from_str(&r.map_err(|e| self.wrong(e))?).map_err(|e| self.wrong(e))).collect()
+    }
+
+    /// Keeps a value under a name.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set(&self, key: &str, value: &impl Serialize) -> Result<(), SearchError> {
+        let text = self.json(value)?;
+        let done = self.db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, text]);
+        done.map(|_| ()).map_err(|e| self.wrong(e))
+    }
+
+    /// The value under a name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SearchError> {
+        let row =
+            self.db.query_row("SELECT json FROM meta WHERE key = ?1", [key], |r| r.get::<_, String>(0)).optional();
+        let text = row.map_err(|e| self.wrong(e))?;
+        text.map(|t| serde_json::from_str(&t).map_err(|e| self.wrong(e))).transpose()
+    }
+
+    /// Writes a candidate, or its new status.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, c: &Candidate) -> Result<(), SearchError> {
+        let text = self.json(c)?;
+        let At { iteration, place, attempt } = c.at;
+        let sql = "INSERT OR REPLACE INTO candidates VALUES (?1, ?2, ?3, ?4, ?5)";
+        let done = self.db.execute(sql, params![iteration, place, attempt, c.status.name(), text]);
+        done.map(|_| ()).map_err(|e| self.wrong(e))
+    }
+
+    /// Every candidate, in order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn candidates(&self) -> Result<Vec<Candidate>, SearchError> {
+        self.all("SELECT json FROM candidates ORDER BY iteration, place, attempt")
+    }
+
+    /// Writes what training gave, with the new status of the candidates, all or nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_outcomes(&mut self, outcomes: &[Outcome], candidates: &[Candidate]) -> Result<(), SearchError> {
+        self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.wrong(e))?;
+        let written = self.write_outcomes(outcomes).and_then(|()| candidates.iter().try_for_each(|c| self.put(c)));
+        let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.db.execute_batch(end).map_err(|e| self.wrong(e))?;
+        written
+    }
+
+    fn write_outcomes(&self, outcomes: &[Outcome]) -> Result<(), SearchError> {
+        for o in outcomes {
+            let at = o.at.map_or((-1, 0, 0), |a| (i64::from(a.iteration), a.place, a.attempt));
+            let (seed, text) = (o.seed.cast_signed(), self.json(o)?);
+            let sql = "INSERT OR REPLACE INTO outcomes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let done = self.db.execute(sql, params![o.stage, at.0, at.1, at.2, seed, o.fitness, text]);
+            done.map_err(|e| self.wrong(e))?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was trained.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn outcomes(&self) -> Result<Vec<Outcome>, SearchError> {
+        self.all("SELECT json FROM outcomes ORDER BY stage DESC, iteration, place, attempt, seed")
+    }
+
+    /// Writes an exchange.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_exchange(&self, e: &Exchange) -> Result<(), SearchError> {
+        let text = self.json(e)?;
+        let At { iteration, place, attempt } = e.at;
+        let sql = "INSERT OR REPLACE INTO exchanges VALUES (?1, ?2, ?3, ?4, ?5)";
+        let done = self.db.execute(sql, params![iteration, place, attempt, e.hash, text]);
+        done.map(|_| ()).map_err(|e| self.wrong(e))
+    }
+
+    /// Every exchange, in order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn exchanges(&self) -> Result<Vec<Exchange>, SearchError> {
+        self.all("SELECT json FROM exchanges ORDER BY iteration, place, attempt")
+    }
+
+    /// Writes an answer.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_answer(&self, a: &Answer) -> Result<(), SearchError> {
+        let text = self.json(a)?;
+        let done = self.db.execute("INSERT OR REPLACE INTO answers VALUES (?1, ?2)", params![a.iteration, text]);
+        done.map(|_| ()).map_err(|e| self.wrong(e))
+    }
+
+    /// Every answer, in order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn answers(&self) -> Result<Vec<Answer>, SearchError> {
+        self.all("SELECT json FROM answers ORDER BY iteration")
+    }
+
+    /// Adds to the clock time something took.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn took(&self, what: &str, seconds: f64) -> Result<(), SearchError> {
+        let done = self.db.execute("INSERT INTO times(what, seconds) VALUES (?1, ?2)", params![what, seconds]);
+        done.map(|_| ()).map_err(|e| self.wrong(e))
+    }
+
+    /// Clock time by what it was spent on.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn times(&self) -> Result<Vec<(String, f64)>, SearchError> {
+        let sql = "SELECT what, SUM(seconds) FROM times GROUP BY what ORDER BY what";
+        let mut statement = self.db.prepare(sql).map_err(|e| self.wrong(e))?;
+        let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).map_err(|e| self.wrong(e))?;
+        rows.collect::<Result<_, _>>().map_err(|e| self.wrong(e))
+    }
+
+    /// The lineage as JSON lines: everything but clock times. Two searches that decided the same have the same text.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn export(&self) -> Result<String, SearchError> {
+        let mut out = String::new();
+        let mut line = |kind: &str, value: serde_json::Value| {
+            out += &format!("{}\n", serde_json::json!({ kind: value }));
+        };
+        for key in ["settings", "end"] {
+            if let Some(v) = self.get::<serde_json::Value>(key)? {
+                line(key, v);
+            }
+        }
+        for c in self.candidates()? {
+            line("candidate", self.value(&c)?);
+        }
+        for o in self.outcomes()? {
+            line("outcome", self.value(&o)?);
+        }
+        for e in self.exchanges()? {
+            line("exchange", self.value(&e)?);
+        }
+        for a in self.answers()? {
+            line("answer", self.value(&a)?);
+        }
+        Ok(out)
+    }
+}
+
+/// Difference of two texts, line by line, with the names of where they stand.
+pub fn diff(old: (&str, &str), new: (&str, &str)) -> String {
+    similar::TextDiff::from_lines(old.1, new.1).unified_diff().context_radius(2).header(old.0, new.0).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_exported_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lineage = Lineage::open(dir.path()).unwrap();
+        lineage.set("settings", &serde_json::json!({"task": "t"})).unwrap();
+        let second = Candidate { at: At::new(0, 1), status: Status::Admitted, ..Candidate::default() };
+        lineage.put(&second).unwrap();
+        lineage.put(&Candidate::default()).unwrap();
+        let done = Candidate { status: Status::Trained, ..second };
+        let outcome = Outcome { at: Some(done.at), stage: "search".into(), seed: u64::MAX, ..Outcome::default() };
+        lineage.put_outcomes(std::slice::from_ref(&outcome), std::slice::from_ref(&done)).unwrap();
+        lineage.took("train", 1.5).unwrap();
+        drop(lineage);
+        let lineage = Lineage::existing(dir.path()).unwrap();
+        assert_eq!(lineage.candidates().unwrap(), [Candidate::default(), done]);
+        assert_eq!(lineage.outcomes().unwrap(), [outcome]);
+        assert_eq!(lineage.times().unwrap(), [("train".to_string(), 1.5)]);
+        let text = lineage.export().unwrap();
+        assert_eq!(text.lines().count(), 4);
+        assert!(!text.contains("1.5"));
+        assert!(Lineage::existing(&dir.path().join("x")).unwrap_err().to_string().contains("no search"));
+    }
+}

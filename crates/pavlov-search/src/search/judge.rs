@@ -1,0 +1,122 @@
+//! From a script and a manifest to a candidate: checker and admission gate. What is refused never costs a training run.
+
+use crate::audit::Audit;
+use crate::error::SearchError;
+use crate::gate::gate;
+use crate::lineage::{Candidate, Rejection, Status, Verdict};
+use pavlov_env::Task;
+use pavlov_reward::{Reward, RewardError};
+use rayon::ThreadPool;
+use std::path::Path;
+
+/// What candidates are judged with.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    /// Task.
+    pub task: &'a Task,
+    /// Its audit set, played.
+    pub audit: &'a Audit,
+    /// Threads.
+    pub pool: &'a ThreadPool,
+}
+
+/// A reward of these texts for a task.
+///
+/// # Errors
+/// When it is refused.
+pub fn load(task: &Task, name: &str, script: &str, manifest: &str) -> Result<Reward, RewardError> {
+    Reward::from_texts(Path::new(name), name, script, Some(manifest), task.scene())
+}
+
+/// A refusal of the checker, finding by finding.
+fn refused(e: &RewardError) -> Vec<Rejection> {
+    let one =
+        |rule: &str, message: String, hint: &str| vec![Rejection { rule: rule.into(), message, hint: hint.into() }];
+    match e {
+        RewardError::Script(diagnostics) => {
+            let errors = diagnostics.findings.iter().filter(|f| f.severity == pavlov_script::Severity::Error);
+            let line = |f: &pavlov_script::Finding| Rejection {
+                rule: f.rule.clone(),
+                message: format!("line {}, column {}: {}", f.line, f.column, f.message),
+                hint: f.hint.clone(),
+            };
+            errors.map(line).collect()
+        }
+        RewardError::Manifest { message, .. } => one("manifest", message.clone(), "correct the ```toml block"),
+        RewardError::Graph { line, column, message, .. } => {
+            one("manifest", format!("line {line}, column {column}: {message}"), "correct the ```toml block")
+        }
+        other => one("reward", other.to_string(), ""),
+    }
+}
+
+/// May an untrusted manifest be used? Sources read files and models, so they are the user's to add.
+fn trusted(manifest: &str) -> Result<(), Rejection> {
+    let table: toml::Table = toml::from_str(manifest).map_err(|e| Rejection {
+        rule: "manifest".into(),
+        message: e.to_string().lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" "),
+        hint: "correct the ```toml block".into(),
+    })?;
+    if table.contains_key("sources") {
+        return Err(Rejection {
+            rule: "manifest-source".into(),
+            message: "[sources] in a reply: sources can read files, so only a person may add them".into(),
+            hint: "write every term in the script".into(),
+        });
+    }
+    Ok(())
+}
+
+impl Judge<'_> {
+    /// Judges a candidate and fills in verdict and status; gives its reward when it is admitted. `others` are rewards whose distance
+    /// is told.
+    ///
+    /// # Errors
+    /// When the audit set cannot be scored.
+    pub fn judge(&self, c: &mut Candidate, others: &[&Reward]) -> Result<Option<Reward>, SearchError> {
+        let name = c.at.to_string();
+        let refuse = |c: &mut Candidate, errors: Vec<Rejection>| {
+            c.verdict = Verdict { errors, ..Verdict::default() };
+            c.status = Status::Refused;
+        };
+        if let Err(e) = trusted(&c.manifest) {
+            refuse(c, vec![e]);
+            return Ok(None);
+        }
+        let reward = match load(self.task, &name, &c.script, &c.manifest) {
+            Ok(reward) => reward,
+            Err(e) => {
+                refuse(c, refused(&e));
+                return Ok(None);
+            }
+        };
+        let report = gate(&reward, self.task, self.audit, others, self.pool)?;
+        c.verdict = Verdict::from(&report);
+        c.status = if report.ok { Status::Admitted } else { Status::Refused };
+        Ok(report.ok.then_some(reward))
+    }
+
+    /// Judges a reply: parsed, checked, gated. The candidate has the script as far as one was found.
+    ///
+    /// # Errors
+    /// When the audit set cannot be scored.
+    pub fn reply(
+        &self,
+        mut c: Candidate,
+        reply: &str,
+        others: &[&Reward],
+    ) -> Result<(Candidate, Option<Reward>), SearchError> {
+        match crate::reply::parse(reply) {
+            Ok(found) => {
+                (c.script, c.manifest) = (found.script, found.manifest);
+                let reward = self.judge(&mut c, others)?;
+                Ok((c, reward))
+            }
+            Err(e) => {
+                c.verdict = Verdict { errors: vec![e], ..Verdict::default() };
+                c.status = Status::Refused;
+                Ok((c, None))
+            }
+        }
+    }
+}

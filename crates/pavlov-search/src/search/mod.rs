@@ -1,0 +1,483 @@
+//! The search loop: propose, judge, train, ask; then the finalists, the last training, and the end.
+//!
+//! ```text
+//! per iteration   propose ─ gate ─┬─ refused: back once with the errors (model), drawn again (generator)
+//!                                 └─ admitted ─ train side by side, halving ─ fitness, statistics ─┐
+//!                 next iteration <─ reflection / a person's best, worst and words ─────────────────┘
+//! end             finalists again, longer ─ the best under fresh seeds, beside the human reward ─ intervals, report
+//! ```
+//! Every step looks in the lineage what is decided, decides the rest, and writes it down before going on. Nothing depends on clocks
+//! (but where a limit in minutes is asked for), so a killed search ends as one that was not.
+
+mod end;
+mod judge;
+mod person;
+mod propose;
+mod settings;
+mod slurm;
+mod train;
+
+pub use end::End;
+pub use judge::{Judge, load};
+pub use person::{Nobody, Person, Scripted, Shown, comparisons};
+pub use settings::{Generator, Given, Mode, Settings};
+pub use slurm::{JobFile, Slurm, run_job};
+pub use train::{Job, Trained, Training, train};
+
+use crate::audit::{Audit, AuditSet};
+use crate::client::Model;
+use crate::error::SearchError;
+use crate::grammar::{Genome, Parent, Quantity, Ways, measure};
+use crate::lineage::{Answer, At, Candidate, Lineage, Outcome, Status};
+use crate::prompt::Prompts;
+use pavlov_env::{Assets, Task};
+use pavlov_reward::Reward;
+use pavlov_run::Overrides;
+use rayon::ThreadPool;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a search needs besides its settings. Nothing of it changes what is decided.
+pub struct Means<'a> {
+    /// Where tasks and rewards are.
+    pub assets: &'a Assets,
+    /// Model, for the generator `llm`.
+    pub model: Option<Model>,
+    /// Prompts.
+    pub prompts: Prompts,
+    /// Who watches.
+    pub person: Box<dyn Person + 'a>,
+    /// Threads.
+    pub threads: usize,
+    /// Trains on a cluster when given.
+    pub slurm: Option<Slurm>,
+    /// Set to end early.
+    pub stop: &'a AtomicBool,
+    /// Is told what happens.
+    pub told: Box<dyn FnMut(&Event<'_>) + 'a>,
+}
+
+/// What happens.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A candidate was judged.
+    Judged(&'a Candidate),
+    /// A candidate was trained.
+    Trained(&'a Candidate, f64),
+    /// Someone answered.
+    Answered(&'a Answer),
+    /// The final training of a seed: found, human.
+    Final(&'a Outcome),
+    /// Anything else worth knowing.
+    Note(&'a str),
+}
+
+/// A search under way.
+pub struct Search<'a> {
+    settings: Settings,
+    folder: PathBuf,
+    lineage: Lineage,
+    means: Means<'a>,
+    task: Arc<Task>,
+    audit: Audit,
+    pool: Arc<ThreadPool>,
+    human: Arc<Reward>,
+    catalogue: Vec<Quantity>,
+    mortal: bool,
+    candidates: Vec<Candidate>,
+    outcomes: Vec<Outcome>,
+    answers: Vec<Answer>,
+}
+
+impl<'a> Search<'a> {
+    /// Starts a search in a folder, or goes on with the one that is there when its settings are the same.
+    ///
+    /// # Errors
+    /// When settings are impossible, the folder has another search, or task, reward or audit set cannot be used.
+    pub fn open(settings: &Settings, folder: &Path, mut means: Means<'a>) -> Result<Self, SearchError> {
+        settings.check()?;
+        let task = Task::load(means.assets, &settings.task)?;
+        let human = pavlov_run::load_reward(means.assets, &task, Some(&settings.human))?;
+        if settings.generator == Generator::Llm && settings.mode != Mode::DropIn && means.model.is_none() {
+            return Err(SearchError::Usage(
+                "generator llm: give --base-url URL and --model NAME, or --replay FILE".into(),
+            ));
+        }
+        let lineage = Lineage::open(folder)?;
+        match lineage.get::<Settings>("settings")? {
+            Some(known) if known != *settings => {
+                let message = format!(
+                    "{} has a search with other settings: `pavlov search resume` goes on with it, --out names another folder",
+                    folder.display()
+                );
+                return Err(SearchError::Usage(message));
+            }
+            Some(_) => {}
+            None => lineage.set("settings", settings)?,
+        }
+        let pool = Arc::new(pavlov_run::thread_pool(means.threads)?);
+        let audit = AuditSet::load(means.assets, &task)?.play(&task, &pool)?;
+        let uses_grammar = settings.generator == Generator::Embedded && settings.mode != Mode::DropIn;
+        let catalogue = if uses_grammar { measure(&task, &audit, &pool)? } else { Vec::new() };
+        let mortal = audit.rollouts.info.episodes.iter().any(|e| e.terminated);
+        let mut search = Self {
+            settings: settings.clone(),
+            folder: folder.to_path_buf(),
+            candidates: lineage.candidates()?,
+            outcomes: lineage.outcomes()?,
+            answers: lineage.answers()?,
+            lineage,
+            task: Arc::new(task),
+            audit,
+            pool,
+            human: Arc::new(human),
+            catalogue,
+            mortal,
+            means: {
+                if let Some(model) = &mut means.model {
+                    model.budget.spent = crate::client::Spent::default();
+                }
+                means
+            },
+        };
+        search.recount()?;
+        Ok(search)
+    }
+
+    /// What was spent before a resume counts.
+    fn recount(&mut self) -> Result<(), SearchError> {
+        if let Some(model) = &mut self.means.model {
+            for e in self.lineage.exchanges()? {
+                let (tokens_in, tokens_out) = (e.tokens_in, e.tokens_out);
+                model.budget.spend(&crate::client::Reply { text: String::new(), tokens_in, tokens_out });
+            }
+        }
+        Ok(())
+    }
+
+    /// The lineage.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Does all of it, or what is left of it.
+    ///
+    /// # Errors
+    /// When something fails, or it was asked to stop: then it can be resumed.
+    pub fn run(&mut self) -> Result<End, SearchError> {
+        if let Some(end) = self.lineage.get::<End>("end")? {
+            return Ok(end);
+        }
+        for iteration in 0..self.settings.rounds() {
+            if self.is_over(iteration)? {
+                break;
+            }
+            let clock = Instant::now();
+            let cut = self.propose(iteration)?;
+            self.lineage.took("propose", clock.elapsed().as_secs_f64())?;
+            self.halt()?;
+            self.train(iteration)?;
+            self.ask(iteration)?;
+            if cut {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    fn halt(&self) -> Result<(), SearchError> {
+        if self.means.stop.load(Ordering::Relaxed) { Err(SearchError::Stopped) } else { Ok(()) }
+    }
+
+    fn note(&mut self, text: &str) {
+        (self.means.told)(&Event::Note(text));
+    }
+
+    /// Has a budget ended the search before this iteration, or has fitness stopped improving?
+    fn is_over(&mut self, iteration: u32) -> Result<bool, SearchError> {
+        if let Some(cut) = self.lineage.get::<u32>("cut")?
+            && iteration > cut
+        {
+            return Ok(true);
+        }
+        let patience = self.settings.patience;
+        if patience == 0 || iteration <= patience || self.settings.mode == Mode::Icpl {
+            return Ok(false);
+        }
+        let best_until = |until: u32| {
+            let of = |c: &&Candidate| c.at.iteration < until;
+            self.candidates.iter().filter(of).filter_map(|c| self.fitness(c.at)).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let over = best_until(iteration) <= best_until(iteration - patience);
+        if over {
+            self.note(&format!("no better candidate in {patience} iterations: the search ends"));
+        }
+        Ok(over)
+    }
+
+    /// Mean fitness of a candidate over the seeds of the search.
+    pub fn fitness(&self, at: At) -> Option<f64> {
+        let own: Vec<f64> = self.search_outcomes(at).map(|o| o.fitness).collect();
+        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+    }
+
+    fn search_outcomes(&self, at: At) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(move |o| o.at == Some(at) && o.stage == "search" && o.error.is_none())
+    }
+
+    fn candidate(&self, at: At) -> Option<&Candidate> {
+        self.candidates.iter().find(|c| c.at == at)
+    }
+
+    fn put(&mut self, c: Candidate) -> Result<(), SearchError> {
+        self.lineage.put(&c)?;
+        (self.means.told)(&Event::Judged(&c));
+        self.candidates.retain(|o| o.at != c.at);
+        self.candidates.push(c);
+        self.candidates.sort_by_key(|c| c.at);
+        Ok(())
+    }
+
+    /// Candidates with which something can be made, of iterations before this one, with what they are worth.
+    fn parents(&self, iteration: u32) -> Vec<Parent> {
+        let episode_steps = self.task.episode_steps();
+        let of = |c: &Candidate| {
+            let outcome = self.search_outcomes(c.at).next()?;
+            Some(Parent {
+                at: c.at,
+                genome: Genome::from_json(&c.genes)?,
+                merit: self.merit(c.at, iteration)?,
+                curve: outcome.curve.clone(),
+                episode_steps,
+            })
+        };
+        self.candidates.iter().filter(|c| c.at.iteration < iteration).filter_map(of).collect()
+    }
+
+    /// Fitness, or where a rater judges what they said.
+    fn merit(&self, at: At, iteration: u32) -> Option<f64> {
+        if self.settings.mode != Mode::Icpl {
+            return self.fitness(at);
+        }
+        // The champion counts most, former ones less; what was never best is not built on, what was worst takes credit away.
+        let last = iteration.checked_sub(1)?;
+        let mut merit = None;
+        for i in 0..=last {
+            let shown = self.shown(i);
+            let place = shown.iter().position(|a| *a == at).map(|p| p as u32);
+            let answer = self.answers.iter().find(|a| a.iteration == i);
+            if let (Some(place), Some(answer)) = (place, answer) {
+                if answer.best == Some(place) {
+                    merit = Some(1.0 / f64::from(1 + last - i));
+                } else if answer.worst == Some(place) {
+                    merit = Some(-1.0);
+                } else if merit.is_none() && i == last {
+                    merit = Some(0.0);
+                }
+            }
+        }
+        merit
+    }
+
+    fn ways(&self) -> Ways {
+        Ways { reflection: self.settings.reflection, islands: self.settings.islands, mortal: self.mortal }
+    }
+
+    fn overrides(&self, steps: u64) -> Result<Overrides, SearchError> {
+        let s = &self.settings;
+        let profile = s.profile.as_deref().map(str::parse).transpose().map_err(SearchError::Usage)?;
+        Ok(Overrides {
+            worlds: s.worlds,
+            steps: Some(steps),
+            threads: Some(self.means.threads),
+            profile,
+            set: s.set.clone(),
+            ..Overrides::default()
+        })
+    }
+
+    fn seeds(&self, offset: u64, count: u32) -> Vec<u64> {
+        // Apart from each other by more than anyone counts.
+        (0..u64::from(count)).map(|k| self.settings.seed + offset + k).collect()
+    }
+
+    /// Trains these candidates here or on the cluster.
+    fn train_jobs(&self, jobs: &[Job], training: &Training, name: &str) -> Result<Vec<Trained>, SearchError> {
+        let clock = Instant::now();
+        let trained = match &self.means.slurm {
+            Some(slurm) => slurm.train(
+                self.means.assets,
+                &self.task,
+                jobs,
+                training,
+                &self.folder.join("jobs").join(name),
+                self.means.stop,
+            )?,
+            None => train(&self.task, jobs, training, &self.pool, self.means.stop)?,
+        };
+        self.lineage.took(training.stage, clock.elapsed().as_secs_f64())?;
+        Ok(trained)
+    }
+
+    fn job(&self, c: &Candidate) -> Result<Job, SearchError> {
+        let reward = load(&self.task, &c.at.to_string(), &c.script, &c.manifest)?;
+        Ok(Job { at: Some(c.at), reward: Arc::new(reward) })
+    }
+
+    /// Trains what was admitted in an iteration.
+    fn train(&mut self, iteration: u32) -> Result<(), SearchError> {
+        let due: Vec<Candidate> = self
+            .candidates
+            .iter()
+            .filter(|c| c.at.iteration == iteration && c.status == Status::Admitted)
+            .cloned()
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let jobs = due.iter().map(|c| self.job(c)).collect::<Result<Vec<_>, _>>()?;
+        let minutes = self.settings.minutes.map(|m| m * jobs.len() as f64);
+        let training = Training {
+            overrides: self.overrides(self.settings.steps)?,
+            seeds: self.seeds(0, self.settings.seeds),
+            // A rater compares what was trained alike.
+            halving: self.settings.halving && self.settings.mode != Mode::Icpl,
+            stage: "search",
+            limit: minutes.map(|m| Duration::from_secs_f64(60.0 * m)),
+        };
+        let trained = self.train_jobs(&jobs, &training, &iteration.to_string())?;
+        self.clips(&jobs, &trained)?;
+        let with = |(c, t): (Candidate, &Trained)| Candidate { status: t.status, ..c };
+        let candidates: Vec<Candidate> = due.into_iter().zip(&trained).map(with).collect();
+        let outcomes: Vec<Outcome> = trained.into_iter().flat_map(|t| t.outcomes).collect();
+        self.lineage.put_outcomes(&outcomes, &candidates)?;
+        self.outcomes.extend(outcomes);
+        for c in candidates {
+            let fitness = self.fitness(c.at).unwrap_or(f64::NAN);
+            (self.means.told)(&Event::Trained(&c, fitness));
+            if let Some(own) = self.candidates.iter_mut().find(|o| o.at == c.at) {
+                *own = c;
+            }
+        }
+        Ok(())
+    }
+
+    /// Clips of what the policies do, for people to watch.
+    fn clips(&self, jobs: &[Job], trained: &[Trained]) -> Result<(), SearchError> {
+        let folder = self.folder.join("clips");
+        std::fs::create_dir_all(&folder).map_err(|e| SearchError::file("create", &folder, e))?;
+        let profile = self.overrides(1)?.profile.unwrap_or_default();
+        for (job, t) in jobs.iter().zip(trained).filter(|(_, t)| t.status == Status::Trained) {
+            if let (Some(at), Some(policy), Some(seed)) =
+                (job.at, t.policies.first(), t.outcomes.first().map(|o| o.seed))
+            {
+                let seed = seed.wrapping_add(pavlov_run::SEED_OFFSET);
+                let backend = pavlov_env::BackendKind::Batch;
+                let clip = pavlov_run::record(&self.task, &job.reward, policy, seed, profile, backend)?;
+                clip.write(&clip_path(&self.folder, at))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is shown after an iteration: the champion so far, then the trained ones of this iteration.
+    fn shown(&self, iteration: u32) -> Vec<At> {
+        let fresh = self.candidates.iter().filter(|c| c.at.iteration == iteration && c.status == Status::Trained);
+        let champion = iteration.checked_sub(1).and_then(|i| self.champion(i));
+        champion.into_iter().chain(fresh.map(|c| c.at)).collect()
+    }
+
+    /// The best by the answers up to an iteration.
+    fn champion(&self, iteration: u32) -> Option<At> {
+        let answer = self.answers.iter().find(|a| a.iteration == iteration && a.best.is_some());
+        match answer.and_then(|a| a.best) {
+            Some(place) => self.shown(iteration).get(place as usize).copied(),
+            None => iteration.checked_sub(1).and_then(|i| self.champion(i)),
+        }
+    }
+
+    /// Asks whoever watches, once an iteration.
+    fn ask(&mut self, iteration: u32) -> Result<(), SearchError> {
+        if self.answers.iter().any(|a| a.iteration == iteration) {
+            return Ok(());
+        }
+        let shown = |search: &Self, list: &[At]| -> Vec<Shown> {
+            let one = |(place, at): (usize, &At)| {
+                let clip = clip_path(&search.folder, *at);
+                let fitness = search.search_outcomes(*at).next().map_or(f64::NEG_INFINITY, |o| o.shown);
+                Shown { at: *at, place: place as u32, clip: clip.is_file().then_some(clip), fitness }
+            };
+            list.iter().enumerate().map(one).collect()
+        };
+        let answer = if self.settings.mode == Mode::Icpl {
+            let all = shown(self, &self.shown(iteration));
+            if all.len() < 2 {
+                self.note("fewer than two candidates could be trained: nobody is asked");
+                return Ok(());
+            }
+            let answer = self.means.person.choose(iteration, &all)?;
+            let nobody =
+                || SearchError::Usage("mode icpl needs someone to choose: --rater scripted, or --rater ask".into());
+            let answer = answer.ok_or_else(nobody)?;
+            let known = |p: Option<u32>| p.is_none_or(|p| (p as usize) < all.len());
+            if !known(answer.best) || !known(answer.worst) {
+                return Err(SearchError::Usage(format!(
+                    "the answer names a place that was not shown: 0 to {}",
+                    all.len() - 1
+                )));
+            }
+            Some(answer)
+        } else {
+            let given = self.settings.words.get(iteration as usize).filter(|w| !w.trim().is_empty()).cloned();
+            let best = self.base(iteration + 1, 0).into_iter().collect::<Vec<_>>();
+            let text = match (given, shown(self, &best).first()) {
+                (Some(text), _) => Some(text),
+                (None, Some(best)) => self.means.person.words(iteration, best)?,
+                (None, None) => None,
+            };
+            text.map(|text| Answer { iteration, rater: "person".into(), text, ..Answer::default() })
+        };
+        if let Some(answer) = answer {
+            self.lineage.put_answer(&answer)?;
+            (self.means.told)(&Event::Answered(&answer));
+            self.answers.push(answer);
+        }
+        Ok(())
+    }
+
+    /// The candidate that the next one at this place is made from: the fittest so far, of the place's island; the last one where one
+    /// reward is changed again and again; the champion where a rater chooses.
+    fn base(&self, iteration: u32, place: u32) -> Option<At> {
+        match self.settings.mode {
+            Mode::Icpl => iteration.checked_sub(1).and_then(|i| self.champion(i)),
+            Mode::Text2reward => {
+                let done = self.candidates.iter().filter(|c| c.at.iteration < iteration);
+                done.rev().find(|c| self.fitness(c.at).is_some()).map(|c| c.at)
+            }
+            _ => {
+                let islands = self.settings.islands.max(1);
+                let own = |c: &&Candidate| c.at.iteration < iteration && c.at.place % islands == place % islands;
+                let scored = |c: &Candidate| Some((self.fitness(c.at)?, c.at));
+                let all = self.candidates.iter().filter(own).filter_map(scored);
+                all.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, at)| at)
+            }
+        }
+    }
+
+    /// Rewards by candidate, loaded once.
+    fn rewards(&self, of: &[At]) -> HashMap<At, Reward> {
+        let one = |at: &At| {
+            let c = self.candidate(*at)?;
+            Some((*at, load(&self.task, &at.to_string(), &c.script, &c.manifest).ok()?))
+        };
+        of.iter().filter_map(one).collect()
+    }
+}
+
+/// Where the clip of a candidate is.
+pub fn clip_path(folder: &Path, at: At) -> PathBuf {
+    folder.join("clips").join(format!("{}.jsonl", at.to_string().replace('/', "-")))
+}

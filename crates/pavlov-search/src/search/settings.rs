@@ -1,0 +1,190 @@
+//! What a search is asked to do. Kept in its lineage: a resumed search does the same.
+
+use crate::error::SearchError;
+use serde::{Deserialize, Serialize};
+
+/// How rewards are judged and asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Many candidates an iteration, judged by fitness; the best one and its statistics go into the next.
+    #[default]
+    Eureka,
+    /// One reward, repaired by the checker's errors and changed by what a person says.
+    Text2reward,
+    /// A rater picks best and worst of those shown; fitness is not used.
+    Icpl,
+    /// Scripts that a person brings.
+    DropIn,
+}
+
+/// Who writes rewards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Generator {
+    /// The typed grammar: no model, no network.
+    #[default]
+    Embedded,
+    /// A language model, or a cassette of its replies.
+    Llm,
+}
+
+/// A reward to start from, or that a person brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Name.
+    pub name: String,
+    /// Script, or a reply with blocks.
+    pub script: String,
+    /// Manifest.
+    pub manifest: String,
+}
+
+/// Settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Task.
+    pub task: String,
+    /// How.
+    pub mode: Mode,
+    /// Who.
+    pub generator: Generator,
+    /// Candidates an iteration.
+    pub candidates: u32,
+    /// Iterations.
+    pub iterations: u32,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Environment steps a candidate is trained for.
+    pub steps: u64,
+    /// Seeds of each candidate.
+    pub seeds: u32,
+    /// Give up the less fit on the way?
+    pub halving: bool,
+    /// Minutes a candidate, in place of steps. Such a search does not repeat.
+    pub minutes: Option<f64>,
+    /// Candidates trained again before the best is named.
+    pub finalists: u32,
+    /// Environment steps of finalists and of the last training.
+    pub final_steps: u64,
+    /// Seeds of the last training, of the best and of the human reward.
+    pub final_seeds: u32,
+    /// Iterations without a better candidate after which the search ends; 0: never before all are done.
+    pub patience: u32,
+    /// Groups of candidates that seldom mix.
+    pub islands: u32,
+    /// Use statistics of training?
+    pub reflection: bool,
+    /// The human reward to compare with.
+    pub human: String,
+    /// Rewards given: to start from, or all there is in mode `drop-in`.
+    pub given: Vec<Given>,
+    /// What is wanted, in words, besides what the task says.
+    pub wish: String,
+    /// What a person says after each iteration, known beforehand.
+    pub words: Vec<String>,
+    /// Model.
+    pub model: String,
+    /// How free the model is.
+    pub temperature: f32,
+    /// Tokens of a reply.
+    pub max_tokens: u32,
+    /// How often a refused reply goes back with its errors.
+    pub repairs: u32,
+    /// Worlds a candidate; the task's own number when none.
+    pub worlds: Option<usize>,
+    /// Solver profile.
+    pub profile: Option<String>,
+    /// Settings of the learner, `key=value`.
+    pub set: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            task: String::new(),
+            mode: Mode::Eureka,
+            generator: Generator::Embedded,
+            candidates: 16,
+            iterations: 5,
+            seed: 0,
+            steps: 200_000,
+            seeds: 1,
+            halving: true,
+            minutes: None,
+            finalists: 3,
+            final_steps: 800_000,
+            final_seeds: 5,
+            patience: 0,
+            islands: 1,
+            reflection: true,
+            human: "default".into(),
+            given: Vec::new(),
+            wish: String::new(),
+            words: Vec::new(),
+            model: String::new(),
+            temperature: 1.0,
+            max_tokens: 2048,
+            repairs: 1,
+            worlds: None,
+            profile: None,
+            set: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// What is impossible about them.
+    ///
+    /// # Errors
+    /// With the setting and what was expected.
+    pub fn check(&self) -> Result<(), SearchError> {
+        let wrong = |m: String| Err(SearchError::Usage(m));
+        if !(1..=1024).contains(&self.candidates) || !(1..=1000).contains(&self.iterations) {
+            let (k, n) = (self.candidates, self.iterations);
+            return wrong(format!("{k} candidates, {n} iterations: expected 1 to 1024 and 1 to 1000"));
+        }
+        if !(1..=100).contains(&self.seeds) || !(1..=100).contains(&self.final_seeds) || self.finalists == 0 {
+            return wrong("seeds, final seeds and finalists: expected 1 or more, seeds at most 100".into());
+        }
+        if self.steps == 0 || self.final_steps == 0 {
+            return wrong("steps: expected 1 or more".into());
+        }
+        if self.minutes.is_some_and(|m| !(m.is_finite() && m > 0.0)) {
+            return wrong("--minutes-per-candidate: expected a number above 0".into());
+        }
+        if self.islands == 0 || self.islands > self.candidates {
+            return wrong(format!(
+                "{} islands for {} candidates: expected 1 to as many",
+                self.islands, self.candidates
+            ));
+        }
+        if self.mode == Mode::Icpl && self.candidates < 3 {
+            return wrong(format!("{} candidates: best and worst are picked of 3 or more", self.candidates));
+        }
+        if self.mode == Mode::DropIn && self.given.is_empty() {
+            return wrong("mode drop-in needs scripts: give files, or - for standard input".into());
+        }
+        if self.mode == Mode::Text2reward && self.generator == Generator::Embedded {
+            return wrong(
+                "mode text2reward needs a language model: --generator llm, with --base-url or --replay".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Iterations there can be.
+    pub fn rounds(&self) -> u32 {
+        if self.mode == Mode::DropIn { 1 } else { self.iterations }
+    }
+
+    /// Places of an iteration. In mode `icpl` the champion is shown with the new ones, so there is one less after the first.
+    pub fn places(&self, iteration: u32) -> u32 {
+        match self.mode {
+            Mode::DropIn => self.given.len() as u32,
+            Mode::Icpl if iteration > 0 => self.candidates - 1,
+            _ => self.candidates,
+        }
+    }
+}

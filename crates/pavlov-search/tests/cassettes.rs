@@ -1,0 +1,140 @@
+//! Whole searches from replies written by hand, without a model: the same lineage twice, byte by byte, and after a stop.
+
+use pavlov_env::Assets;
+use pavlov_search::client::{Budget, Cassette, Model};
+use pavlov_search::lineage::{At, Status};
+use pavlov_search::prompt::Prompts;
+use pavlov_search::search::{End, Event, Generator, Means, Mode, Nobody, Person, Scripted, Search, Settings};
+use pavlov_search::{SearchError, promote};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn settings(task: &str) -> Settings {
+    Settings {
+        task: task.into(),
+        generator: Generator::Llm,
+        candidates: 3,
+        iterations: 2,
+        steps: 8_192,
+        final_steps: 8_192,
+        final_seeds: 2,
+        finalists: 2,
+        model: "by-hand".into(),
+        worlds: Some(32),
+        set: vec!["eval_episodes=4".into()],
+        ..Settings::default()
+    }
+}
+
+fn replay(task: &str, budget: Budget) -> Model {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(format!("{task}.jsonl"));
+    Model::replay(Cassette::read(&path).unwrap(), budget)
+}
+
+/// Runs a search; with `stop_after` it is asked to stop after so many events.
+fn run(
+    settings: &Settings,
+    folder: &Path,
+    model: Option<Model>,
+    person: Box<dyn Person>,
+    stop_after: Option<usize>,
+) -> Result<(End, String), SearchError> {
+    let assets = Assets::find(None);
+    let stop = AtomicBool::new(false);
+    let mut seen = 0;
+    let told = |_: &Event<'_>| {
+        seen += 1;
+        stop.store(stop_after.is_some_and(|n| seen >= n), Ordering::Relaxed);
+    };
+    let prompts = Prompts::load(&assets, None)?;
+    let means =
+        Means { assets: &assets, model, prompts, person, threads: 2, slurm: None, stop: &stop, told: Box::new(told) };
+    let mut search = Search::open(settings, folder, means)?;
+    let end = search.run()?;
+    Ok((end, search.lineage().export()?))
+}
+
+fn twice(task: &str) -> (End, String) {
+    let once = || {
+        let dir = tempfile::tempdir().unwrap();
+        run(&settings(task), dir.path(), Some(replay(task, Budget::default())), Box::new(Nobody), None).unwrap()
+    };
+    let (a, b) = (once(), once());
+    assert!(a.1 == b.1, "two runs of {task} differ");
+    println!("{task}: {} lines, {} bytes of lineage, twice the same", a.1.lines().count(), a.1.len());
+    a
+}
+
+#[test]
+fn replies_by_hand_drive_a_search_on_cartpole_swingup_the_same_twice() {
+    let (end, text) = twice("cartpole_swingup");
+    // Three replies were refused and came back mended: a wrong name, no code, a constant.
+    for rule in ["reply-no-code", "\"constant\""] {
+        assert!(text.contains(rule), "{rule}");
+    }
+    assert_eq!(end.candidates, [9, 6]);
+    assert!(end.winner.is_some() && end.found.n == 2 && end.human.n == 2, "{end:?}");
+}
+
+#[test]
+fn replies_by_hand_drive_a_search_on_ant_run_the_same_twice() {
+    let (end, _) = twice("ant_run");
+    assert_eq!(end.candidates, [7, 6]);
+    assert!(end.winner.is_some(), "{end:?}");
+}
+
+#[test]
+fn a_search_that_was_stopped_goes_on_to_the_same_end() {
+    let whole = tempfile::tempdir().unwrap();
+    let model = || Some(replay("cartpole_swingup", Budget::default()));
+    let settings = settings("cartpole_swingup");
+    let (_, expected) = run(&settings, whole.path(), model(), Box::new(Nobody), None).unwrap();
+    let cut = tempfile::tempdir().unwrap();
+    for n in [1, 2, 5] {
+        let stopped = run(&settings, cut.path(), model(), Box::new(Nobody), Some(n));
+        assert!(matches!(stopped, Err(SearchError::Stopped)), "{stopped:?}");
+    }
+    let (_, text) = run(&settings, cut.path(), model(), Box::new(Nobody), None).unwrap();
+    assert!(text == expected);
+    let other = Settings { seed: 1, ..settings };
+    let error = run(&other, cut.path(), model(), Box::new(Nobody), None).unwrap_err().to_string();
+    assert!(error.contains("other settings"), "{error}");
+}
+
+#[test]
+fn a_budget_ends_the_search_with_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let task = "cartpole_swingup";
+    // Room for the first three requests and little more.
+    let request = 12_000;
+    let budget = Budget { tokens: Some(4 * request), ..Budget::default() };
+    let (end, _) = run(&settings(task), dir.path(), Some(replay(task, budget)), Box::new(Nobody), None).unwrap();
+    let used = end.spent.tokens_in + end.spent.tokens_out;
+    assert!(used <= 4 * request && end.spent.requests < 9 && end.winner.is_some(), "{end:?}");
+}
+
+#[test]
+fn a_rater_drives_the_generator_and_the_winner_can_be_promoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        mode: Mode::Icpl,
+        generator: Generator::Embedded,
+        candidates: 4,
+        iterations: 3,
+        final_seeds: 1,
+        ..settings("cartpole_swingup")
+    };
+    let (end, text) = run(&settings, dir.path(), None, Box::new(Scripted), None).unwrap();
+    let winner: At = end.winner.unwrap();
+    assert_eq!(text.lines().filter(|l| l.starts_with("{\"answer\"")).count(), 3);
+    assert!(dir.path().join("clips").join(format!("{winner}.jsonl")).is_file());
+    let lineage = pavlov_search::lineage::Lineage::existing(dir.path()).unwrap();
+    let children = lineage.candidates().unwrap();
+    assert!(children.iter().any(|c| c.at.iteration == 2 && !c.parents.is_empty() && c.status == Status::Trained));
+    let rewards = dir.path().join("rewards");
+    let folder = promote(&lineage, None, &rewards, "found").unwrap();
+    let assets = Assets::find(None);
+    let task = pavlov_env::Task::load(&assets, "cartpole_swingup").unwrap();
+    assert!(pavlov_reward::Reward::load(&folder, "found", task.scene()).is_ok());
+    assert!(promote(&lineage, None, &rewards, "found").unwrap_err().to_string().contains("exists already"));
+}

@@ -1,0 +1,76 @@
+//! The embedded generator against the human rewards: 5 x 16 candidates, five final seeds, with and without reflection.
+//!
+//! By name, for all tasks or one: `PAVLOV_TASK=hopper_hop cargo test --release -p pavlov-search --test generator -- --ignored --nocapture`.
+//! The lineages and reports stay in the target folder; a run that was cut off goes on.
+
+use pavlov_env::Assets;
+use pavlov_search::prompt::Prompts;
+use pavlov_search::search::{End, Means, Nobody, Search, Settings};
+use pavlov_search::write_report;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+/// Task, steps of a candidate, of the last training. With few worlds a short training has more updates.
+const TASKS: [(&str, u64, u64); 4] = [
+    ("cartpole_swingup", 400_000, 800_000),
+    ("hopper_hop", 300_000, 1_000_000),
+    ("half_cheetah_run", 300_000, 1_000_000),
+    ("ant_run", 300_000, 1_000_000),
+];
+
+fn search(task: &str, steps: u64, final_steps: u64, reflection: bool) -> (End, Vec<(String, f64)>) {
+    let assets = Assets::find(None);
+    let settings = Settings {
+        task: task.into(),
+        steps,
+        final_steps,
+        reflection,
+        worlds: Some(32),
+        set: vec!["eval_episodes=10".into()],
+        ..Settings::default()
+    };
+    let stop = AtomicBool::new(false);
+    let means = Means {
+        assets: &assets,
+        model: None,
+        prompts: Prompts::load(&assets, None).unwrap(),
+        person: Box::new(Nobody),
+        threads: 2,
+        slurm: None,
+        stop: &stop,
+        told: Box::new(|_| {}),
+    };
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("generator-{task}-{reflection}"));
+    let mut search = Search::open(&settings, &folder, means).unwrap();
+    let end = search.run().unwrap();
+    write_report(&folder, search.lineage(), None).unwrap();
+    (end, search.lineage().times().unwrap())
+}
+
+#[test]
+#[ignore = "takes hours for all tasks"]
+fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
+    let only = std::env::var("PAVLOV_TASK").ok();
+    let asked: Vec<_> = TASKS.into_iter().filter(|(t, ..)| only.as_ref().is_none_or(|o| o == t)).collect();
+    let mut good = 0;
+    for &(task, steps, last) in &asked {
+        for reflection in [true, false] {
+            let (e, times) = search(task, steps, last, reflection);
+            let seconds: f64 = times.iter().map(|t| t.1).sum();
+            good += usize::from(reflection && e.at_least_human);
+            println!(
+                "{task}, reflection {reflection}: found {:.3} ({:.3} to {:.3}), human {:.3} ({:.3} to {:.3}), normalised {:.2}, winner {:?}, {:?} candidates, {seconds:.0} s",
+                e.found.iqm,
+                e.found.low,
+                e.found.high,
+                e.human.iqm,
+                e.human.low,
+                e.human.high,
+                e.human_normalised,
+                e.winner.map(|w| w.to_string()),
+                e.candidates
+            );
+        }
+    }
+    assert!(good + 1 >= asked.len().min(4), "{good} of {}", asked.len());
+}

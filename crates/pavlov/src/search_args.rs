@@ -1,0 +1,246 @@
+//! What may be typed after `pavlov search`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use pavlov_env::Profile;
+use std::path::PathBuf;
+
+/// `pavlov search`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Search {
+    /// Something about a search that is there.
+    #[command(subcommand)]
+    pub action: Option<SearchAction>,
+    /// Task.
+    #[arg(required = true)]
+    pub task: Option<String>,
+    /// How rewards are asked for and judged.
+    #[arg(long, value_enum, default_value = "eureka")]
+    pub mode: SearchMode,
+    /// Who writes them: the embedded grammar (no network), or a language model. A model when --base-url or --replay is given.
+    #[arg(long, value_enum)]
+    pub generator: Option<SearchGenerator>,
+    /// Candidates an iteration [default: 16; text2reward 1; icpl 6].
+    #[arg(long, short = 'k', value_name = "K")]
+    pub candidates: Option<u32>,
+    /// Iterations.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 5)]
+    pub iterations: u32,
+    /// Seed: the same search again.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Environment steps a candidate [default: a tenth of the task's].
+    #[arg(long, value_parser = crate::args::count)]
+    pub steps: Option<u64>,
+    /// Minutes a candidate, in place of steps; such a search does not repeat.
+    #[arg(long, value_name = "M")]
+    pub minutes_per_candidate: Option<f64>,
+    /// Seeds of each candidate.
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u32,
+    /// Train every candidate to the end.
+    #[arg(long)]
+    pub no_halving: bool,
+    /// Candidates trained again before the best is named.
+    #[arg(long, default_value_t = 3)]
+    pub finalists: u32,
+    /// Environment steps of finalists and of the last training [default: four times --steps].
+    #[arg(long, value_parser = crate::args::count)]
+    pub final_steps: Option<u64>,
+    /// Seeds of the last training.
+    #[arg(long, default_value_t = 5)]
+    pub final_seeds: u32,
+    /// End after so many iterations without a better candidate; 0: never early.
+    #[arg(long, default_value_t = 0)]
+    pub patience: u32,
+    /// Groups of candidates that seldom mix.
+    #[arg(long, default_value_t = 1)]
+    pub islands: u32,
+    /// Do not use the statistics of training.
+    #[arg(long)]
+    pub no_reflection: bool,
+    /// Start from this reward.
+    #[arg(long, value_name = "REWARD")]
+    pub from: Option<String>,
+    /// Human reward to compare with.
+    #[arg(long, value_name = "REWARD", default_value = "default")]
+    pub human: String,
+    /// Scripts of mode drop-in: files, folders of rewards, or - for standard input.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub scripts: Vec<PathBuf>,
+    /// What is wanted, in words.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub wish: String,
+    /// What you say after an iteration; give it once for each.
+    #[arg(long, value_name = "TEXT")]
+    pub feedback: Vec<String>,
+    /// Who chooses in mode icpl.
+    #[arg(long, value_enum, default_value = "ask")]
+    pub rater: SearchRater,
+    /// Ask for words after every iteration.
+    #[arg(long)]
+    pub ask: bool,
+    /// OpenAI-compatible endpoint, for example http://127.0.0.1:8080/v1. The key is read from PAVLOV_API_KEY or the keyring.
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Model.
+    #[arg(long, default_value = "")]
+    pub model: String,
+    /// How free the model is.
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f32,
+    /// Tokens of a reply at most.
+    #[arg(long, default_value_t = 2048)]
+    pub max_tokens: u32,
+    /// How often a refused reply goes back with its errors [default: 1; text2reward 3].
+    #[arg(long)]
+    pub repairs: Option<u32>,
+    /// Seconds without a sign of life after which a request has failed.
+    #[arg(long, default_value_t = 120.0)]
+    pub timeout: f64,
+    /// How often a request is tried.
+    #[arg(long, default_value_t = 5)]
+    pub tries: u32,
+    /// Tokens in all, then no request is made any more.
+    #[arg(long, value_name = "N", value_parser = crate::args::count)]
+    pub budget_tokens: Option<u64>,
+    /// Money in all, in the unit of the prices.
+    #[arg(long, value_name = "X")]
+    pub budget_money: Option<f64>,
+    /// Price of a million tokens of requests.
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub price_in: f64,
+    /// Price of a million tokens of replies.
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub price_out: f64,
+    /// Add every exchange to this cassette.
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Take replies from this cassette.
+    #[arg(long, value_name = "FILE", conflicts_with = "base_url")]
+    pub replay: Option<PathBuf>,
+    /// Folder of prompts.
+    #[arg(long, value_name = "DIR")]
+    pub prompts: Option<PathBuf>,
+    /// Where candidates are trained.
+    #[arg(long, value_enum, default_value = "local")]
+    pub executor: SearchExecutor,
+    /// Option for sbatch; give it once for each.
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub sbatch: Vec<String>,
+    /// Worlds a candidate.
+    #[arg(long)]
+    pub worlds: Option<usize>,
+    /// Solver profile.
+    #[arg(long)]
+    pub profile: Option<Profile>,
+    /// Threads.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Setting of the learner.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder of the search [default: RUNS/search-TASK-SEED].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// What can be done with a search that is there.
+#[derive(Debug, Subcommand)]
+pub enum SearchAction {
+    /// Show how a search stands, and write its report.html.
+    Show {
+        /// Folder of the search.
+        search: PathBuf,
+        /// Print the lineage as JSON lines.
+        #[arg(long)]
+        lineage: bool,
+    },
+    /// Go on with a search.
+    Resume(Box<SearchResume>),
+    /// Write a candidate to rewards/TASK/NAME; the winner unless another is named.
+    Promote {
+        /// Folder of the search.
+        search: PathBuf,
+        /// Name of the new reward.
+        #[arg(long, default_value = "found")]
+        name: String,
+        /// Candidate, for example 2.7.
+        #[arg(long, value_name = "ITERATION.PLACE")]
+        candidate: Option<String>,
+        /// Folder of rewards to write to [default: rewards of the first root].
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Do one job of a search on a cluster.
+    #[command(hide = true)]
+    Job {
+        /// The job's file.
+        file: PathBuf,
+        /// Threads.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+}
+
+/// `pavlov search resume`: the folder, and what a resumed search may be given anew.
+#[derive(Debug, Args)]
+pub struct SearchResume {
+    /// Folder of the search.
+    pub search: PathBuf,
+    /// Endpoint.
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Cassette to take replies from.
+    #[arg(long, value_name = "FILE", conflicts_with = "base_url")]
+    pub replay: Option<PathBuf>,
+    /// Tokens in all.
+    #[arg(long, value_name = "N", value_parser = crate::args::count)]
+    pub budget_tokens: Option<u64>,
+    /// Money in all.
+    #[arg(long, value_name = "X")]
+    pub budget_money: Option<f64>,
+    /// Threads.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// Modes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchMode {
+    /// Many candidates, fitness, reflection.
+    Eureka,
+    /// One reward, the checker's errors and your words.
+    Text2reward,
+    /// You, or a scripted rater, pick best and worst.
+    Icpl,
+    /// Scripts that you bring.
+    DropIn,
+}
+
+/// Generators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchGenerator {
+    /// The typed grammar.
+    Embedded,
+    /// A language model.
+    Llm,
+}
+
+/// Raters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchRater {
+    /// You.
+    Ask,
+    /// By the fitness of what the clip shows.
+    Scripted,
+}
+
+/// Executors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchExecutor {
+    /// This machine.
+    Local,
+    /// A job array of Slurm.
+    Slurm,
+}
