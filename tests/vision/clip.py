@@ -43,7 +43,7 @@ def tokenizer():
         [pre_tokenizers.Split(Regex(words), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     start, end = ("<|startoftext|>", len(names) - 2), ("<|endoftext|>", len(names) - 1)
-    t.post_processor = processors.RobertaProcessing(sep=end, cls=start, add_prefix_space=False, trim_offsets=False)
+    t.post_processor = processors.TemplateProcessing(single=f"{start[0]} $A {end[0]}", special_tokens=[start, end])
     t.add_special_tokens([start[0], end[0]])
     return t
 
