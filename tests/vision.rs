@@ -81,7 +81,7 @@ fn held_out_pictures_of_named_postures_score_their_own_prompt_highest() {
     if !can_draw() {
         return;
     }
-    let mut good = 0;
+    let (mut good, mut humanoid) = (0, 0);
     let mut poor = Vec::new();
     for kind in Robot::ALL {
         let robot = robot(kind);
@@ -113,11 +113,16 @@ fn held_out_pictures_of_named_postures_score_their_own_prompt_highest() {
             }
             let share = right as f64 / f64::from(all.max(1) as u32);
             eprintln!("{share:.2} of {all:3}  {prompt}");
-            if share >= 0.9 && all >= 40 { good += 1 } else { poor.push(format!("{prompt} {share:.2}")) }
+            if share >= 0.9 && all >= 40 {
+                good += 1;
+                humanoid += usize::from(kind == Robot::Humanoid);
+            } else {
+                poor.push(format!("{prompt} {share:.2}"));
+            }
         }
     }
-    eprintln!("{good} postures at 90% or more; below: {}", poor.join(", "));
-    assert!(good >= 8, "{good}: {poor:?}");
+    eprintln!("{good} postures at 90% or more, {humanoid} of the humanoid; below: {}", poor.join(", "));
+    assert!(good >= 30 && humanoid >= 8, "{good}, {humanoid}: {poor:?}");
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn broken_model_folders_are_told_by_file_and_shape() {
         std::fs::write(path, text.replace(from, to)).unwrap();
     };
     let fails = |folder: &Path, said: &[&str]| {
-        let mut run = || -> Result<(), VisionError> {
+        let run = || -> Result<(), VisionError> {
             let mut model = VisionModel::load_with(folder, 1, None)?;
             model.text("a robot")?;
             model.images(&[Picture { width: 8, height: 8, rgba: vec![100; 256] }]).map(drop)

@@ -133,7 +133,7 @@ def main():
         return kinds.index(said) if said else kinds.index(l["posture"])
 
     is_kind = torch.tensor([kind(l) for l in lines])
-    image, text = Image().to(memory_format=torch.channels_last), Text()
+    image, text = Image(), Text()
     scale = nn.Parameter(torch.tensor(math.log(14.0)))
     params = [*image.parameters(), *text.parameters()]
     opt = torch.optim.AdamW([{"params": params, "weight_decay": 0.02}, {"params": [scale], "weight_decay": 0.0}], lr=2e-3)
@@ -148,10 +148,7 @@ def main():
             for g in opt.param_groups:
                 g["lr"] = lr
             index = np.sort(order[at : at + batch])
-            x = pixels(images, index, True).to(memory_format=torch.channels_last)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                a = image(x)
-            a = F.normalize(a.float(), dim=-1)
+            a = image(pixels(images, index, True))
             b = text(tokens[index])
             logits = scale.exp() * a @ b.T
             ii, jj = is_robot[index], fit_robot[index]
@@ -171,7 +168,7 @@ def main():
         epoch += 1
         if done >= 1.0:
             break
-    image, text = image.to(memory_format=torch.contiguous_format).eval(), text.eval()
+    image.eval(), text.eval()
     judge(image, text, t, held, lines)
     write(image, text, t, out, float(scale.exp()), images)
 

@@ -168,11 +168,6 @@ impl Distiller {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Does the labeller want another sample?
-    pub fn hungry(&self) -> bool {
-        lock(&self.shared.waiting).len() < WAITING
-    }
-
     /// Gives it one; the oldest that waits gives way where there is no room.
     pub fn offer(&self, sample: Sample) {
         let mut waiting = lock(&self.shared.waiting);

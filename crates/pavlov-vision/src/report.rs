@@ -47,9 +47,9 @@ pub fn write_audit(audit: &Audit, file: &Path) -> Result<(), VisionError> {
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>Vision audit</title><style>{STYLE}</style></head><body>\n<h1>Vision audit</h1>\n"
     );
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<p>Model <b>{}</b> by {}; alpha {}. Labels of frames are what each task's own <code>success</code> says.</p>\n",
+        "<p>Model <b>{}</b> by {}; alpha {}. Labels of frames are what each task's own <code>success</code> says.</p>",
         escape(&audit.model),
         escape(&audit.runtime),
         audit.alpha
@@ -103,9 +103,9 @@ pub fn write_audit(audit: &Audit, file: &Path) -> Result<(), VisionError> {
     for (r, pictures) in audit.runs.iter().zip(&audit.pictures) {
         let _ = write!(out, "<h3>{}: {}</h3>\n<p>", escape(&r.run), escape(&r.prompt));
         for (picture, score, label) in pictures {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "<span style=\"display:inline-block;margin:4px\"><img alt=\"frame\" width=\"160\" src=\"data:image/png;base64,{}\"/><br/>{score:.3}{}</span>\n",
+                "<span style=\"display:inline-block;margin:4px\"><img alt=\"frame\" width=\"160\" src=\"data:image/png;base64,{}\"/><br/>{score:.3}{}</span>",
                 png(picture),
                 if *label { ", success" } else { "" }
             );

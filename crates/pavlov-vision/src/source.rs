@@ -109,7 +109,7 @@ fn make(setup: &SourceSetup<'_>, roots: &[PathBuf]) -> Result<Box<dyn RewardSour
             picture: vec![None; n],
         }));
     }
-    let key = format!("{key} {}", setup.seed);
+    // One labeller for training and the evaluations of it, whatever their seeds.
     let distiller = shared(&DISTILLERS, &key, || {
         let Watch { eyes, sight, judge } = watch(setup, &options, roots, 1)?;
         Distiller::start(Labeller {

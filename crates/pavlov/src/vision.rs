@@ -138,10 +138,11 @@ fn audited(out: Out, assets: &Assets, runs: &Path, args: &VisionAudit) -> Result
             format!("{:.0}%", 100.0 * r.own_above),
         ]);
     }
-    let mut matrix = Table::new(&["prompt by rollout, mean score"]);
+    let mut titles = vec!["prompt by rollout, mean score"];
+    titles.extend(result.runs.iter().map(|r| r.run.as_str()));
+    let mut matrix = Table::new(&titles);
     for (row, r) in result.matrix.iter().zip(&result.runs) {
-        let cells: Vec<String> = row.iter().map(|x| format!("{x:.3}")).collect();
-        matrix.row([format!("{}  {}", cells.join("  "), r.prompt)]);
+        matrix.row([r.prompt.clone()].into_iter().chain(row.iter().map(|x| format!("{x:.3}"))));
     }
     out.text(&format!(
         "{table}\n{matrix}\n{:.0}% of comparisons are right; model {} by {}\nreport: {}\n",
