@@ -211,17 +211,14 @@ fn told(done: &Trained, args: &Train) -> String {
             text += &format!("{}: outside the range of its parameter, which is widened\n", c.term);
         }
     }
-    match &done.out {
+    text += &match &done.out {
         Some(folder) => {
-            text + &format!(
-                "written to {}: `pavlov check {} --task {}`\n",
-                folder.display(),
-                folder.display(),
-                args.task
-            )
+            let folder = folder.display();
+            format!("written to {folder}: `pavlov check {folder} --task {}`\n", args.task)
         }
-        None => text + "nothing written: give --out DIR\n",
-    }
+        None => "nothing written: give --out DIR\n".into(),
+    };
+    text
 }
 
 fn new_folder(folder: &Path) -> Result<()> {
