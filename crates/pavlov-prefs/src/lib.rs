@@ -37,7 +37,7 @@ pub use nets::{Kind, Member, NetOptions, Nets};
 pub use query::{PairOptions, PairQuery, PairSampler};
 pub use rater::{Rater, Scripted, TEACHERS, Teacher, Thresholds, verdict};
 pub use rng::Rng;
-pub use segments::{Pool, PoolFile, SegmentScore, States};
+pub use segments::{OfFile, Pool, PoolFile, SegmentScore, States};
 pub use select::{STRATEGIES, Seen, Strategy, select};
 pub use source::register_sources;
 pub use stats::{Consistency, RaterStats, Stats, stats};
