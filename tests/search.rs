@@ -325,7 +325,7 @@ fn a_real_model_served_over_http_passes_end_to_end() {
             "--timeout",
             "600",
             "--tries",
-            "2",
+            "8",
             "--json",
         ],
     );
