@@ -349,6 +349,11 @@ impl EnvBlock {
         }
     }
 
+    /// Numbers that the reward's sources tell of themselves, as `source.number`.
+    pub fn source_numbers(&self) -> Vec<(String, f64)> {
+        self.scripts.source_numbers()
+    }
+
     /// The first failure of an interpreted script, if there was one.
     pub fn script_error(&self) -> Option<&pavlov_script::ScriptError> {
         self.scripts.error()
@@ -419,6 +424,7 @@ fn source_setup<'a>(shared: &'a Shared, reward: &'a Reward, first_world: usize, 
     static NONE: LazyLock<toml::Table> = LazyLock::new(toml::Table::new);
     SourceSetup {
         scene: &shared.task.scene,
+        model: &shared.task.model,
         options: &NONE,
         reward,
         profile: shared.options.profile.name(),

@@ -448,6 +448,14 @@ impl Scripts {
         }
     }
 
+    /// Numbers that the reward's sources tell of themselves, as `source.number`.
+    pub fn source_numbers(&self) -> Vec<(String, f64)> {
+        let of = |o: &Outside| {
+            o.source.numbers().into_iter().map(|(n, x)| (format!("{}.{n}", o.name), x)).collect::<Vec<_>>()
+        };
+        self.sources.iter().flat_map(of).collect()
+    }
+
     /// The first failure of an interpreted script.
     pub fn error(&self) -> Option<&ScriptError> {
         self.error.as_ref()

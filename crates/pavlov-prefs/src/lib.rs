@@ -5,28 +5,41 @@
 //! ```
 //! The README documents the tables and the JSON lines.
 
+mod ask;
 mod dataset;
 mod error;
 mod features;
 pub mod jsonl;
 mod label;
+mod learn;
 mod linear;
 mod math;
+mod model_file;
+mod nets;
 mod query;
 mod rater;
 mod rng;
 mod segments;
+mod select;
+mod source;
 mod stats;
 mod store;
+mod write_back;
 
+pub use ask::{Asking, ask, sums_of_terms};
 pub use dataset::{Dataset, Loss, Pair, Quality};
 pub use error::PrefsError;
 pub use features::Features;
 pub use label::{Answer, Choice, Entry, Label, Segment, Versions, reset_seed};
+pub use learn::{LinearFit, advantage, fit_linear, fit_nets};
 pub use linear::Linear;
+pub use nets::{Kind, Member, NetOptions, Nets};
 pub use query::{PairOptions, PairQuery, PairSampler};
 pub use rater::{Rater, Scripted, TEACHERS, Teacher, Thresholds, verdict};
 pub use rng::Rng;
-pub use segments::{Pool, PoolFile, SegmentScore, States};
+pub use segments::{OfFile, Pool, PoolFile, SegmentScore, States};
+pub use select::{STRATEGIES, Seen, Strategy, select};
+pub use source::register_sources;
 pub use stats::{Consistency, RaterStats, Stats, stats};
 pub use store::{Imported, LabelStore, retracted};
+pub use write_back::{Change, changes, own_params, rewrite};

@@ -24,6 +24,9 @@ pub struct Pool {
     files: Vec<PoolFile>,
 }
 
+/// A file of rollouts, and the numbers and rows of the segments that are of it.
+pub type OfFile<'a> = (&'a RolloutFile, Vec<(usize, Span)>);
+
 /// The states of a segment, to be shown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct States {
@@ -158,7 +161,7 @@ impl Pool {
     ///
     /// # Errors
     /// When one is not there.
-    pub fn by_file(&self, segments: &[&Segment]) -> Result<Vec<(&RolloutFile, Vec<(usize, Span)>)>, PrefsError> {
+    pub fn by_file(&self, segments: &[&Segment]) -> Result<Vec<OfFile<'_>>, PrefsError> {
         let mut order: Vec<usize> = (0..segments.len()).collect();
         order.sort_by_key(|&i| (&segments[i].run, &segments[i].rollout));
         let same = |&i: &usize, &j: &usize| {

@@ -40,6 +40,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub struct SourceSetup<'a> {
     /// What scripts may name.
     pub scene: &'a Arc<Scene>,
+    /// The robot.
+    pub model: &'a Arc<pavlov_model::Model>,
     /// Options from the manifest.
     pub options: &'a toml::Table,
     /// The reward it is for, with the present values of its parameters.
@@ -97,6 +99,11 @@ pub trait RewardSource: Send + Debug {
     /// # Errors
     /// What went wrong and what to do about it; training ends with it.
     fn evaluate(&mut self, step: &SourceStep<'_>, out: &mut [f32]) -> Result<(), String>;
+
+    /// Numbers about itself for the run's log, by name.
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
 
     /// What it remembers, for a checkpoint.
     fn save(&mut self) -> Vec<u8> {

@@ -165,6 +165,14 @@ impl Worlds {
         }
     }
 
+    /// Numbers that the reward's sources tell of themselves.
+    pub fn source_numbers(&self) -> Vec<(String, f64)> {
+        match self {
+            Self::Blocks(blocks) => blocks.first().map_or_else(Vec::new, |b| b.inner().source_numbers()),
+            Self::Device(_) => Vec::new(),
+        }
+    }
+
     /// Forgets episodes and sums.
     pub fn clear(&mut self) {
         match self {

@@ -3,6 +3,8 @@
 //! ```text
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
 //! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
+//! inputs/reward/demos/<source>[.jsonl]: the demonstration of a vision source
+//! inputs/reward/models/<source>.safetensors: the model of a preference source
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
 //! robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
@@ -99,7 +101,7 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     Ok(to.copied)
 }
 
-/// Copies what the baselines of a reward need of their runs; the manifest's text with the copies' names.
+/// Copies what the baselines of a reward need of their runs, and demonstrations; the manifest's text with the copies' names.
 fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
     let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     for (source, options) in &reward.manifest().sources {
@@ -118,7 +120,28 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
         for (relative, path) in files_of(&best.path, &checkpoint)? {
             to.copy("baseline", &format!("{base}/{relative}"), &path)?;
         }
-        if let Some(span) = place_of_run(&text, source) {
+        if let Some(span) = place_of(&text, source, "run") {
+            changes.push((span, format!("{place:?}")));
+        }
+    }
+    for (source, options) in &reward.manifest().sources {
+        let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
+        let (key, folder, ending) = match option("kind") {
+            Some("vision" | "vlm") => ("demo", "demos", "jsonl"),
+            Some("preference" | "learned") => ("model", "models", "safetensors"),
+            _ => continue,
+        };
+        let Some(named) = option(key) else { continue };
+        let own = reward.path().join(named);
+        let from = if own.exists() { own } else { PathBuf::from(named) };
+        let mut place = format!("{folder}/{}", crate::folder::plain(source));
+        if from.is_file() {
+            place = format!("{place}.{ending}");
+        }
+        for (relative, path) in files_of(&from, Path::new(&place))? {
+            to.copy(key, &format!("inputs/reward/{relative}"), &path)?;
+        }
+        if let Some(span) = place_of(&text, source, key) {
             changes.push((span, format!("{place:?}")));
         }
     }
@@ -127,8 +150,8 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
     Ok(text)
 }
 
-/// Where the manifest names the run of a baseline.
-fn place_of_run(text: &str, source: &str) -> Option<std::ops::Range<usize>> {
+/// Where the manifest names the run of a baseline, or the demonstration of a vision source.
+fn place_of(text: &str, source: &str, option: &str) -> Option<std::ops::Range<usize>> {
     use toml::de::{DeTable, DeValue};
     let table = DeTable::parse(text).ok()?;
     let mut at = table.get_ref();
@@ -136,7 +159,7 @@ fn place_of_run(text: &str, source: &str) -> Option<std::ops::Range<usize>> {
         let DeValue::Table(inner) = at.get(key)?.get_ref() else { return None };
         at = inner;
     }
-    at.get("run").map(|run| run.span())
+    at.get(option).map(|value| value.span())
 }
 
 /// A checkpoint's files as (path below the run, file): of a folder, or a slot.

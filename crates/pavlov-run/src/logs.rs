@@ -109,6 +109,9 @@ pub struct MetricsLine {
     /// Numbers of the reward that change between updates, as they are after this one.
     #[serde(skip_serializing_if = "Named::is_empty")]
     pub host: Named<f64>,
+    /// Numbers that the reward's sources tell of themselves, as `source.number`; of a vision source its agreement with the labeller.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub sources: Named<f64>,
     /// How the constraints of the reward stand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<ConstraintState>,

@@ -354,10 +354,11 @@ impl Trainer {
         (line.nonfinite, line.bad_terms) = (sums.nonfinite, sums.bad_terms);
         let steps = sums.world_steps.max(1) as f64;
         let mean = |sum: &f64| Some(sum / steps).filter(|m| m.is_finite());
-        let (names, count) = (self.arm.reward.node_names(), self.arm.reward.term_names().len());
-        line.terms = Named::new(&names[..count], sums.terms.iter().map(mean));
-        line.nodes = Named::new(&names[count..], sums.terms.iter().skip(count).map(mean));
+        let (names, terms) = (self.arm.reward.node_names(), self.arm.reward.term_names().len());
+        line.terms = Named::new(&names[..terms], sums.terms.iter().map(mean));
+        line.nodes = Named::new(&names[terms..], sums.terms.iter().skip(terms).map(mean));
         line.constraints.clone_from(&outcome.constraints);
+        line.sources = Named(self.arm.worlds.source_numbers());
         if let (Some(graph), Some(adaptive)) = (self.arm.reward.graph(), &self.arm.adaptive) {
             line.host = Named(graph.host.iter().map(|h| h.name.clone()).zip(adaptive.values.iter().copied()).collect());
         }

@@ -95,6 +95,13 @@ fn a_run_leaves_what_it_promises() {
     let lines: Vec<MetricsLine> = crate::read_lines(&folder.metrics()).unwrap();
     assert_eq!(lines.len(), 8);
     assert!(lines.iter().map(|l| l.episodes).sum::<u64>() > 0 && lines[7].recent_fitness.is_some());
+    // A mean over episodes lies among the means of updates.
+    let seen = || lines.iter().filter_map(|l| l.fitness);
+    let (low, high) = (seen().fold(f64::INFINITY, f64::min), seen().fold(f64::NEG_INFINITY, f64::max));
+    assert!(
+        lines.iter().filter_map(|l| l.recent_fitness).all(|x| (low - 1e-9..=high + 1e-9).contains(&x)),
+        "{low} {high}"
+    );
     let kept = std::fs::read_dir(folder.checkpoints()).unwrap().flatten().filter(|e| e.file_name() != "recent").count();
     assert!((3..=5).contains(&kept), "{kept} checkpoints");
     let entry = &crate::list_runs(dir.path())[0];

@@ -67,10 +67,13 @@ struct Asked {
 /// Opens the window and stays until it is closed.
 pub fn run(args: Args) -> Result<()> {
     pavlov_run::register_sources();
+    pavlov_prefs::register_sources();
+    let assets = pavlov_env::Assets::find(args.assets.as_deref());
+    pavlov_vision::register_sources(assets.roots());
     let waker = Arc::new(Waker::default());
     let of_panels = waker.clone();
     let options = app::Options {
-        assets: pavlov_env::Assets::find(args.assets.as_deref()),
+        assets,
         runs: args.runs.clone(),
         state: match &args.state {
             Some(state) => state.clone(),

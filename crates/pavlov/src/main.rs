@@ -7,6 +7,8 @@ mod compare;
 mod diagnose;
 mod lists;
 mod out;
+mod prefs;
+mod prefs_args;
 mod probe;
 mod progress;
 mod render;
@@ -17,6 +19,7 @@ mod search;
 mod search_args;
 mod train;
 mod tune;
+mod vision;
 
 use anyhow::Error;
 use args::{Cli, Command};
@@ -24,10 +27,12 @@ use clap::{CommandFactory, Parser};
 use out::{Closed, Out, say};
 use pavlov_env::{Assets, EnvError};
 use pavlov_model::ModelError;
+use pavlov_prefs::PrefsError;
 use pavlov_render::RenderError;
 use pavlov_reward::RewardError;
 use pavlov_run::RunError;
 use pavlov_search::SearchError;
+use pavlov_vision::VisionError;
 use std::process::ExitCode;
 
 /// Wrong use or bad input that no library error stands for.
@@ -64,8 +69,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_run::register_sources();
+    pavlov_prefs::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
+    pavlov_vision::register_sources(assets.roots());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),
         Command::Rewards(args) => rewards::rewards(out, &assets, &args),
@@ -83,7 +90,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Diagnose(args) => diagnose::diagnose(out, &cli.runs, &args),
         Command::Tune(args) => tune::tune(out, &assets, &args),
         Command::Search(args) => search::search(out, &assets, &cli.runs, &args),
+        Command::Prefs(args) => prefs::prefs(out, &assets, &cli.runs, &args),
         Command::Render(args) => render::render(out, &assets, &cli.runs, &args),
+        Command::Vision(args) => vision::vision(out, &assets, &cli.runs, &args),
         Command::Inspect(args) => check::inspect(out, &assets, &args),
         Command::Probe(args) => probe::probe(out, &assets, &args),
         Command::Bench(args) => bench::bench(out, &assets, &args),
@@ -113,6 +122,8 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<ModelError>()
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
         || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
+        || error.downcast_ref::<PrefsError>().is_some_and(PrefsError::is_bad_input)
+        || error.downcast_ref::<VisionError>().is_some_and(VisionError::is_bad_input)
         || error.downcast_ref::<SearchError>().is_some_and(SearchError::is_bad_input);
     match error.downcast_ref::<Told>() {
         Some(Told(code)) => *code,

@@ -1,0 +1,133 @@
+//! Which of many candidate pairs are worth a label.
+//!
+//! Strategies as in B-Pref (Lee et al. 2021): uniform, disagreement of an ensemble (the standard deviation of its probabilities), entropy of its mean
+//! probability, k-centre (greedy: the pair furthest from all chosen ones, Sener and Savarese 2018). Optimistic takes pairs with the segment that
+//! could be best of all, mean plus deviation of its learnt reward (upper confidence bound, as SELM does).
+
+use crate::error::PrefsError;
+use crate::math::{entropy, sigmoid};
+
+/// A way to choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// As they come.
+    Uniform,
+    /// Where members of the ensemble differ.
+    Disagreement,
+    /// Where the ensemble is not sure.
+    Entropy,
+    /// Far from each other.
+    KCentre,
+    /// Those that could be best.
+    Optimistic,
+}
+
+/// Names of strategies.
+pub const STRATEGIES: [(&str, Strategy); 5] = [
+    ("uniform", Strategy::Uniform),
+    ("disagreement", Strategy::Disagreement),
+    ("entropy", Strategy::Entropy),
+    ("k-centre", Strategy::KCentre),
+    ("optimistic", Strategy::Optimistic),
+];
+
+impl Strategy {
+    /// The strategy of a name in [`STRATEGIES`].
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub fn named(name: &str) -> Result<Self, PrefsError> {
+        let found = STRATEGIES.iter().find(|s| s.0 == name).map(|s| s.1);
+        found.ok_or_else(|| {
+            let names = STRATEGIES.map(|s| s.0);
+            let hint = pavlov_model::did_you_mean(name, names);
+            PrefsError::Usage(format!("no strategy `{name}`: {hint}; there are {}", names.join(", ")))
+        })
+    }
+}
+
+/// A candidate pair as a model sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// Learnt reward of both segments by each member (or each draw from a posterior).
+    pub rewards: Vec<[f64; 2]>,
+    /// Difference of what describes the segments, scaled.
+    pub place: Vec<f64>,
+}
+
+/// `n` of the candidates, the most wanted first.
+pub fn select(strategy: Strategy, candidates: &[Seen], n: usize) -> Vec<usize> {
+    let n = n.min(candidates.len());
+    let moments = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt())
+    };
+    let chances = |c: &Seen| -> Vec<f64> { c.rewards.iter().map(|r| sigmoid(r[0] - r[1])).collect() };
+    let worth = |c: &Seen| match strategy {
+        Strategy::Disagreement => moments(&chances(c)).1,
+        Strategy::Entropy => entropy(moments(&chances(c)).0),
+        Strategy::Optimistic => [0, 1]
+            .map(|side| {
+                let (mean, deviation) = moments(&c.rewards.iter().map(|r| r[side]).collect::<Vec<_>>());
+                mean + deviation
+            })
+            .into_iter()
+            .fold(f64::NEG_INFINITY, f64::max),
+        Strategy::Uniform | Strategy::KCentre => 0.0,
+    };
+    if strategy == Strategy::KCentre {
+        return k_centre(candidates, n);
+    }
+    let worths: Vec<f64> = candidates.iter().map(worth).collect();
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|&a, &b| worths[b].total_cmp(&worths[a]));
+    order.truncate(n);
+    order
+}
+
+fn k_centre(candidates: &[Seen], n: usize) -> Vec<usize> {
+    // A pair and the same one exchanged are one place.
+    let apart = |a: &[f64], b: &[f64]| {
+        let of = |sign: f64| a.iter().zip(b).map(|(x, y)| (x - sign * y).powi(2)).sum::<f64>();
+        of(1.0).min(of(-1.0))
+    };
+    let mut nearest = vec![f64::INFINITY; candidates.len()];
+    let mut out = Vec::with_capacity(n);
+    let mut next = 0;
+    while out.len() < n {
+        out.push(next);
+        for (d, c) in nearest.iter_mut().zip(candidates) {
+            *d = d.min(apart(&c.place, &candidates[next].place));
+        }
+        nearest[next] = f64::NEG_INFINITY;
+        next = (0..nearest.len()).max_by(|&a, &b| nearest[a].total_cmp(&nearest[b])).unwrap_or(0);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(rewards: &[[f64; 2]], place: &[f64]) -> Seen {
+        Seen { rewards: rewards.to_vec(), place: place.to_vec() }
+    }
+
+    #[test]
+    fn each_strategy_takes_what_it_is_named_for() {
+        let all = [
+            seen(&[[5.0, 0.0], [5.0, 0.0]], &[0.0]),  // sure
+            seen(&[[0.1, 0.0], [-0.1, 0.0]], &[1.0]), // agreed not to know
+            seen(&[[4.0, 0.0], [-4.0, 0.0]], &[9.0]), // divided
+            seen(&[[9.0, 8.0], [9.0, 8.0]], &[-9.1]), // very good ones
+        ];
+        assert_eq!(select(Strategy::Uniform, &all, 2), [0, 1]);
+        assert_eq!(select(Strategy::Disagreement, &all, 1), [2]);
+        assert_eq!(select(Strategy::Entropy, &all, 2).iter().filter(|&&i| i == 1 || i == 2).count(), 2);
+        assert_eq!(select(Strategy::Optimistic, &all, 1), [3]);
+        assert_eq!(select(Strategy::KCentre, &all, 2), [0, 3]);
+        assert_eq!(select(Strategy::KCentre, &all, 3), [0, 3, 1], "9 and -9.1 are one place");
+        assert_eq!(select(Strategy::KCentre, &all, 9).len(), 4);
+        assert!(Strategy::named("entropi").unwrap_err().to_string().contains("entropy"));
+    }
+}

@@ -1,0 +1,69 @@
+//! The reward source `preference`: what a learnt model thinks of each step, as a term of a reward graph.
+//!
+//! In `reward.toml`: `[sources.liked]`, `kind = "preference"`, `model = "liked.safetensors"`, and `member = 0` for one net of an ensemble; without it,
+//! their mean. With a source a member and a combiner (`wco`, `uwo`, `brme`) the reward is as cautious as the ensemble is divided.
+
+use crate::nets::Nets;
+use pavlov_reward::{RewardSource, SourceSetup, SourceStep, register_source};
+use pavlov_script::Input;
+
+/// Registers the sources of this crate: `preference`. A program calls it once, before it loads rewards.
+pub fn register_sources() {
+    register_source("preference", |setup| Ok(Box::new(Preference::new(setup)?)));
+}
+
+#[derive(Debug)]
+struct Preference {
+    nets: Nets,
+    member: Option<usize>,
+    rows: Vec<f32>,
+    one: Vec<f32>,
+}
+
+impl Preference {
+    fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
+        let name = setup.options.get("model").and_then(|m| m.as_str()).unwrap_or_default();
+        let own = setup.reward.path().join(name);
+        let path = if own.is_file() { own } else { name.into() };
+        let (nets, _) = Nets::load(&path).map_err(|e| e.to_string())?;
+        let known = setup.scene.recorded();
+        if let Some(c) = nets.features.channels.iter().find(|c| !known.contains(c)) {
+            let (file, what) = (path.display(), Input::now(*c).describe(setup.scene));
+            return Err(format!(
+                "preference model {file} reads `{what}`, which this task does not have: it is of another one"
+            ));
+        }
+        let n = nets.members.len();
+        let member = match setup.options.get("member").and_then(|m| m.as_float().or(m.as_integer().map(|i| i as f64))) {
+            None => None,
+            Some(m) if m >= 0.0 && m.fract() == 0.0 && (m as usize) < n => Some(m as usize),
+            Some(m) => return Err(format!("member {m} of preference model {}: it has {n}, from 0", path.display())),
+        };
+        Ok(Self { nets, member, rows: Vec::new(), one: Vec::new() })
+    }
+}
+
+impl RewardSource for Preference {
+    fn inputs(&self) -> Vec<Input> {
+        self.nets.features.channels.iter().map(|&c| Input::now(c)).collect()
+    }
+
+    fn evaluate(&mut self, step: &SourceStep<'_>, out: &mut [f32]) -> Result<(), String> {
+        let columns = self.nets.features.channels.len();
+        self.rows.resize(step.worlds * columns, 0.0);
+        for k in 0..columns {
+            for (w, x) in step.column(k).iter().enumerate() {
+                self.rows[w * columns + k] = *x;
+            }
+        }
+        self.nets.features.normalise(&mut self.rows);
+        let members = self.member.map_or(0..self.nets.members.len(), |m| m..m + 1);
+        let share = 1.0 / members.len() as f32;
+        out[..step.worlds].fill(0.0);
+        for m in members {
+            self.nets.rewards(m, &self.rows, &mut self.one);
+            out.iter_mut().zip(&self.one).for_each(|(y, r)| *y += share * r);
+        }
+        Ok(())
+    }
+}

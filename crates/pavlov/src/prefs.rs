@@ -1,0 +1,312 @@
+//! `prefs`: labels from scripted teachers, models learnt from labels, statistics, export and import.
+
+use crate::Usage;
+use crate::out::{Out, Table, grouped, number};
+use crate::prefs_args::{Label, Prefs, PrefsCommand, Train};
+use crate::runs::find;
+use anyhow::{Context, Result};
+use pavlov_env::{Assets, Task};
+use pavlov_prefs::{
+    Asking, Dataset, Kind, LabelStore, Loss, NetOptions, PairOptions, PairSampler, Pool, Quality, Scripted, Strategy,
+    Teacher, Versions,
+};
+use pavlov_reward::Reward;
+use pavlov_run::{RunFolder, load_reward};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Pairs from which a teacher takes its spread and thresholds.
+const SAMPLE: usize = 200;
+
+/// `pavlov prefs`.
+pub fn prefs(out: Out, assets: &Assets, runs: &Path, args: &Prefs) -> Result<()> {
+    match &args.command {
+        PrefsCommand::Label(args) => label(out, assets, runs, args),
+        PrefsCommand::Train(args) => train(out, assets, runs, args),
+        PrefsCommand::Stats { task } => stats(out, runs, task.as_deref()),
+        PrefsCommand::Export { file } => export(out, runs, file),
+        PrefsCommand::Import { file } => import(out, runs, file),
+    }
+}
+
+fn folders(runs: &Path, task: &Task, asked: &[PathBuf]) -> Result<Vec<RunFolder>> {
+    if !asked.is_empty() {
+        return asked.iter().map(|run| Ok(RunFolder::open(&find(runs, run)?)?)).collect();
+    }
+    let own = pavlov_run::list_runs(runs).into_iter().filter(|r| r.task == task.name);
+    let all: Vec<RunFolder> = own.filter_map(|r| RunFolder::open(&r.path).ok()).collect();
+    if all.is_empty() {
+        let (name, runs) = (&task.name, runs.display());
+        return Err(Usage(format!("no run of `{name}` in {runs}: train one first (`pavlov train {name}`)")).into());
+    }
+    Ok(all)
+}
+
+#[derive(Serialize)]
+struct Labelled {
+    labels: usize,
+    rater: String,
+    kinds: std::collections::BTreeMap<&'static str, usize>,
+    store: PathBuf,
+}
+
+fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
+    let task = Task::load(assets, &args.task)?;
+    let truth = load_reward(assets, &task, args.truth.as_deref())?;
+    let terms = match &args.reward {
+        Some(name) => load_reward(assets, &task, Some(name))?,
+        None => truth.clone(),
+    };
+    let mut teacher = Teacher::named(&args.rater)?;
+    teacher.beta = args.beta.unwrap_or(teacher.beta);
+    teacher.mistakes = args.mistakes.unwrap_or(teacher.mistakes);
+    if !(0.0..=1.0).contains(&teacher.mistakes) || teacher.beta.is_nan() || teacher.beta <= 0.0 {
+        return Err(Usage(format!(
+            "--beta {} --mistakes {}: expected above 0, and 0 to 1",
+            teacher.beta, teacher.mistakes
+        ))
+        .into());
+    }
+    let pool = Pool::open(&folders(runs, &task, &args.runs)?)?;
+    let pairs = PairOptions { length: args.length, any_reset: args.any_reset, repeats: 0.0 };
+    let sample = PairSampler::new(&pool, pairs, args.seed ^ 0x5A)?.candidates(&pool, SAMPLE);
+    let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
+    let mut rater = Scripted::new(&args.rater, teacher, (&truth, task.scene()), &pool, &sample, args.seed)?;
+    let asking = Asking {
+        count: args.count,
+        batch: args.batch as usize,
+        strategy: Strategy::named(&args.strategy)?,
+        pairs,
+        seed: args.seed,
+    };
+    let script: Vec<u8> = truth.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect();
+    let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
+    let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
+    let keep = |entry: &pavlov_prefs::Entry| store.append(entry).map(drop);
+    let labels = pavlov_prefs::ask(&pool, &terms, &mut rater, &asking, &versions, keep)?;
+    let mut kinds = std::collections::BTreeMap::new();
+    labels.iter().for_each(|l| *kinds.entry(l.entry.answer.kind()).or_default() += 1);
+    let done = Labelled { labels: labels.len(), rater: args.rater.clone(), kinds, store: store.path().into() };
+    if out.json {
+        return out.object(&done);
+    }
+    let kinds: Vec<String> = done.kinds.iter().map(|(k, n)| format!("{n} {k}")).collect();
+    out.text(&format!("{} labels by {}: {}; in {}\n", done.labels, done.rater, kinds.join(", "), done.store.display()))
+}
+
+#[derive(Serialize)]
+struct Trained {
+    model: &'static str,
+    labels: usize,
+    quality: Quality,
+    linear: Option<pavlov_prefs::Linear>,
+    changes: Vec<pavlov_prefs::Change>,
+    /// How much less the net's loss is than the linear model's, with its standard error.
+    advantage: Option<(f64, f64)>,
+    out: Option<PathBuf>,
+}
+
+fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
+    let task = Task::load(assets, &args.task)?;
+    let reward = load_reward(assets, &task, args.reward.as_deref())?;
+    let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
+    let data = Dataset::of(&store.labels()?, &task.name, args.rater.as_deref());
+    data.check()?;
+    let pool = Pool::of_segments(runs, &data.segments)?;
+    let loss = match args.loss.as_str() {
+        "margin" => Loss::Margin(1.0),
+        "scaled" => Loss::Scaled,
+        _ => Loss::Plain,
+    };
+    let linear = match args.model.as_str() {
+        "linear" | "auto" => Some(pavlov_prefs::fit_linear(&pool, &reward, &data, loss, args.seed)?),
+        _ => None,
+    };
+    let kind = if args.model == "gpm" { Kind::Gpm(2) } else { Kind::BradleyTerry };
+    let options = NetOptions { kind, members: args.members as usize, loss, seed: args.seed, ..NetOptions::default() };
+    let mut nets = match args.model.as_str() {
+        "linear" => None,
+        _ => Some(pavlov_prefs::fit_nets(&pool, &reward, &data, &options)?),
+    };
+    let advantage =
+        linear.as_ref().zip(nets.as_ref()).and_then(|(l, (_, q, held))| pavlov_prefs::advantage(l, q, held));
+    // A bigger model has to earn its place: two standard errors.
+    if args.model == "auto" && !advantage.is_some_and(|(gain, error)| gain > 2.0 * error) {
+        nets = None;
+    }
+    let mut done = Trained {
+        model: match (&nets, kind) {
+            (None, _) => "linear",
+            (_, Kind::BradleyTerry) => "mlp",
+            (_, Kind::Gpm(_)) => "gpm",
+        },
+        labels: data.pairs.len(),
+        quality: Quality::default(),
+        linear: None,
+        changes: Vec::new(),
+        advantage,
+        out: args.out.clone(),
+    };
+    match (nets, linear) {
+        (Some((nets, quality, _)), _) => {
+            done.quality = quality;
+            if let Some(folder) = &args.out {
+                write_nets(folder, args, &task, &nets)?;
+            }
+        }
+        (None, Some(fit)) => {
+            done.quality = fit.quality.clone();
+            let (file, group) = pool.by_file(&data.segments.iter().collect::<Vec<_>>())?.swap_remove(0);
+            let rollouts = file.read(task.scene(), pavlov_run::channels_of([&reward]))?;
+            let spans: Vec<_> = group.iter().map(|g| g.1).collect();
+            let params = pavlov_prefs::own_params(&reward, &rollouts, &spans)?;
+            done.changes = pavlov_prefs::changes(&fit.model, &reward, &params, &fit.phi);
+            if let Some(folder) = &args.out {
+                write_linear(folder, &reward, &task, &done.changes)?;
+            }
+            done.linear = Some(fit.model);
+        }
+        (None, None) => {}
+    }
+    if out.json { out.object(&done) } else { out.text(&told(&done, args)) }
+}
+
+fn told(done: &Trained, args: &Train) -> String {
+    let q = &done.quality;
+    let mut text = format!(
+        "{} from {} pairs\nheld out: {} pairs, accuracy {:.1}%, log loss {:.3} (a coin: 0.693), calibration error {:.3}\n",
+        done.model,
+        grouped(done.labels as u64),
+        q.pairs,
+        100.0 * q.accuracy,
+        q.log_loss,
+        q.calibration_error
+    );
+    if let Some((gain, error)) = done.advantage {
+        text += &format!(
+            "net against linear on the same pairs: loss less by {gain:.3} ± {error:.3}; a net is taken above two errors\n"
+        );
+    }
+    if !q.bins.is_empty() {
+        let mut table = Table::new(&["predicted", "found", "pairs"]);
+        q.bins.iter().for_each(|b| table.row([format!("{:.2}", b.0), format!("{:.2}", b.1), b.2.to_string()]));
+        text += &table.to_string();
+    }
+    if !done.changes.is_empty() {
+        let mut table = Table::new(&["term", "times", "±", "parameter", "was", "becomes"]);
+        for c in &done.changes {
+            let [was, becomes] = c.values.map_or(["-".to_string(), "-".into()], |v| v.map(number));
+            table.row([
+                c.term.clone(),
+                if c.deviation.is_some() { number(c.factor) } else { "unknown: stays".into() },
+                c.deviation.map_or("-".into(), number),
+                c.param.clone().unwrap_or_else(|| "- (a weight transform)".into()),
+                was,
+                becomes,
+            ]);
+        }
+        text += &table.to_string();
+        for c in done.changes.iter().filter(|c| c.refused.is_some()) {
+            text += &format!("{}: outside the range of its parameter, which is widened\n", c.term);
+        }
+    }
+    text += &match &done.out {
+        Some(folder) => {
+            let folder = folder.display();
+            format!("written to {folder}: `pavlov check {folder} --task {}`\n", args.task)
+        }
+        None => "nothing written: give --out DIR\n".into(),
+    };
+    text
+}
+
+fn new_folder(folder: &Path) -> Result<()> {
+    if folder.join("reward.toml").exists() {
+        return Err(Usage(format!("{}: there is a reward already; give another folder", folder.display())).into());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_linear(folder: &Path, reward: &Reward, task: &Task, changes: &[pavlov_prefs::Change]) -> Result<()> {
+    new_folder(folder)?;
+    let (script, manifest) = if reward.path().is_dir() {
+        let read = |name: &str| std::fs::read_to_string(reward.path().join(name));
+        (read("reward.rhai")?, read("reward.toml").unwrap_or_default())
+    } else {
+        (std::fs::read_to_string(reward.path())?, String::new())
+    };
+    put(&folder.join("reward.rhai"), &script)?;
+    put(&folder.join("reward.toml"), &pavlov_prefs::rewrite(&manifest, changes)?)?;
+    load(folder, task)
+}
+
+fn write_nets(folder: &Path, args: &Train, task: &Task, nets: &pavlov_prefs::Nets) -> Result<()> {
+    new_folder(folder)?;
+    nets.save(&folder.join("model.safetensors"), &task.name)?;
+    put(&folder.join("reward.rhai"), "fn reward(s, p) {\n    #{}\n}\n")?;
+    let mut text = format!("about = \"Learnt from comparisons ({}, {} nets)\"\n", args.model, args.members);
+    let names: Vec<String> = (0..nets.members.len()).map(|m| format!("liked_{m}")).collect();
+    for (m, name) in names.iter().enumerate() {
+        text += &format!("\n[sources.{name}]\nkind = \"preference\"\nmodel = \"model.safetensors\"\nmember = {m}\n");
+    }
+    text += &format!("\n[combine]\nkind = \"{}\"\nof = {names:?}\n", args.combine);
+    if matches!(args.combine.as_str(), "uwo" | "brme") {
+        text += &format!("lambda = {:?}\n", args.lambda);
+    }
+    put(&folder.join("reward.toml"), &text)?;
+    load(folder, task)
+}
+
+/// What was written must be a reward.
+fn load(folder: &Path, task: &Task) -> Result<()> {
+    Reward::load(folder, &folder.display().to_string(), task.scene())?;
+    Ok(())
+}
+
+fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {
+    let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
+    let labels = store.labels()?;
+    let labels: Vec<_> = labels.into_iter().filter(|l| task.is_none_or(|t| *l.entry.task == *t)).collect();
+    let stats = pavlov_prefs::stats(&labels);
+    if out.json {
+        return out.object(&stats);
+    }
+    let mut table = Table::new(&["rater", "labels", "left", "right", "equal", "s a label", "agrees with itself"]);
+    for (name, r) in stats.raters.iter().map(|(n, r)| (n.as_str(), r)).chain([("all", &stats.all)]) {
+        let [left, right, equal] = r.choices.map(|c| c.to_string());
+        let rate =
+            r.consistency.rate().map_or("-".into(), |c| format!("{:.0}% of {}", 100.0 * c, r.consistency.repeats));
+        table.row([name.into(), r.labels.to_string(), left, right, equal, format!("{:.1}", r.seconds[0]), rate]);
+    }
+    let tasks: Vec<String> = stats.tasks.iter().map(|(t, n)| format!("{t} {n}")).collect();
+    let shared = stats.agreement.map_or(String::new(), |a| {
+        format!("raters agree on {:.0}% of {} pairs that several have compared\n", 100.0 * a, stats.shared_pairs)
+    });
+    out.text(&format!("{table}tasks: {}\n{shared}", tasks.join(", ")))
+}
+
+fn export(out: Out, runs: &Path, file: &Path) -> Result<()> {
+    let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
+    let mut text = Vec::new();
+    pavlov_prefs::jsonl::export(&store.records()?, &mut text, file)?;
+    if file == Path::new("-") {
+        return out.text(&String::from_utf8_lossy(&text));
+    }
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn import(out: Out, runs: &Path, file: &Path) -> Result<()> {
+    let opened = std::fs::File::open(file).map_err(|e| Usage(format!("{}: {e}", file.display())))?;
+    let records = pavlov_prefs::jsonl::import(std::io::BufReader::new(opened), file)?;
+    let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
+    let done = store.import(&records)?;
+    if out.json {
+        return out.object(&serde_json::json!({ "added": done.added, "known": done.known }));
+    }
+    out.text(&format!("{} records added, {} were there\n", done.added, done.known))
+}
