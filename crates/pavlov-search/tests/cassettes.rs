@@ -19,6 +19,7 @@ fn settings(task: &str) -> Settings {
         final_steps: 8_192,
         final_seeds: 2,
         finalists: 2,
+        finalist_seeds: 2,
         model: "by-hand".into(),
         worlds: Some(32),
         set: vec!["eval_episodes=4".into()],

@@ -116,6 +116,7 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         halving: !args.no_halving,
         minutes: args.minutes_per_candidate,
         finalists: args.finalists,
+        finalist_seeds: args.finalist_seeds,
         final_steps: args.final_steps.unwrap_or(LONGER * steps),
         final_seeds: args.final_seeds,
         patience: args.patience,

@@ -42,8 +42,11 @@ pub struct Search {
     #[arg(long)]
     pub no_halving: bool,
     /// Candidates trained again before the best is named.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 4)]
     pub finalists: u32,
+    /// Seeds under which they are.
+    #[arg(long, default_value_t = 3)]
+    pub finalist_seeds: u32,
     /// Environment steps of finalists and of the last training [default: four times --steps].
     #[arg(long, value_parser = crate::args::count)]
     pub final_steps: Option<u64>,

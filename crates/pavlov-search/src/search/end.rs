@@ -52,7 +52,7 @@ impl Search<'_> {
         };
         let (found, human) = (winner.map(|w| of(Some(w))).unwrap_or_default(), of(None));
         let fitness = |all: &[&Outcome]| interval(&all.iter().map(|o| o.fitness).collect::<Vec<_>>());
-        let success = |all: &[&Outcome]| all.iter().map(|o| o.success).sum::<f64>() / all.len().max(1) as f64;
+        let success = |all: &[&Outcome]| all.iter().fold(0.0, |sum, o| sum + o.success) / all.len().max(1) as f64;
         let steps = |stage: &str| self.outcomes.iter().filter(|o| o.stage == stage).map(|o| o.env_steps).sum();
         let audit = &self.audit;
         let idle = (0..audit.behaviours.len()).find(|&k| audit.behaviours[k].idle);
@@ -86,7 +86,7 @@ impl Search<'_> {
         Ok(end)
     }
 
-    /// The best: by the rater where one chose, else the fittest of the finalists, trained longer under another seed.
+    /// The best: by the rater where one chose, else the fittest of the finalists, trained longer under other seeds.
     fn winner(&mut self) -> Result<Option<At>, SearchError> {
         if self.settings.mode == Mode::Icpl {
             let last = self.answers.iter().map(|a| a.iteration).max();
@@ -99,27 +99,33 @@ impl Search<'_> {
         if order.len() <= 1 {
             return Ok(order.first().map(|(_, at)| *at));
         }
-        let done =
-            |s: &Self, at: At| s.outcomes.iter().find(|o| o.stage == "again" && o.at == Some(at)).map(|o| o.fitness);
-        if order.iter().any(|(_, at)| done(self, *at).is_none()) {
-            let jobs = order
-                .iter()
-                .filter_map(|(_, at)| self.candidate(*at))
-                .map(|c| self.job(c))
-                .collect::<Result<Vec<_>, _>>()?;
+        for seed in self.seeds(AGAIN, self.settings.finalist_seeds) {
+            let have = |at: At| self.outcomes.iter().any(|o| o.stage == "again" && o.at == Some(at) && o.seed == seed);
+            let due = order.iter().filter(|(_, at)| !have(*at)).filter_map(|(_, at)| self.candidate(*at));
+            let jobs = due.map(|c| self.job(c)).collect::<Result<Vec<_>, _>>()?;
+            if jobs.is_empty() {
+                continue;
+            }
+            self.halt()?;
             let training = Training {
                 overrides: self.overrides(self.settings.final_steps)?,
-                seeds: self.seeds(AGAIN, 1),
+                seeds: vec![seed],
                 halving: false,
                 stage: "again",
                 limit: None,
             };
-            let trained = self.train_jobs(&jobs, &training, "again")?;
+            let trained = self.train_jobs(&jobs, &training, &format!("again-{seed}"))?;
             let outcomes: Vec<Outcome> = trained.into_iter().flat_map(|t| t.outcomes).collect();
             self.lineage.put_outcomes(&outcomes, &[])?;
             self.outcomes.extend(outcomes);
         }
-        let scored = order.iter().map(|(_, at)| (done(self, *at).unwrap_or(f64::NEG_INFINITY), *at));
+        // One lucky seed names no winner.
+        let mean = |at: At| {
+            let again = self.outcomes.iter().filter(|o| o.stage == "again" && o.at == Some(at));
+            let all: Vec<f64> = again.map(|o| if o.error.is_some() { f64::NEG_INFINITY } else { o.fitness }).collect();
+            all.iter().sum::<f64>() / all.len().max(1) as f64
+        };
+        let scored = order.iter().map(|(_, at)| (mean(*at), *at));
         Ok(scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, at)| at))
     }
 

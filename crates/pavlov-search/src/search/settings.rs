@@ -66,6 +66,8 @@ pub struct Settings {
     pub minutes: Option<f64>,
     /// Candidates trained again before the best is named.
     pub finalists: u32,
+    /// Seeds of that.
+    pub finalist_seeds: u32,
     /// Environment steps of finalists and of the last training.
     pub final_steps: u64,
     /// Seeds of the last training, of the best and of the human reward.
@@ -113,7 +115,8 @@ impl Default for Settings {
             seeds: 1,
             halving: true,
             minutes: None,
-            finalists: 3,
+            finalists: 4,
+            finalist_seeds: 3,
             final_steps: 800_000,
             final_seeds: 5,
             patience: 0,
@@ -145,7 +148,11 @@ impl Settings {
             let (k, n) = (self.candidates, self.iterations);
             return wrong(format!("{k} candidates, {n} iterations: expected 1 to 1024 and 1 to 1000"));
         }
-        if !(1..=100).contains(&self.seeds) || !(1..=100).contains(&self.final_seeds) || self.finalists == 0 {
+        if !(1..=100).contains(&self.seeds)
+            || !(1..=100).contains(&self.final_seeds)
+            || self.finalists == 0
+            || self.finalist_seeds == 0
+        {
             return wrong("seeds, final seeds and finalists: expected 1 or more, seeds at most 100".into());
         }
         if self.steps == 0 || self.final_steps == 0 {
