@@ -254,7 +254,7 @@ mod tests {
         phi.iter_mut().for_each(|p| p[1] = 0.02 * p[0] + 1e-3 * p[1]);
         let fit = Linear::fit(&names(2), &data, &phi, Loss::Plain).unwrap();
         let sure = fit.probability(&[20.0, 0.4], &[0.0, 0.0]);
-        assert!(sure > 0.85, "{sure}");
+        assert!(sure > 0.75, "{sure}");
         let (_, along) = fit.difference(&[3.0, 0.06], &[0.0, 0.0]);
         let (_, across) = fit.difference(&[0.0, 3.0], &[0.0, 0.0]);
         assert!(across > 100.0 * along, "{across} {along}");
