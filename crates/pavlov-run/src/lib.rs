@@ -68,7 +68,6 @@ pub use report::write_report;
 pub use rescore::{Rescored, RescoredEpisode, Swap, channels_of, rescore, rollout_files, score_all};
 pub use rollouts::{RolloutEpisode, RolloutFile, RolloutInfo, Rollouts};
 pub use settings::RunSettings;
-pub use svg::{Series, chart, escape, short};
 pub use train::{ResumeOptions, Trainer, Update, find_reward, load_reward, thread_pool};
 pub use tune::{Method, Trial, TuneOptions, Tuned, tune};
 pub use variants::{VariantUpdate, Variants};

@@ -7,10 +7,8 @@ use crate::finish::{Stop, Summary};
 use crate::folder::{RunFolder, read_text, write_atomic};
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, TermsLine, read_lines};
-use crate::svg::{Series, chart, escape, short};
+use crate::svg::{STYLE, Series, chart, escape, short};
 use std::fmt::Write;
-
-use crate::svg::STYLE;
 
 /// Writes the report from what is in the run's folder.
 ///

@@ -1,6 +1,10 @@
-//! What may be typed: every command, option and example. `--help`, errors and completions all come from here.
+//! What may be typed: every command, option and example. `--help`, errors and completions all come from here; what follows `bench`,
+//! `prefs`, `search` and `vision` stands in files of their own.
 
-pub use crate::search_args::Search;
+use crate::bench_args::Bench;
+use crate::prefs_args::Prefs;
+use crate::search_args::Search;
+use crate::vision_args::Vision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pavlov_env::{BackendKind, Profile};
 use pavlov_run::{Device, Which};
@@ -134,7 +138,7 @@ pub enum Command {
                             pavlov prefs train ant_run --model mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
                             pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here."
     )]
-    Prefs(crate::prefs_args::Prefs),
+    Prefs(Prefs),
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.
@@ -440,122 +444,6 @@ pub struct Diagnose {
     pub threads: Option<usize>,
 }
 
-/// `pavlov vision`.
-#[derive(Debug, Args)]
-pub struct Vision {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: VisionCommand,
-}
-
-/// Commands of `pavlov vision`.
-#[derive(Debug, Subcommand)]
-pub enum VisionCommand {
-    /// Score pictures, or the frames of a run's clip, against a goal.
-    Score(VisionScore),
-    /// Prompts against rollouts and labels; alpha, cameras, grounds; a report with pictures.
-    Audit(VisionAudit),
-    /// List the models, and what would run them.
-    Models,
-    /// Pictures a second, from states to vectors.
-    Bench(VisionBench),
-}
-
-/// How pictures are seen.
-#[derive(Debug, Args)]
-pub struct Sighted {
-    /// Folder of the model, or a name in assets/vision.
-    #[arg(long, default_value = "embedded", value_name = "DIR|NAME")]
-    pub model: String,
-    /// Library that runs ONNX files: a path, `tract`, or `auto`.
-    #[arg(long, default_value = "auto", value_name = "PATH")]
-    pub onnxruntime: String,
-    /// Camera, as `pavlov render` takes it.
-    #[arg(long, default_value = "track", value_name = "CAMERA", allow_hyphen_values = true)]
-    pub camera: String,
-    /// Ground.
-    #[arg(long, default_value = "checker", value_name = "GROUND")]
-    pub ground: String,
-    /// Light.
-    #[arg(long, default_value = "day", value_name = "LIGHT")]
-    pub light: String,
-    /// Graphics adapter, as `pavlov devices` numbers them.
-    #[arg(long, default_value_t = 0, value_name = "INDEX")]
-    pub adapter: usize,
-}
-
-/// `pavlov vision score`.
-#[derive(Debug, Args)]
-pub struct VisionScore {
-    /// A picture, a folder of pictures, a run, or a clip (.jsonl).
-    pub what: PathBuf,
-    /// What it should show.
-    #[arg(long, value_name = "TEXT")]
-    pub goal: String,
-    /// What it shows anyway.
-    #[arg(long, value_name = "TEXT")]
-    pub baseline: Option<String>,
-    /// Strength of the baseline, 0 to 1; 0 is the cosine.
-    #[arg(long, default_value_t = 0.5, value_name = "A", value_parser = share)]
-    pub alpha: f64,
-    /// Frames of a run or clip.
-    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub frames: u32,
-    /// How it is seen.
-    #[command(flatten)]
-    pub sighted: Sighted,
-}
-
-/// `pavlov vision audit`.
-#[derive(Debug, Args)]
-pub struct VisionAudit {
-    /// Runs: folders, names, or `last`.
-    #[arg(required = true)]
-    pub audited: Vec<PathBuf>,
-    /// Prompts in place of those of the runs' rewards, one a run in the same order.
-    #[arg(long = "prompt", value_name = "TEXT")]
-    pub prompts: Vec<String>,
-    /// Baseline in place of that of the runs' rewards.
-    #[arg(long, value_name = "TEXT")]
-    pub baseline: Option<String>,
-    /// Strength of the baseline, 0 to 1.
-    #[arg(long, default_value_t = 0.5, value_name = "A", value_parser = share)]
-    pub alpha: f64,
-    /// Frames of each run.
-    #[arg(long, default_value_t = 96, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
-    pub frames: u32,
-    /// Folder for report.html and audit.json.
-    #[arg(long, default_value = "vision-audit", value_name = "DIR")]
-    pub out: PathBuf,
-    /// How it is seen.
-    #[command(flatten)]
-    pub sighted: Sighted,
-}
-
-/// `pavlov vision bench`.
-#[derive(Debug, Args)]
-pub struct VisionBench {
-    /// Task whose robot is drawn.
-    #[arg(long, default_value = "humanoid_run", value_name = "TASK")]
-    pub task: String,
-    /// How long to measure, s.
-    #[arg(long, default_value_t = 5.0, value_name = "S", value_parser = positive)]
-    pub seconds: f64,
-    /// Pictures drawn and embedded together.
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub batch: u32,
-    /// How it is seen.
-    #[command(flatten)]
-    pub sighted: Sighted,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
-        _ => Err("expected a number from 0 to 1".into()),
-    }
-}
-
 /// `pavlov render`.
 #[derive(Debug, Args)]
 pub struct Render {
@@ -637,61 +525,6 @@ pub struct Probe {
     pub rapier: bool,
 }
 
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BenchKind {
-    /// Physics steps alone.
-    Physics,
-    /// The whole environment: physics, sensing, reward, observation, resets.
-    Env,
-    /// The reward: lowered against interpreted.
-    Script,
-    /// The learner on made-up samples.
-    Learn,
-    /// Pictures: many small ones drawn together, one robot each.
-    Render,
-}
-
-/// `pavlov bench`.
-#[derive(Debug, Args)]
-pub struct Bench {
-    /// What is measured.
-    pub kind: BenchKind,
-    /// Robot: a task with this robot is taken.
-    #[arg(long, value_name = "ROBOT", conflicts_with = "task")]
-    pub robot: Option<String>,
-    /// Task; gym/ant when omitted.
-    #[arg(long, value_name = "TASK")]
-    pub task: Option<String>,
-    /// Reward; the task's own when omitted.
-    #[arg(long, value_name = "NAME|PATH")]
-    pub reward: Option<String>,
-    /// Solver profile: accurate (as in training) or fast.
-    #[arg(long, value_name = "PROFILE", default_value = "accurate")]
-    pub profile: Profile,
-    /// Worlds; a few blocks for each thread when omitted.
-    #[arg(long, value_name = "N")]
-    pub worlds: Option<usize>,
-    /// Threads; all cores when omitted.
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<usize>,
-    /// Pixels of a picture (`bench render`).
-    #[arg(long, default_value = "224x224", value_name = "WxH", value_parser = size)]
-    pub size: (u32, u32),
-    /// Pictures drawn together (`bench render`).
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub batch: u32,
-    /// Samples of a pixel, 1 or 4 (`bench render`).
-    #[arg(long, default_value_t = 4, value_name = "N")]
-    pub samples: u32,
-    /// Seconds measured.
-    #[arg(long, default_value_t = 3.0, value_name = "S", value_parser = positive)]
-    pub seconds: f64,
-    /// What computes.
-    #[command(flatten)]
-    pub engine: Engine,
-}
-
 /// `20000`, `20_000`, `5e6`, `5M`, `200k`.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}`: expected a number above 0 such as 20000, 5e6, 5M");
@@ -711,7 +544,8 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     if (1.0..9e15).contains(&value) && value.fract() == 0.0 { Ok(value as u64) } else { Err(wrong()) }
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+/// A number above 0.
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
         _ => Err(format!("`{text}`: expected a number above 0")),
@@ -719,13 +553,13 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// `480x360`.
-fn size(text: &str) -> Result<(u32, u32), String> {
+pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
     let side = |t: &str| t.parse::<u32>().ok().filter(|n| (8..=8192).contains(n));
     let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
     sides.ok_or_else(|| format!("`{text}`: expected WIDTHxHEIGHT in pixels, each 8 to 8192, such as 480x360"))
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| format!("`{text}`: expected 1 to 1024"))
 }
 

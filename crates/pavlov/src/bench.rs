@@ -1,7 +1,7 @@
 //! `bench`: how fast physics, environment, reward script and learner are on this machine.
 
 use crate::Usage;
-use crate::args::{Bench, BenchKind};
+use crate::bench_args::{Bench, BenchKind};
 use crate::out::{Out, Table, number};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, BenchOptions, BenchResult, EnvOptions, Task};

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod bench_args;
 mod check;
 mod compare;
 mod diagnose;
@@ -20,6 +21,7 @@ mod search_args;
 mod train;
 mod tune;
 mod vision;
+mod vision_args;
 
 use anyhow::Error;
 use args::{Cli, Command};

@@ -1,4 +1,4 @@
-//! The grammar of `pavlov prefs`.
+//! What may be typed after `pavlov prefs`.
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

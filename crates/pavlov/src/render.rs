@@ -1,7 +1,8 @@
 //! `render` and `bench render`: pictures of what a run recorded, and how many a second.
 
 use crate::Usage;
-use crate::args::{Bench, Render};
+use crate::args::Render;
+use crate::bench_args::Bench;
 use crate::out::{Out, number};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};

@@ -1,8 +1,9 @@
 //! `search`: reward search, what it says while it runs, and what can be done with one that is there.
 
-use crate::args::Search;
 use crate::out::{Out, Table, number, say};
-use crate::search_args::{SearchAction, SearchExecutor, SearchGenerator, SearchMode, SearchRater, SearchResume};
+use crate::search_args::{
+    Search, SearchAction, SearchExecutor, SearchGenerator, SearchMode, SearchRater, SearchResume,
+};
 use crate::{Usage, train};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, Task};

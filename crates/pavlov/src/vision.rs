@@ -1,9 +1,9 @@
 //! `vision`: pictures scored by a vision-language model, prompts audited, models listed and measured.
 
 use crate::Usage;
-use crate::args::{Sighted, Vision, VisionAudit, VisionBench, VisionCommand, VisionScore};
 use crate::out::{Out, Table, number};
 use crate::runs::find;
+use crate::vision_args::{Sighted, Vision, VisionAudit, VisionBench, VisionCommand, VisionScore};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_render::{Picture, Stage};
