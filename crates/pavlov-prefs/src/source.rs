@@ -23,8 +23,7 @@ struct Preference {
 impl Preference {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
         let name = setup.options.get("model").and_then(|m| m.as_str()).unwrap_or_default();
-        let own = setup.reward.path().join(name);
-        let path = if own.is_file() { own } else { name.into() };
+        let path = setup.reward.file(name);
         let (nets, _) = Nets::load(&path).map_err(|e| e.to_string())?;
         let known = setup.scene.recorded();
         if let Some(c) = nets.features.channels.iter().find(|c| !known.contains(c)) {

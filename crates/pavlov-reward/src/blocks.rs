@@ -18,6 +18,8 @@ pub enum Takes {
     Numbers,
     /// Text.
     Text,
+    /// A file or folder in the reward's own folder, else from where the program was started. A run keeps a copy.
+    File,
     /// A table, read by the block itself.
     Table,
 }
@@ -158,7 +160,7 @@ pub const SOURCES: &[Block] = &[
             opt("threshold", SHARE, Otherwise::Number(0.5), "probability that counts as success (classifier)"),
             opt(
                 "demo",
-                Takes::Text,
+                Takes::File,
                 Otherwise::None,
                 "demonstration: a clip (.jsonl) or a folder of pictures (staged)",
             ),
@@ -208,7 +210,7 @@ pub const SOURCES: &[Block] = &[
         about: "what a model learnt from comparisons thinks of the step (`pavlov prefs train`)",
         source: "Christiano et al. 2017; GPM",
         options: &[
-            opt("model", Takes::Text, Otherwise::Required, "file of the model, in the reward's folder"),
+            opt("model", Takes::File, Otherwise::Required, "file of the model, in the reward's folder"),
             opt(
                 "member",
                 Takes::Number(0.0, 1000.0),
@@ -464,6 +466,12 @@ pub const COMBINERS: &[Block] = &[
 /// The row of that name, or of which it is another name.
 pub fn find(table: &'static [Block], name: &str) -> Option<&'static Block> {
     table.iter().find(|b| b.name == name || b.aliases.contains(&name))
+}
+
+/// Options of a kind of source that name files.
+pub fn file_options(kind: &str) -> impl Iterator<Item = &'static str> {
+    let options = find(SOURCES, kind).map_or(&[][..], |b| b.options);
+    options.iter().filter(|o| o.takes == Takes::File).map(|o| o.name)
 }
 
 /// The three tables as Markdown.

@@ -167,9 +167,10 @@ impl Reader<'_> {
             (Takes::Number(low, high), _) => Ok(Set::Number(self.number(key, value, low, high, path)?)),
             (Takes::Flag, Value::Boolean(b)) => Ok(Set::Flag(*b)),
             (Takes::Flag, _) => wrong("true or false"),
-            (Takes::Name | Takes::Text, Value::String(s)) => Ok(Set::Text(s.clone())),
+            (Takes::Name | Takes::Text | Takes::File, Value::String(s)) => Ok(Set::Text(s.clone())),
             (Takes::Name, _) => wrong("the name of a term in quotes"),
             (Takes::Text, _) => wrong("text in quotes"),
+            (Takes::File, _) => wrong("a file's name in quotes"),
             (Takes::Names, Value::Array(list)) if !list.is_empty() => {
                 let name = |v: &Value| v.as_str().map(str::to_string);
                 list.iter()

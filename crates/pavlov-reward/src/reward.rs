@@ -248,6 +248,13 @@ impl Reward {
         &self.path
     }
 
+    /// A file or folder that the manifest names: in the reward's own folder (so are the copies that a run keeps), else from where the
+    /// program was started.
+    pub fn file(&self, name: &str) -> PathBuf {
+        let own = self.path.join(name);
+        if own.exists() { own } else { PathBuf::from(name) }
+    }
+
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

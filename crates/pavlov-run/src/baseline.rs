@@ -17,20 +17,12 @@ use crate::evaluate::fits;
 use crate::folder::RunFolder;
 use pavlov_env::{BackendKind, Env, EnvBlock, EnvOptions, Profile, StepOut, Task};
 use pavlov_learn::Policy;
-use pavlov_reward::{HostKind, Reward, RewardSource, SourceSetup, SourceStep, register_source};
-use std::path::PathBuf;
+use pavlov_reward::{HostKind, RewardSource, SourceSetup, SourceStep, register_source};
 use std::sync::Arc;
 
 /// Registers the sources of this crate: `baseline`. A program calls it once, before it loads rewards.
 pub fn register_sources() {
     register_source("baseline", |setup| Ok(Box::new(Baseline::new(setup)?)));
-}
-
-/// The folder of the run that a baseline names: in the reward's own folder (so are the copies that a run keeps), else from where the
-/// program was started.
-pub(crate) fn place(reward: &Reward, run: &str) -> PathBuf {
-    let own = reward.path().join(run);
-    if own.is_dir() { own } else { PathBuf::from(run) }
 }
 
 /// The second block and what it got so far.
@@ -59,7 +51,7 @@ impl Baseline {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
         let run = setup.options.get("run").and_then(|r| r.as_str()).unwrap_or_default();
         let told = |e: &dyn std::fmt::Display| format!("run `{run}`: {e}");
-        let folder = RunFolder::open(&place(setup.reward, run)).map_err(|e| told(&e))?;
+        let folder = RunFolder::open(&setup.reward.file(run)).map_err(|e| told(&e))?;
         let config = RunConfig::read(&folder.config()).map_err(|e| told(&e))?;
         let (task, _) = crate::inputs::load(&folder, &config).map_err(|e| told(&e))?;
         let here = pavlov_script::Scene { lib: task.scene().lib.clone(), ..(**setup.scene).clone() };

@@ -3,8 +3,7 @@
 //! ```text
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
 //! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
-//! inputs/reward/demos/<source>[.jsonl]: the demonstration of a vision source
-//! inputs/reward/models/<source>.safetensors: the model of a preference source
+//! inputs/reward/files/<source>-<option>: files and folders that a source names
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
 //! robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
@@ -85,7 +84,7 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     }
     for path in reward.inputs() {
         if path.extension().is_some_and(|e| e == "toml") {
-            let text = baselines(&mut to, reward, read_text(path)?)?;
+            let text = of_sources(&mut to, reward, read_text(path)?)?;
             to.put("reward", "inputs/reward/reward.toml", text.as_bytes())?;
         } else {
             to.copy("reward", "inputs/reward/reward.rhai", path)?;
@@ -101,13 +100,13 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     Ok(to.copied)
 }
 
-/// Copies what the baselines of a reward need of their runs, and demonstrations; the manifest's text with the copies' names.
-fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
+/// Copies what the baselines of a reward need of their runs, and the files that sources name; the manifest's text with the copies' names.
+fn of_sources(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
     let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     for (source, options) in &reward.manifest().sources {
         let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
         let (Some("baseline"), Some(run)) = (option("kind"), option("run")) else { continue };
-        let other = RunFolder::open(&crate::baseline::place(reward, run))?;
+        let other = RunFolder::open(&reward.file(run))?;
         let config = RunConfig::read(&other.config())?;
         let (best, _) = crate::checkpoint::find(&other, crate::checkpoint::Which::Best)?;
         let place = format!("baselines/{}", crate::folder::plain(source));
@@ -126,23 +125,17 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
     }
     for (source, options) in &reward.manifest().sources {
         let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
-        let (key, folder, ending) = match option("kind") {
-            Some("vision" | "vlm") => ("demo", "demos", "jsonl"),
-            Some("preference" | "learned") => ("model", "models", "safetensors"),
-            _ => continue,
-        };
-        let Some(named) = option(key) else { continue };
-        let own = reward.path().join(named);
-        let from = if own.exists() { own } else { PathBuf::from(named) };
-        let mut place = format!("{folder}/{}", crate::folder::plain(source));
-        if from.is_file() {
-            place = format!("{place}.{ending}");
-        }
-        for (relative, path) in files_of(&from, Path::new(&place))? {
-            to.copy(key, &format!("inputs/reward/{relative}"), &path)?;
-        }
-        if let Some(span) = place_of(&text, source, key) {
-            changes.push((span, format!("{place:?}")));
+        for key in option("kind").into_iter().flat_map(pavlov_reward::file_options) {
+            let Some(named) = option(key) else { continue };
+            let from = reward.file(named);
+            let ending = from.extension().filter(|_| from.is_file()).map(|e| format!(".{}", e.to_string_lossy()));
+            let place = format!("files/{}-{key}{}", crate::folder::plain(source), ending.unwrap_or_default());
+            for (relative, path) in files_of(&from, Path::new(&place))? {
+                to.copy(key, &format!("inputs/reward/{relative}"), &path)?;
+            }
+            if let Some(span) = place_of(&text, source, key) {
+                changes.push((span, format!("{place:?}")));
+            }
         }
     }
     changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
@@ -150,7 +143,7 @@ fn baselines(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<S
     Ok(text)
 }
 
-/// Where the manifest names the run of a baseline, or the demonstration of a vision source.
+/// Where the manifest has an option of a source.
 fn place_of(text: &str, source: &str, option: &str) -> Option<std::ops::Range<usize>> {
     use toml::de::{DeTable, DeValue};
     let table = DeTable::parse(text).ok()?;

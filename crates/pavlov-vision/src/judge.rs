@@ -4,6 +4,7 @@ use crate::options::{Join, Mode, Options};
 use crate::stages::Stages;
 use crate::{Eyes, Goal, Sight, VisionError};
 use pavlov_render::Picture;
+use pavlov_reward::Reward;
 use std::path::Path;
 
 /// Turns vectors of pictures into numbers.
@@ -25,9 +26,9 @@ impl Judge {
     ///
     /// # Errors
     /// When a text or the demonstration cannot be embedded.
-    pub fn new(options: &Options, eyes: &mut Eyes, sight: &Sight, folder: &Path) -> Result<Self, VisionError> {
+    pub fn new(options: &Options, eyes: &mut Eyes, sight: &Sight, reward: &Reward) -> Result<Self, VisionError> {
         let stages = match (&options.demo, options.mode) {
-            (Some(demo), Mode::Staged) => Some(demonstration(demo, options.stages, eyes, sight, folder)?),
+            (Some(demo), Mode::Staged) => Some(demonstration(&reward.file(demo), options.stages, eyes, sight)?),
             _ => None,
         };
         let embedding = &eyes.model().manifest().embedding;
@@ -75,26 +76,18 @@ impl Judge {
 }
 
 /// A demonstration's stages: a clip of a run, or a folder of pictures in the order of their names.
-fn demonstration(
-    demo: &str,
-    count: usize,
-    eyes: &mut Eyes,
-    sight: &Sight,
-    folder: &Path,
-) -> Result<Stages, VisionError> {
-    let own = folder.join(demo);
-    let path = if own.exists() { own } else { demo.into() };
+fn demonstration(path: &Path, count: usize, eyes: &mut Eyes, sight: &Sight) -> Result<Stages, VisionError> {
     let rows = if path.is_dir() {
-        let pictures = read_pictures(&path)?.into_iter().map(|(_, p)| p).collect::<Vec<_>>();
+        let pictures = read_pictures(path)?.into_iter().map(|(_, p)| p).collect::<Vec<_>>();
         eyes.model().images(&pictures)?
     } else {
-        let clip = pavlov_run::Clip::read(&path)?;
+        let clip = pavlov_run::Clip::read(path)?;
         let states: Vec<&[f32]> = clip.frames.iter().map(|f| f.qpos.as_slice()).filter(|q| !q.is_empty()).collect();
         // A hundred pictures tell the stages of any demonstration.
         let step = states.len().div_ceil(100).max(1);
         eyes.look(&states.into_iter().step_by(step).collect::<Vec<_>>(), sight)?.0
     };
-    Stages::find(&rows, count).map_err(|m| VisionError::file(&path, m))
+    Stages::find(&rows, count).map_err(|m| VisionError::file(path, m))
 }
 
 /// Pictures of a folder (PNG, JPEG, GIF's first), sorted by name; or of one file.

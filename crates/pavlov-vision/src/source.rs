@@ -84,7 +84,7 @@ fn watch(setup: &SourceSetup<'_>, options: &Options, roots: &[PathBuf], threads:
     let sight = Sight::named(&options.camera, &options.ground, &options.light)?;
     let model = if threads == 0 { VisionModel::load(&folder)? } else { VisionModel::load_on(&folder, threads)? };
     let mut eyes = Eyes::new(setup.model, model, options.adapter)?;
-    let judge = Judge::new(options, &mut eyes, &sight, setup.reward.path())?;
+    let judge = Judge::new(options, &mut eyes, &sight, setup.reward)?;
     Ok(Watch { eyes, sight, judge })
 }
 
