@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 /// Columns and their normalisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Features {
+    /// Joints and actuators of the robot whose columns they are: numbers of columns mean nothing on another one.
+    pub robot: Vec<String>,
     /// Columns, of the state after the step.
     pub channels: Vec<Channel>,
     /// Mean of each.
@@ -48,14 +50,25 @@ pub fn channels(scene: &Scene) -> Vec<Channel> {
     out
 }
 
+fn robot(scene: &Scene) -> Vec<String> {
+    scene.joints.iter().map(|j| &j.name).chain(&scene.actuators).cloned().collect()
+}
+
 impl Features {
+    /// Are they of this scene's robot?
+    pub fn fits(&self, scene: &Scene) -> bool {
+        let known = scene.recorded();
+        self.robot == robot(scene) && self.channels.iter().all(|c| known.contains(c))
+    }
+
     /// Those of a scene, normalised over the segments of a data set; and each segment's rows `[steps, columns]`.
     ///
     /// # Errors
     /// When a segment is not there or a column was not recorded.
     pub fn of(scene: &Scene, pool: &Pool, data: &Dataset) -> Result<(Self, Vec<Vec<f32>>), PrefsError> {
         let channels = channels(scene);
-        let raw = Self { mean: vec![0.0; channels.len()], inv_std: vec![1.0; channels.len()], channels };
+        let (mean, inv_std) = (vec![0.0; channels.len()], vec![1.0; channels.len()]);
+        let raw = Self { robot: robot(scene), channels, mean, inv_std };
         let mut rows = raw.raw_rows(scene, pool, &data.segments.iter().collect::<Vec<_>>())?;
         let n = raw.channels.len();
         let count = rows.iter().map(|r| r.len() / n).sum::<usize>().max(1) as f64;

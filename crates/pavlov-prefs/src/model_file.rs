@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_damage_is_told() {
         let channels = (0..3).map(pavlov_script::Channel::Qvel).collect();
-        let features = Features { channels, mean: vec![1.0, 2.0, 3.0], inv_std: vec![1.0, 0.5, 0.0] };
+        let features =
+            Features { robot: vec!["hinge".into()], channels, mean: vec![1.0, 2.0, 3.0], inv_std: vec![1.0, 0.5, 0.0] };
         let member = |i| Member {
             net: Mlp::new(3, &[8, 4], 2, Activation::Tanh, (3, i), 1.0),
             center: 0.25,

@@ -299,7 +299,7 @@ mod tests {
 
     fn features(columns: usize) -> Features {
         let channels = (0..columns as u16).map(pavlov_script::Channel::Qpos).collect();
-        Features { channels, mean: vec![0.0; columns], inv_std: vec![1.0; columns] }
+        Features { robot: Vec::new(), channels, mean: vec![0.0; columns], inv_std: vec![1.0; columns] }
     }
 
     fn world(n: usize, steps: usize, seed: u64) -> Vec<Vec<f32>> {

@@ -24,12 +24,11 @@ impl Preference {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
         let name = setup.options.get("model").and_then(|m| m.as_str()).unwrap_or_default();
         let path = setup.reward.file(name);
-        let (nets, _) = Nets::load(&path).map_err(|e| e.to_string())?;
-        let known = setup.scene.recorded();
-        if let Some(c) = nets.features.channels.iter().find(|c| !known.contains(c)) {
-            let (file, what) = (path.display(), Input::now(*c).describe(setup.scene));
+        let (nets, task) = Nets::load(&path).map_err(|e| e.to_string())?;
+        if !nets.features.fits(setup.scene) {
+            let file = path.display();
             return Err(format!(
-                "preference model {file} reads `{what}`, which this task does not have: it is of another one"
+                "preference model {file} is of task `{task}`, whose robot has other joints or actuators"
             ));
         }
         let n = nets.members.len();

@@ -7,10 +7,9 @@ use crate::runs::find;
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, Dataset, Kind, LabelStore, Loss, NetOptions, PairOptions, PairSampler, Pool, Quality, Scripted, Strategy,
-    Teacher, Versions,
+    Asking, Combine, Dataset, Kind, LabelStore, Loss, NetOptions, PairOptions, PairSampler, Pool, Quality, Scripted,
+    Strategy, Teacher, Versions,
 };
-use pavlov_reward::Reward;
 use pavlov_run::{RunFolder, load_reward};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -152,7 +151,8 @@ fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
         (Some((nets, quality, _)), _) => {
             done.quality = quality;
             if let Some(folder) = &args.out {
-                write_nets(folder, args, &task, &nets)?;
+                let combine = Combine { kind: &args.combine, lambda: args.lambda };
+                pavlov_prefs::write_nets(folder, &nets, combine, &task.name, task.scene())?;
             }
         }
         (None, Some(fit)) => {
@@ -163,7 +163,7 @@ fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
             let params = pavlov_prefs::own_params(&reward, &rollouts, &spans)?;
             done.changes = pavlov_prefs::changes(&fit.model, &reward, &params, &fit.phi);
             if let Some(folder) = &args.out {
-                write_linear(folder, &reward, &task, &done.changes)?;
+                pavlov_prefs::write_linear(folder, &reward, &done.changes)?;
             }
             done.linear = Some(fit.model);
         }
@@ -219,53 +219,6 @@ fn told(done: &Trained, args: &Train) -> String {
         None => "nothing written: give --out DIR\n".into(),
     };
     text
-}
-
-fn new_folder(folder: &Path) -> Result<()> {
-    if folder.join("reward.toml").exists() {
-        return Err(Usage(format!("{}: there is a reward already; give another folder", folder.display())).into());
-    }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
-}
-
-fn put(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn write_linear(folder: &Path, reward: &Reward, task: &Task, changes: &[pavlov_prefs::Change]) -> Result<()> {
-    new_folder(folder)?;
-    let (script, manifest) = if reward.path().is_dir() {
-        let read = |name: &str| std::fs::read_to_string(reward.path().join(name));
-        (read("reward.rhai")?, read("reward.toml").unwrap_or_default())
-    } else {
-        (std::fs::read_to_string(reward.path())?, String::new())
-    };
-    put(&folder.join("reward.rhai"), &script)?;
-    put(&folder.join("reward.toml"), &pavlov_prefs::rewrite(&manifest, changes)?)?;
-    load(folder, task)
-}
-
-fn write_nets(folder: &Path, args: &Train, task: &Task, nets: &pavlov_prefs::Nets) -> Result<()> {
-    new_folder(folder)?;
-    nets.save(&folder.join("model.safetensors"), &task.name)?;
-    put(&folder.join("reward.rhai"), "fn reward(s, p) {\n    #{}\n}\n")?;
-    let mut text = format!("about = \"Learnt from comparisons ({}, {} nets)\"\n", args.model, args.members);
-    let names: Vec<String> = (0..nets.members.len()).map(|m| format!("liked_{m}")).collect();
-    for (m, name) in names.iter().enumerate() {
-        text += &format!("\n[sources.{name}]\nkind = \"preference\"\nmodel = \"model.safetensors\"\nmember = {m}\n");
-    }
-    text += &format!("\n[combine]\nkind = \"{}\"\nof = {names:?}\n", args.combine);
-    if matches!(args.combine.as_str(), "uwo" | "brme") {
-        text += &format!("lambda = {:?}\n", args.lambda);
-    }
-    put(&folder.join("reward.toml"), &text)?;
-    load(folder, task)
-}
-
-/// What was written must be a reward.
-fn load(folder: &Path, task: &Task) -> Result<()> {
-    Reward::load(folder, &folder.display().to_string(), task.scene())?;
-    Ok(())
 }
 
 fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {
