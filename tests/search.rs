@@ -13,15 +13,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
 }
 
-fn pavlov(folder: &Path, args: &[&str]) -> Command {
+/// The program in a folder, as its line is typed.
+fn pavlov(folder: &Path, line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pavlov"));
-    command.current_dir(folder).arg("--root").arg(root()).args(args);
+    command.current_dir(folder).arg("--root").arg(root()).args(line.split_whitespace());
     command
 }
 
-fn done(folder: &Path, args: &[&str]) -> Output {
-    let out = pavlov(folder, args).output().unwrap();
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+fn done(folder: &Path, line: &str) -> Output {
+    let out = pavlov(folder, line).output().unwrap();
+    assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
     out
 }
 
@@ -34,38 +35,21 @@ fn end(out: &Output) -> Value {
 }
 
 fn lineage(folder: &Path, search: &str) -> Vec<u8> {
-    done(folder, &["search", "show", search, "--lineage"]).stdout
+    done(folder, &format!("search show {search} --lineage")).stdout
 }
 
 /// A small search with every part.
-const SMALL: [&str; 20] = [
-    "search",
-    "cartpole_swingup",
-    "-k",
-    "4",
-    "-n",
-    "2",
-    "--steps",
-    "16k",
-    "--final-steps",
-    "16k",
-    "--final-seeds",
-    "2",
-    "--worlds",
-    "32",
-    "--set",
-    "eval_episodes=4",
-    "--threads",
-    "2",
-    "--out",
-    "s",
-];
+const SMALL: &str = "search cartpole_swingup -k 4 -n 2 --steps 16k --final-steps 16k --final-seeds 2 --worlds 32 \
+                     --set eval_episodes=4 --threads 2";
+/// One iteration of two, as short as can be.
+const TINY: &str = "search cartpole_swingup -k 2 -n 1 --steps 8k --final-steps 8k --final-seeds 1 --worlds 32";
 
 #[test]
 fn a_search_killed_at_twenty_moments_ends_with_the_same_lineage() {
     let whole = tempfile::tempdir().unwrap();
     let clock = Instant::now();
-    done(whole.path(), &SMALL);
+    let begin = format!("{SMALL} --out s");
+    done(whole.path(), &begin);
     let time = clock.elapsed();
     let expected = lineage(whole.path(), "s");
     let mut draw = 12345u64;
@@ -82,8 +66,8 @@ fn a_search_killed_at_twenty_moments_ends_with_the_same_lineage() {
         let mut first = true;
         // Killed again and again, then left to end.
         for _ in 0..4 {
-            let args: &[&str] = if first { &SMALL } else { &["search", "resume", "s"] };
-            let mut child = pavlov(cut.path(), args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let line = if first { begin.as_str() } else { "search resume s" };
+            let mut child = pavlov(cut.path(), line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(time.mul_f64(0.05 + 0.6 * random()));
             let ended = child.try_wait().unwrap().is_some();
             child.kill().unwrap();
@@ -92,7 +76,7 @@ fn a_search_killed_at_twenty_moments_ends_with_the_same_lineage() {
             // Killed before it had begun: begun anew.
             first = first && !cut.path().join("s/lineage.sqlite").is_file();
         }
-        done(cut.path(), &SMALL);
+        done(cut.path(), &begin);
         assert!(lineage(cut.path(), "s") == expected, "the lineage differs after {kills} kills");
     }
     println!("{kills} kills in {searches} searches of {time:?} each: the same lineage, {} bytes", expected.len());
@@ -151,42 +135,10 @@ fn the_key_is_in_no_file_and_in_no_output() {
     );
     let base = server(reply);
     let dir = tempfile::tempdir().unwrap();
-    let ask = |extra: &[&str]| {
-        let args = [
-            "search",
-            "cartpole_swingup",
-            "--base-url",
-            &base,
-            "--model",
-            "m",
-            "-k",
-            "2",
-            "-n",
-            "1",
-            "--steps",
-            "8k",
-            "--final-steps",
-            "8k",
-            "--final-seeds",
-            "1",
-            "--worlds",
-            "32",
-            "--out",
-            "s",
-            "--record",
-            "c.jsonl",
-        ];
-        pavlov(dir.path(), &[&args[..], extra].concat()).env("PAVLOV_API_KEY", key).output().unwrap()
-    };
-    let out = ask(&["--json"]);
+    let ask = |line: &str| pavlov(dir.path(), line).env("PAVLOV_API_KEY", key).output().unwrap();
+    let out = ask(&format!("{TINY} --base-url {base} --model m --out s --record c.jsonl --json"));
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let refused = pavlov(
-        dir.path(),
-        &["search", "ant_run", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--tries", "1", "--out", "t"],
-    )
-    .env("PAVLOV_API_KEY", key)
-    .output()
-    .unwrap();
+    let refused = ask("search ant_run --base-url http://127.0.0.1:9/v1 --model m --tries 1 --out t");
     assert_eq!(refused.status.code(), Some(1));
     let has = |bytes: &[u8]| bytes.windows(key.len()).any(|w| w == key.as_bytes());
     for bytes in [&out.stdout, &out.stderr, &refused.stdout, &refused.stderr] {
@@ -201,39 +153,9 @@ fn the_key_is_in_no_file_and_in_no_output() {
     let cassette = std::fs::read_to_string(dir.path().join("c.jsonl")).unwrap();
     assert!(cassette.contains("The key is [key]."), "{cassette}");
     // What was recorded is replayed to the same candidates, and another request is told from it.
-    let replayed = pavlov(
-        dir.path(),
-        &[
-            "search",
-            "cartpole_swingup",
-            "--replay",
-            "c.jsonl",
-            "--model",
-            "m",
-            "-k",
-            "2",
-            "-n",
-            "1",
-            "--steps",
-            "8k",
-            "--final-steps",
-            "8k",
-            "--final-seeds",
-            "1",
-            "--worlds",
-            "32",
-            "--out",
-            "r",
-            "--json",
-        ],
-    );
-    let replayed = { replayed }.output().unwrap();
+    let replayed = done(dir.path(), &format!("{TINY} --replay c.jsonl --model m --out r --json"));
     assert_eq!(end(&replayed), end(&out));
-    let other = pavlov(
-        dir.path(),
-        &["search", "cartpole_swingup", "--replay", "c.jsonl", "--model", "other", "-k", "2", "-n", "1", "--out", "q"],
-    );
-    let other = { other }.output().unwrap();
+    let other = pavlov(dir.path(), &format!("{TINY} --replay c.jsonl --model other --out q")).output().unwrap();
     let text = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && text.contains("at 0.0 was recorded for request"), "{text}");
 }
@@ -295,71 +217,12 @@ fn a_real_model_served_over_http_passes_end_to_end() {
     let short = "Task {{task}}: {{about}}\n\n{{card}}\nWrite a reward.\n";
     std::fs::write(dir.path().join("p/task.md"), short).unwrap();
     let base = format!("http://127.0.0.1:{port}/v1");
-    let out = done(
-        dir.path(),
-        &[
-            "search",
-            "cartpole_swingup",
-            "--base-url",
-            &base,
-            "--model",
-            "smollm2",
-            "-k",
-            "2",
-            "-n",
-            "1",
-            "--max-tokens",
-            "300",
-            "--steps",
-            "8k",
-            "--final-steps",
-            "8k",
-            "--final-seeds",
-            "1",
-            "--record",
-            "c.jsonl",
-            "--prompts",
-            "p",
-            "--out",
-            "s",
-            "--timeout",
-            "600",
-            "--tries",
-            "8",
-            "--json",
-        ],
-    );
+    let line = format!("{TINY} --model smollm2 --prompts p --max-tokens 300 --json");
+    let out = done(dir.path(), &format!("{line} --base-url {base} --record c.jsonl --out s --timeout 600 --tries 8"));
     let end = end(&out);
     println!("{end}");
     assert!(end["spent"]["requests"].as_u64().unwrap() >= 2 && end["spent"]["tokens_out"].as_u64().unwrap() > 0);
-    let again = done(
-        dir.path(),
-        &[
-            "search",
-            "cartpole_swingup",
-            "--replay",
-            "c.jsonl",
-            "--prompts",
-            "p",
-            "--model",
-            "smollm2",
-            "-k",
-            "2",
-            "-n",
-            "1",
-            "--max-tokens",
-            "300",
-            "--steps",
-            "8k",
-            "--final-steps",
-            "8k",
-            "--final-seeds",
-            "1",
-            "--out",
-            "r",
-            "--json",
-        ],
-    );
+    let again = done(dir.path(), &format!("{line} --replay c.jsonl --out r"));
     assert_eq!(self::end(&again), end, "what was recorded is replayed");
 }
 
@@ -370,14 +233,8 @@ fn a_real_cluster_trains_the_same_as_this_machine() {
     let sbatch = Command::new("sinfo").output().expect("sinfo: install slurm-wlm and munge, and start them");
     assert!(sbatch.status.success(), "{}", String::from_utf8_lossy(&sbatch.stderr));
     // Jobs of a cluster are not halved.
-    let args = |out: &'static str, more: &[&'static str]| {
-        let mut all = SMALL[..18].to_vec();
-        all.extend(["--no-halving", "--out", out]);
-        all.extend(more);
-        all
-    };
-    done(dir.path(), &args("here", &[]));
-    done(dir.path(), &args("there", &["--executor", "slurm"]));
+    done(dir.path(), &format!("{SMALL} --no-halving --out here"));
+    done(dir.path(), &format!("{SMALL} --no-halving --out there --executor slurm"));
     assert!(lineage(dir.path(), "here") == lineage(dir.path(), "there"));
     let jobs = std::fs::read_dir(dir.path().join("there/jobs")).unwrap().count();
     println!("{jobs} job arrays: the same lineage as on this machine");
