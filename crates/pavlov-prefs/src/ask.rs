@@ -1,6 +1,6 @@
 //! Asking a rater: candidates, choice by what is learnt so far, answers.
 
-use crate::dataset::{Dataset, Loss};
+use crate::dataset::{Dataset, Loss, Pair};
 use crate::error::PrefsError;
 use crate::label::{Answer, Entry, Label, Segment, Versions};
 use crate::linear::Linear;
@@ -12,10 +12,11 @@ use crate::select::{Seen, Strategy, select};
 use pavlov_reward::Reward;
 use std::sync::Arc;
 
-/// Candidates for each pair that is asked.
+/// Candidates for each pair that is asked, and at least so many in all.
 const CANDIDATES: usize = 20;
+const AT_LEAST: usize = 4000;
 /// Draws from the posterior that stand for members of an ensemble.
-const DRAWS: usize = 32;
+const DRAWS: usize = 64;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -45,16 +46,28 @@ pub fn ask(
     mut keep: impl FnMut(&Entry) -> Result<(), PrefsError>,
 ) -> Result<Vec<Label>, PrefsError> {
     let mut sampler = PairSampler::new(pool, asking.pairs, asking.seed)?;
-    let mut rng = Rng::new(asking.seed ^ 0xA5);
     let mut labels: Vec<Label> = Vec::new();
+    let mut choice = match asking.strategy {
+        Strategy::Uniform => None,
+        _ => Some(Choosing::new(pool, terms, &mut sampler, asking)?),
+    };
     while labels.len() < asking.count {
         let n = asking.batch.clamp(1, asking.count - labels.len());
-        let queries = match asking.strategy {
-            Strategy::Uniform => (0..n).map(|_| sampler.next(pool, &labels, rater.name())).collect(),
-            _ => chosen(pool, terms, &labels, &mut sampler, asking.strategy, n, &mut rng)?,
+        let queries = match &mut choice {
+            Some(choice) => choice.next(n)?,
+            None => (0..n).map(|_| (sampler.next(pool, &labels, rater.name()), None)).collect(),
         };
-        for PairQuery { left, right, .. } in queries {
+        if queries.is_empty() {
+            return Err(PrefsError::Usage(format!(
+                "all {} different pairs of these runs are asked: add runs, shorten segments, or allow any reset",
+                labels.len()
+            )));
+        }
+        for (PairQuery { left, right, .. }, candidate) in queries {
             let answer = rater.compare(pool, &left, &right)?;
+            if let (Some(choice), Some(i)) = (&mut choice, candidate) {
+                choice.answered(i, &answer);
+            }
             let entry = Entry {
                 task: pool.task().into(),
                 rater: rater.name().into(),
@@ -70,49 +83,70 @@ pub fn ask(
     Ok(labels)
 }
 
-fn chosen(
-    pool: &Pool,
-    terms: &Reward,
-    labels: &[Label],
-    sampler: &mut PairSampler,
+/// Candidates, scored once, and what their answers have taught so far.
+struct Choosing<'a> {
     strategy: Strategy,
-    n: usize,
-    rng: &mut Rng,
-) -> Result<Vec<PairQuery>, PrefsError> {
-    let candidates = sampler.candidates(pool, CANDIDATES * n);
-    let both: Vec<&Segment> = candidates.iter().flat_map(|c| [&c.left, &c.right]).collect();
-    let sums = sums_of_terms(pool, terms, &both)?;
-    let data = Dataset::of(labels, pool.task(), None);
-    let answered = labels.iter().any(|l| matches!(l.entry.answer, Answer::Comparison { .. }));
-    let model = if answered {
-        let phi = sums_of_terms(pool, terms, &data.segments.iter().collect::<Vec<_>>())?;
-        Some(Linear::fit(terms.term_names(), &data, &phi, Loss::Plain)?)
-    } else {
-        None
-    };
-    let draws = model.as_ref().map_or_else(Vec::new, |m| m.draws(DRAWS, rng));
-    let k = terms.term_names().len();
-    let scale: Vec<f64> = (0..k)
-        .map(|t| {
-            let d: f64 = sums.chunks_exact(2).map(|p| (p[0][t] - p[1][t]).powi(2)).sum();
-            (d / candidates.len().max(1) as f64).sqrt()
+    terms: &'a Reward,
+    candidates: Vec<PairQuery>,
+    asked: Vec<bool>,
+    /// Sums of terms: the left segment of candidate `i` is number `2 i`, its right one the next.
+    sums: Vec<Vec<f64>>,
+    data: Dataset,
+    rng: Rng,
+}
+
+impl<'a> Choosing<'a> {
+    fn new(pool: &Pool, terms: &'a Reward, sampler: &mut PairSampler, asking: &Asking) -> Result<Self, PrefsError> {
+        let candidates = sampler.candidates(pool, AT_LEAST.max(CANDIDATES * asking.count));
+        let both: Vec<&Segment> = candidates.iter().flat_map(|c| [&c.left, &c.right]).collect();
+        let segments = both.iter().map(|&s| s.clone()).collect();
+        Ok(Self {
+            strategy: asking.strategy,
+            terms,
+            sums: sums_of_terms(pool, terms, &both)?,
+            asked: vec![false; candidates.len()],
+            data: Dataset { segments, pairs: Vec::new() },
+            rng: Rng::new(asking.seed ^ 0xA5),
+            candidates,
         })
-        .collect();
-    let seen: Vec<Seen> = sums
-        .chunks_exact(2)
-        .map(|p| Seen {
-            rewards: match &model {
-                Some(m) => draws.iter().map(|w| [m.reward_drawn(w, &p[0]), m.reward_drawn(w, &p[1])]).collect(),
-                None => vec![[0.0; 2]],
-            },
-            place: (0..k).map(|t| if scale[t] > 0.0 { (p[0][t] - p[1][t]) / scale[t] } else { 0.0 }).collect(),
-        })
-        .collect();
-    // Without an answer nothing is known to differ or to be good: spread the first batch out.
-    let strategy = if model.is_some() { strategy } else { Strategy::KCentre };
-    let wanted = select(strategy, &seen, n);
-    let mut all: Vec<Option<PairQuery>> = candidates.into_iter().map(Some).collect();
-    Ok(wanted.into_iter().filter_map(|i| all[i].take()).collect())
+    }
+
+    /// The next `n` pairs with their candidates' numbers.
+    fn next(&mut self, n: usize) -> Result<Vec<(PairQuery, Option<usize>)>, PrefsError> {
+        let open: Vec<usize> = (0..self.candidates.len()).filter(|&i| !self.asked[i]).collect();
+        let model = match self.data.pairs.is_empty() {
+            true => None,
+            false => Some(Linear::fit(self.terms.term_names(), &self.data, &self.sums, Loss::Plain)?),
+        };
+        let draws = model.as_ref().map_or_else(Vec::new, |m| m.draws(DRAWS, &mut self.rng));
+        let k = self.terms.term_names().len();
+        let pairs = || self.sums.chunks_exact(2);
+        let apart = |t: usize| pairs().map(|p| (p[0][t] - p[1][t]).powi(2)).sum::<f64>();
+        let scale: Vec<f64> = (0..k).map(|t| (apart(t) / self.candidates.len() as f64).sqrt()).collect();
+        let seen = |&i: &usize| {
+            let (a, b) = (&self.sums[2 * i], &self.sums[2 * i + 1]);
+            Seen {
+                rewards: match &model {
+                    Some(m) => draws.iter().map(|w| [m.reward_drawn(w, a), m.reward_drawn(w, b)]).collect(),
+                    None => vec![[0.0; 2]],
+                },
+                place: (0..k).map(|t| if scale[t] > 0.0 { (a[t] - b[t]) / scale[t] } else { 0.0 }).collect(),
+            }
+        };
+        // Without an answer nothing is known to differ or to be good: spread the first pairs out.
+        let strategy = if model.is_some() { self.strategy } else { Strategy::KCentre };
+        let wanted = select(strategy, &open.iter().map(seen).collect::<Vec<_>>(), n);
+        let chosen: Vec<usize> = wanted.into_iter().map(|i| open[i]).collect();
+        chosen.iter().for_each(|&i| self.asked[i] = true);
+        Ok(chosen.into_iter().map(|i| (self.candidates[i].clone(), Some(i))).collect())
+    }
+
+    fn answered(&mut self, candidate: usize, answer: &Answer) {
+        if let Answer::Comparison { choice, strength } = answer {
+            let (left, right) = (2 * candidate, 2 * candidate + 1);
+            self.data.pairs.push(Pair { left, right, target: choice.target(), strength: strength.unwrap_or(0) });
+        }
+    }
 }
 
 /// Sums of a reward's terms over segments, `[segment][term]`.

@@ -38,7 +38,7 @@ fn labels(pool: &Pool, truth: &Reward, teacher: Teacher, count: usize, strategy:
     let sample = PairSampler::new(pool, pairs, seed + 1000).unwrap().candidates(pool, 100);
     let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
     let mut rater = Scripted::new("oracle", teacher, (truth, truth.scene()), pool, &sample, seed).unwrap();
-    let asking = Asking { count, batch: 10, strategy, pairs, seed };
+    let asking = Asking { count, batch: 1, strategy, pairs, seed };
     ask(pool, truth, &mut rater, &asking, &Arc::new(Versions::default()), |_| Ok(())).unwrap()
 }
 
@@ -135,6 +135,9 @@ fn weights_of_the_ant_come_back_from_200_comparisons() {
                 "{strategy:?} seed {seed}: {} terms, rank correlation {rho:.3}, held-out accuracy {accuracy:.3}",
                 want.len()
             );
+            if rho < 0.95 {
+                changes.iter().for_each(|c| println!("    {}: {:?} ± {:?}", c.term, c.values, c.deviation));
+            }
             correlations.push(rho);
             if strategy == Strategy::Disagreement && first.is_none() {
                 first = Some(changes);

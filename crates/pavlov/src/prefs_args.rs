@@ -64,7 +64,7 @@ pub struct Label {
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub count: usize,
     /// Labels between two looks at what was learnt so far.
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: u32,
     /// Which pairs are asked: uniform, disagreement, entropy, k-centre, optimistic.
     #[arg(long, default_value = "uniform", value_name = "NAME")]
