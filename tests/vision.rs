@@ -210,6 +210,7 @@ fn played(task: &Arc<Task>, reward: &Arc<Reward>, worlds: usize, steps: usize) -
         stagger: false,
         disturb: false,
         backend: BackendKind::Batch,
+        siblings: 1,
     };
     let mut block = Env::block(task, reward, &options, 0).unwrap();
     let (row, act) = (task.obs_dim(), task.act_dim());
@@ -333,6 +334,7 @@ fn the_distilled_model_learns_what_the_labeller_says_and_tells_how_well() {
         stagger: true,
         disturb: true,
         backend: BackendKind::Batch,
+        siblings: 1,
     };
     let mut block = Env::block(&task, &reward, &options, 0).unwrap();
     let (row, act, n) = (task.obs_dim(), task.act_dim(), 64);

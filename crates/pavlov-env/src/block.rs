@@ -134,7 +134,7 @@ impl EnvBlock {
             data: shared.physics.data(),
             rapier: (shared.options.backend == BackendKind::Rapier)
                 .then(|| RapierWorlds::new(&shared.physics, worlds, randomised)),
-            w: Worlds::new(&task, shared.options.seed, first, terms, metrics),
+            w: Worlds::new(&task, &shared.options, first, terms, metrics),
             ctrl: Columns::new(task.act_dim()),
             obs: Columns::new(task.obs_dim()),
             physical: columns.clone().filter(|(_, c)| is_physical(c.source)).map(|(i, c)| (i, c.source)).collect(),
@@ -171,6 +171,12 @@ impl EnvBlock {
     /// When `obs` is not of that size.
     pub fn reset(&mut self, obs: &mut [f32]) {
         let task = self.shared.task.clone();
+        if self.shared.options.siblings > 1 {
+            // Some may have ended more episodes than their siblings, and nobody begins the same one twice.
+            let (begun, steps) = (self.w.episode.iter().max(), self.w.step.iter().max());
+            let next = begun.map_or(0, |&e| e + u32::from(steps.is_some_and(|&s| s > 0)));
+            self.w.episode.fill(next);
+        }
         for world in 0..self.groups * LANES {
             self.w.head_start[world] = 0;
             if self.shared.options.stagger {
@@ -433,5 +439,6 @@ fn source_setup<'a>(shared: &'a Shared, reward: &'a Reward, first_world: usize, 
         worlds,
         episode_steps: shared.task.episode_steps as usize,
         disturb: shared.options.disturb,
+        siblings: shared.options.siblings,
     }
 }

@@ -38,6 +38,12 @@ impl Env {
         if !(1..=MAX_WORLDS).contains(&options.worlds) {
             return Err(EnvError::Usage(format!("{} worlds: expected 1 to {MAX_WORLDS}", options.worlds)));
         }
+        if options.siblings == 0 || !BLOCK_WORLDS.is_multiple_of(options.siblings) {
+            return Err(EnvError::Usage(format!(
+                "{} siblings: expected a divisor of {BLOCK_WORLDS}",
+                options.siblings
+            )));
+        }
         let (physics, frame_skip) = task.physics(options.profile)?;
         let nominal = physics.params::<f64>();
         Ok(Arc::new(Shared { task: task.clone(), physics, frame_skip, nominal, options: options.clone() }))

@@ -81,6 +81,9 @@ pub struct EnvOptions {
     pub stagger: bool,
     /// Observation noise, pushes and randomisation as the task says; off gives the nominal robot.
     pub disturb: bool,
+    /// So many worlds, one after another, share their random numbers: they begin each episode alike and meet the same commands and pushes, so
+    /// that what differs between them is what they do. 1: each has its own. A divisor of [`BLOCK_WORLDS`].
+    pub siblings: usize,
 }
 
 impl Default for EnvOptions {
@@ -92,6 +95,7 @@ impl Default for EnvOptions {
             backend: BackendKind::Batch,
             stagger: false,
             disturb: true,
+            siblings: 1,
         }
     }
 }

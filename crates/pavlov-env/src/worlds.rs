@@ -3,7 +3,7 @@
 //! Everything here is saved with a checkpoint.
 
 use crate::rng::WorldRng;
-use crate::spec::BLOCK_WORLDS;
+use crate::spec::{BLOCK_WORLDS, EnvOptions};
 use crate::task::Task;
 
 /// `[index][64]` columns of f32.
@@ -67,12 +67,12 @@ pub(crate) struct Worlds {
 }
 
 impl Worlds {
-    /// Worlds `first..first + 64` of an environment with that seed, before their first reset.
-    pub fn new(task: &Task, seed: u64, first: usize, terms: usize, metrics: usize) -> Self {
+    /// Worlds `first..first + 64` of an environment with those options, before their first reset.
+    pub fn new(task: &Task, options: &EnvOptions, first: usize, terms: usize, metrics: usize) -> Self {
         let nu = task.act_dim();
         let n = BLOCK_WORLDS;
         Self {
-            rng: (0..n).map(|w| WorldRng::new(seed, (first + w) as u64)).collect(),
+            rng: (0..n).map(|w| WorldRng::new(options.seed, ((first + w) / options.siblings) as u64)).collect(),
             episode: vec![0; n],
             step: vec![0; n],
             head_start: vec![0; n],

@@ -107,6 +107,10 @@ pub struct PpoConfig {
     pub critic_hidden: Vec<usize>,
     /// Activation of all hidden layers.
     pub activation: Activation,
+    /// Elite cloning in place of PPO (RAFT, Dong et al. 2023): every update begins new episodes, so many worlds at a time alike, and the policy
+    /// learns by maximum likelihood what the best of them did, up to the end of its episode. `horizon` is then the length that is judged.
+    /// A divisor of 64; 0: PPO.
+    pub elite_of: usize,
     /// Standard deviation of the policy at the start, in the units of actions.
     pub init_std: f64,
     /// The standard deviation is kept above this.
@@ -146,6 +150,7 @@ impl Default for PpoConfig {
             actor_hidden: vec![64, 64],
             critic_hidden: vec![64, 64],
             activation: Activation::Tanh,
+            elite_of: 0,
             init_std: 1.0,
             min_std: 0.01,
         }
@@ -222,6 +227,14 @@ impl PpoConfig {
                 return Err(bad(key, value, "a number not below 0"));
             }
         }
+        if self.elite_of != 0 {
+            if self.elite_of < 2 || !64usize.is_multiple_of(self.elite_of) {
+                return Err(bad("elite_of", self.elite_of, "0, or 2, 4, 8, 16, 32 or 64"));
+            }
+            if !self.worlds.is_multiple_of(self.elite_of) {
+                return Err(bad("worlds", self.worlds, format!("a multiple of elite_of = {}", self.elite_of)));
+            }
+        }
         if self.learning_rate_min > self.learning_rate {
             return Err(bad("learning_rate_min", self.learning_rate_min, "at most learning_rate"));
         }
@@ -271,6 +284,8 @@ mod tests {
             "horizon = 1000000000000",
             "learning_rate_min = 1.0",
             "init_std = inf",
+            "elite_of = 3",
+            "elite_of = 1",
         ];
         for text in bad {
             let config: PpoConfig = toml::from_str(text).unwrap();

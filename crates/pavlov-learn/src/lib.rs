@@ -11,6 +11,7 @@ mod adam;
 mod bench;
 mod checkpoint;
 mod config;
+mod elite;
 mod env_block;
 mod error;
 mod gae;

@@ -5,6 +5,9 @@
 //! ```text
 //! - 1/n sum min(r A, clip(r, 1 ± clip) A)  +  value_coef / (2 n) sum (v - target)^2  -  entropy_coef * entropy
 //! ```
+//! With `elite_of` the first term is the negative log likelihood of what was chosen to be cloned, whose advantage is 1 over its share, others' 0:
+//! `- 1/n sum A log_prob`.
+//!
 //! The value's part is the mean over the critics where there are several.
 //! With `value_clip` the squared error is the larger one of `v` and of `v` kept within `± value_clip` of the rollout's value.
 //! Derivatives of a Gaussian's log density: `(a - m) / s^2` by the mean, `z^2 - 1` by `ln s`.
@@ -115,14 +118,20 @@ impl Batch<'_> {
         model.actor.forward(model.actor_params(), &desk.x, row, rows, &mut desk.work);
         let width = model.actor.out_width();
         let (means, slopes) = desk.work.head(&model.actor, rows);
+        let clones = self.config.elite_of > 0;
         let (low, high) = ((1.0 - self.config.clip) as f32, (1.0 + self.config.clip) as f32);
         for ((mean, slope), &i) in means.chunks_exact(width).zip(slopes.chunks_exact_mut(width)).zip(indices) {
             let i = i as usize;
             let (mean, action) = (&mean[..act], &data.action[i * act..][..act]);
-            let ratio = (self.gaussian.log_prob(mean, action, &mut desk.z) - data.log_prob[i]).exp();
+            let log_prob = self.gaussian.log_prob(mean, action, &mut desk.z);
+            let ratio = (log_prob - data.log_prob[i]).exp();
             let advantage = (data.advantage[i] - self.advantage_mean) * self.advantage_scale;
-            let (free, held) = (ratio * advantage, ratio.clamp(low, high) * advantage);
-            sums.policy -= f64::from(if held < free { held } else { free });
+            let (free, held) = match clones {
+                true => (advantage, advantage),
+                false => (ratio * advantage, ratio.clamp(low, high) * advantage),
+            };
+            let objective = if clones { advantage * log_prob } else { free.min(held) };
+            sums.policy -= f64::from(objective);
             sums.clipped += f64::from(u8::from(!(low..=high).contains(&ratio)));
             sums.kl += f64::from(self.gaussian.kl_of_mean(&data.mean[i * act..][..act], mean));
             // Where the clipped term is the smaller one, it is constant.

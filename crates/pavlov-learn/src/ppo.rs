@@ -196,6 +196,7 @@ impl Ppo {
     pub fn update<B: EnvBlock>(&mut self, blocks: &mut [B], pool: &ThreadPool) -> Result<UpdateStats, LearnError> {
         self.check(blocks)?;
         let start = Instant::now();
+        self.counters.restart |= self.config.elite_of > 0;
         let frozen = self.frozen();
         let gathered = pool.install(|| self.roll(blocks, &frozen));
         self.learn(&gathered, start, pool)
@@ -352,6 +353,10 @@ impl Ppo {
         if critics > 1 {
             mix(of_critics, advantage, &self.mix, horizon, config.advantage_norm);
         }
+        if config.elite_of > 0 {
+            let weights = (&self.mix[..], horizon);
+            crate::elite::choose(reward, done, weights, config.elite_of, advantage);
+        }
         // Advantages are the errors of the values: return - value.
         let explained = (0..critics).map(|c| {
             let spread = of_returns.variance(c);
@@ -399,6 +404,39 @@ impl Ppo {
             return Err(LearnError::Config { key: "mix", value: format!("{weights:?}"), expected });
         }
         self.mix = weights.to_vec();
+        Ok(())
+    }
+
+    /// Begins with what another learner of the same robot and nets has learnt: policy, statistics of observations, and the critic where it has as
+    /// many parts. Values and the scale of rewards are found anew, for another reward.
+    ///
+    /// # Errors
+    /// [`LearnError::Config`] or [`LearnError::Shape`] when the nets differ.
+    pub fn begin_with(&mut self, other: &Self) -> Result<(), LearnError> {
+        let (own, its) = (&self.config, &other.config);
+        for (key, own, its) in [
+            ("actor_hidden", format!("{:?}", own.actor_hidden), format!("{:?}", its.actor_hidden)),
+            ("critic_hidden", format!("{:?}", own.critic_hidden), format!("{:?}", its.critic_hidden)),
+            ("activation", format!("{:?}", own.activation), format!("{:?}", its.activation)),
+        ] {
+            if own != its {
+                return Err(LearnError::Config {
+                    key,
+                    value: own,
+                    expected: format!("{its}, as in the run to begin with"),
+                });
+            }
+        }
+        let Sizes { obs, critic_obs, act, .. } = other.sizes;
+        self.sizes.check(obs, critic_obs, act, self.sizes.critics)?;
+        let shared = if other.sizes.critics == self.sizes.critics {
+            self.model.params.len()
+        } else {
+            self.model.ranges().critic.start
+        };
+        self.model.params[..shared].copy_from_slice(&other.model.params[..shared]);
+        self.model.keep_std_above(self.config.min_std);
+        self.obs_moments = other.obs_moments.clone();
         Ok(())
     }
 

@@ -76,7 +76,9 @@ pub fn train(
     grads.resize_with(SLOTS, Vec::new);
     total.resize(model.params.len(), 0.0);
     order.resize(samples, 0);
+    let clones = config.elite_of > 0;
     let over_rollout = match config.advantage_norm {
+        _ if clones => (0.0, 1.0),
         AdvantageNorm::Rollout => advantage_norm(&moments_of(&data.advantage), 0),
         _ => (0.0, 1.0),
     };
@@ -88,7 +90,7 @@ pub fn train(
         for minibatch in 0..config.minibatches {
             let of = |k: usize| k * samples / config.minibatches;
             let indices = &order[of(minibatch)..of(minibatch + 1)];
-            let (advantage_mean, advantage_scale) = if config.advantage_norm == AdvantageNorm::Minibatch {
+            let (advantage_mean, advantage_scale) = if config.advantage_norm == AdvantageNorm::Minibatch && !clones {
                 let chosen: Vec<f32> = indices.iter().map(|&i| data.advantage[i as usize]).collect();
                 advantage_norm(&moments_of(&chosen), 0)
             } else {

@@ -182,7 +182,8 @@ fn summary(kind: Kind, net: &mut Mlp, rows: &[f32]) -> Vec<f64> {
     (0..width).map(|k| y.iter().skip(k).step_by(width).map(|&x| f64::from(x)).sum::<f64>() / over).collect()
 }
 
-fn lead(kind: Kind, a: &[f64], b: &[f64]) -> f64 {
+/// How much a segment with summary `a` is thought of over one with `b`.
+pub(crate) fn lead(kind: Kind, a: &[f64], b: &[f64]) -> f64 {
     match kind {
         Kind::BradleyTerry => a[0] - b[0],
         Kind::Gpm(_) => a.chunks_exact(2).zip(b.chunks_exact(2)).map(|(a, b)| a[0] * b[1] - a[1] * b[0]).sum(),

@@ -27,13 +27,15 @@ pub struct PairOptions {
     pub length: u32,
     /// Also compare segments of episodes that began differently.
     pub any_reset: bool,
+    /// Only siblings: pieces that branch from one state (`pavlov prefs branch`).
+    pub siblings: bool,
     /// Share of queries that show an earlier pair of the same rater again, in the other order.
     pub repeats: f64,
 }
 
 impl Default for PairOptions {
     fn default() -> Self {
-        Self { length: 50, any_reset: false, repeats: 0.0 }
+        Self { length: 50, any_reset: false, siblings: false, repeats: 0.0 }
     }
 }
 
@@ -55,13 +57,16 @@ impl PairSampler {
     /// # Errors
     /// When there are no two segments of that length to compare; says why.
     pub fn new(pool: &Pool, options: PairOptions, seed: u64) -> Result<Self, PrefsError> {
-        let PairOptions { length, any_reset, repeats } = options;
+        let PairOptions { length, any_reset, siblings, repeats } = options;
         if length == 0 || !(0.0..=1.0).contains(&repeats) {
             return Err(PrefsError::Usage(format!(
                 "segments of {length} steps and {repeats} of queries repeated: expected at least 1 step and a share of 0 to 1"
             )));
         }
         let fits = |(file, episode, e): (usize, u32, &pavlov_run::RolloutEpisode)| {
+            if siblings && pool.files()[file].file.info.siblings < 2 {
+                return None;
+            }
             let starts = (e.steps as u32 + 1).checked_sub(length).filter(|&n| n > 0)?;
             Some((file, episode, starts))
         };
@@ -76,6 +81,9 @@ impl PairSampler {
         if groups.is_empty() {
             let longest = pool.episodes().map(|e| e.2.steps).max().unwrap_or(0);
             let hint = match (episodes.len(), any_reset) {
+                (0, _) if siblings => {
+                    "no branches that long; make some first (`pavlov prefs branch RUN --length STEPS`)".into()
+                }
                 (0, _) => format!("the longest episode has {longest} steps; give a shorter length"),
                 (_, false) => {
                     "no two episodes have the same reset seed; add another run of the same seed, or allow any reset"

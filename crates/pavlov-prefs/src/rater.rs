@@ -4,6 +4,10 @@
 //! teacher knows and steps to the end `H - t`, the value of a segment is `V = sum_t gamma^(H - t) r_t` and
 //! `P(left better) = sigmoid(beta (V_left - V_right) / spread)`. The spread, the standard deviation of `V` over segments like those shown, makes
 //! `beta` mean the same on every task. Thresholds of skips and ties are quantiles of the same sample, so that their shares are what is asked for.
+//!
+//! A seventh has no values at all: the `cyclic` teacher likes each term of the truth better than the next one, and the last better than the first.
+//! With shares `a`, `b` of the terms' sums, `P(left better) = 1/2 + 1/2 sum_k (a_k b_(k+1) - a_(k+1) b_k)`. It stands for a crowd whose
+//! majorities go round (Condorcet 1785), which no reward can follow.
 
 use crate::error::PrefsError;
 use crate::label::{Answer, Choice, Segment};
@@ -43,19 +47,36 @@ pub struct Teacher {
     pub skips: f64,
     /// Share of queries answered with a tie because the values are too close.
     pub ties: f64,
+    /// Goes round: each term beats the next, whatever the rest is.
+    pub cyclic: bool,
 }
 
-/// Names and settings of B-Pref's six teachers.
-pub const TEACHERS: [(&str, Teacher); 6] = [
+/// Names and settings of B-Pref's six teachers, and of the one who goes round.
+pub const TEACHERS: [(&str, Teacher); 7] = [
     ("oracle", ORACLE),
     ("stochastic", Teacher { beta: 1.0, ..ORACLE }),
     ("mistake", Teacher { mistakes: 0.1, ..ORACLE }),
     ("skip", Teacher { skips: 0.1, ..ORACLE }),
     ("equal", Teacher { ties: 0.1, ..ORACLE }),
     ("myopic", Teacher { gamma: 0.9, ..ORACLE }),
+    ("cyclic", Teacher { cyclic: true, ..ORACLE }),
 ];
 
-const ORACLE: Teacher = Teacher { beta: f64::INFINITY, gamma: 1.0, mistakes: 0.0, skips: 0.0, ties: 0.0 };
+const ORACLE: Teacher =
+    Teacher { beta: f64::INFINITY, gamma: 1.0, mistakes: 0.0, skips: 0.0, ties: 0.0, cyclic: false };
+
+/// How likely the cyclic teacher is to prefer the first of two segments with these sums of terms, none below 0 (what is, counts as 0).
+pub fn cyclic_chance(a: &[f64], b: &[f64]) -> f64 {
+    let share = |x: &[f64]| -> Vec<f64> {
+        let sum: f64 = x.iter().map(|x| x.max(0.0)).sum();
+        let even = 1.0 / x.len() as f64;
+        x.iter().map(|x| if sum > 0.0 { x.max(0.0) / sum } else { even }).collect()
+    };
+    let (a, b) = (share(a), share(b));
+    let n = a.len();
+    let lead: f64 = (0..n).map(|k| a[k] * b[(k + 1) % n] - a[(k + 1) % n] * b[k]).sum();
+    0.5 + 0.5 * lead
+}
 
 impl Teacher {
     /// The teacher of a name in [`TEACHERS`].
@@ -141,11 +162,28 @@ impl<'a> Scripted<'a> {
         seed: u64,
     ) -> Result<Self, PrefsError> {
         let both: Vec<&Segment> = sample.iter().flatten().copied().collect();
+        let terms = reward.term_names().len();
+        if teacher.cyclic && terms < 3 {
+            return Err(PrefsError::Usage(format!(
+                "the cyclic teacher goes round three terms or more; the script of `{}` has {terms}",
+                reward.name()
+            )));
+        }
         let scores = pool.score(reward, scene, &both, false)?;
         let values: Vec<f64> = scores.iter().map(|s| teacher.value(&s.step_totals)).collect();
         let pairs: Vec<[f64; 2]> = values.chunks_exact(2).map(|p| [p[0], p[1]]).collect();
-        let thresholds = Thresholds::of(&teacher, &pairs)?;
+        // Values mean nothing to one who goes round.
+        let none = Thresholds { spread: 1.0, skip: f64::NEG_INFINITY, tie: f64::NEG_INFINITY };
+        let thresholds = if teacher.cyclic { none } else { Thresholds::of(&teacher, &pairs)? };
         Ok(Self { name: name.into(), teacher, reward, scene, thresholds, rng: Rng::new(seed) })
+    }
+
+    /// Chance of each segment to be preferred to another of them, in the mean.
+    fn wins(&self, pool: &Pool, segments: &[&Segment]) -> Result<Vec<f64>, PrefsError> {
+        let scores = pool.score(self.reward, self.scene, segments, false)?;
+        let others = |i: usize| (0..scores.len()).filter(move |&j| j != i);
+        let against = |i: usize| others(i).map(|j| cyclic_chance(&scores[i].terms, &scores[j].terms)).sum::<f64>();
+        Ok((0..scores.len()).map(|i| against(i) / (scores.len().max(2) - 1) as f64).collect())
     }
 
     fn values(&self, pool: &Pool, segments: &[&Segment]) -> Result<Vec<f64>, PrefsError> {
@@ -175,32 +213,50 @@ pub fn verdict(teacher: &Teacher, thresholds: &Thresholds, left: f64, right: f64
     Answer::Comparison { choice, strength: None }
 }
 
+/// The answer that names the largest and the least of some values; a skip where there are not two.
+pub fn best_and_worst(values: &[f64]) -> Answer {
+    let by = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
+    let best = (0..values.len()).max_by(by).unwrap_or(0);
+    match (0..values.len()).filter(|&i| i != best).min_by(by) {
+        Some(worst) => Answer::BestWorst { best: best as u16, worst: worst as u16 },
+        None => Answer::Skip,
+    }
+}
+
 impl Rater for Scripted<'_> {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn compare(&mut self, pool: &Pool, left: &Segment, right: &Segment) -> Result<Answer, PrefsError> {
+        if self.teacher.cyclic {
+            let better = self.rng.unit() < self.wins(pool, &[left, right])?[0];
+            let flipped = self.teacher.mistakes > 0.0 && self.rng.unit() < self.teacher.mistakes;
+            let choice = if better == flipped { Choice::Right } else { Choice::Left };
+            return Ok(Answer::Comparison { choice, strength: None });
+        }
         let v = self.values(pool, &[left, right])?;
         Ok(verdict(&self.teacher, &self.thresholds, v[0], v[1], &mut self.rng))
     }
 
     fn best_worst(&mut self, pool: &Pool, segments: &[&Segment]) -> Result<Answer, PrefsError> {
-        let mut values = self.values(pool, segments)?;
+        let mut values = match self.teacher.cyclic {
+            true => self.wins(pool, segments)?,
+            false => self.values(pool, segments)?,
+        };
         if self.teacher.beta.is_finite() {
             // Gumbel noise: the best is then drawn by exp(beta V), as in Luce's choice.
             let unit = self.thresholds.spread / self.teacher.beta;
             values.iter_mut().for_each(|v| *v -= unit * (-(1.0 - self.rng.unit()).ln()).max(1e-300).ln());
         }
-        let by = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
-        let best = (0..values.len()).max_by(by).unwrap_or(0);
-        let worst = (0..values.len()).filter(|&i| i != best).min_by(by);
-        let Some(worst) = worst else { return Ok(Answer::Skip) };
-        let (mut best, mut worst) = (best as u16, worst as u16);
-        if self.teacher.mistakes > 0.0 && self.rng.unit() < self.teacher.mistakes {
-            std::mem::swap(&mut best, &mut worst);
+        let mut answer = best_and_worst(&values);
+        if let Answer::BestWorst { best, worst } = &mut answer
+            && self.teacher.mistakes > 0.0
+            && self.rng.unit() < self.teacher.mistakes
+        {
+            std::mem::swap(best, worst);
         }
-        Ok(Answer::BestWorst { best, worst })
+        Ok(answer)
     }
 }
 
@@ -274,6 +330,16 @@ mod tests {
         let (early, late) = ([10.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 8.0]);
         assert!(myopic.value(&early) < myopic.value(&late) && ORACLE.value(&early) > ORACLE.value(&late));
         assert!((myopic.value(&early) - 10.0 * 0.9f64.powi(3)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_goes_round() {
+        let [stone, scissors, paper] = [[9.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 5.0]];
+        for (a, b) in [(stone, scissors), (scissors, paper), (paper, stone)] {
+            assert_eq!((cyclic_chance(&a, &b), cyclic_chance(&b, &a), cyclic_chance(&a, &a)), (1.0, 0.0, 0.5));
+            assert_eq!(cyclic_chance(&[1.0; 3], &a), 0.5, "an even mix is beaten by none");
+        }
+        assert_eq!(cyclic_chance(&[0.0; 3], &stone), 0.5);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::error::PrefsError;
 use crate::label::{Segment, reset_seed};
 use pavlov_reward::{Columns, Reward, Span, score};
-use pavlov_run::{RolloutEpisode, RolloutFile, RunFolder, channels_of};
+use pavlov_run::{RolloutEpisode, RolloutFile, RolloutInfo, RunFolder, branch_files, channels_of};
 use pavlov_script::{Channel, Scene};
 use std::path::Path;
 
@@ -51,15 +51,20 @@ pub struct SegmentScore {
     pub step_totals: Vec<f32>,
 }
 
+/// Siblings share one.
+fn seed_of(info: &RolloutInfo, episode: u32) -> u64 {
+    reset_seed(info.seed, episode / info.siblings.max(1))
+}
+
 impl Pool {
-    /// Opens the rollouts of runs.
+    /// Opens the rollouts and branches of runs.
     ///
     /// # Errors
     /// When a run has none, they cannot be read, or they are not of one task.
     pub fn open<'a>(runs: impl IntoIterator<Item = &'a RunFolder>) -> Result<Self, PrefsError> {
         let mut files: Vec<PoolFile> = Vec::new();
         for run in runs {
-            for (rollout, file) in pavlov_run::rollout_files(run)? {
+            for (rollout, file) in pavlov_run::rollout_files(run)?.into_iter().chain(branch_files(run)?) {
                 if let Some(first) = files.first()
                     && first.file.info.task != file.info.task
                 {
@@ -112,7 +117,7 @@ impl Pool {
     /// The segment of an episode that begins with step `first`.
     pub fn segment(&self, file: usize, episode: u32, first: u32, length: u32) -> Segment {
         let PoolFile { run, rollout, file } = &self.files[file];
-        let reset_seed = reset_seed(file.info.seed, episode);
+        let reset_seed = seed_of(&file.info, episode);
         Segment { run: run.clone(), rollout: rollout.clone(), episode, first, length, reset_seed }
     }
 
@@ -128,7 +133,7 @@ impl Pool {
         let episode = file.info.episodes.get(s.episode as usize);
         let episode = episode.ok_or_else(|| missing(format!("the file has {n} episodes")))?;
         let end = s.first as usize + s.length as usize;
-        if end > episode.steps || reset_seed(file.info.seed, s.episode) != s.reset_seed {
+        if end > episode.steps || seed_of(&file.info, s.episode) != s.reset_seed {
             let steps = episode.steps;
             return Err(missing(format!("the file has changed: the episode has {steps} steps, or another seed")));
         }

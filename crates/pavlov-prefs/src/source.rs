@@ -1,43 +1,68 @@
-//! The reward source `preference`: what a learnt model thinks of each step, as a term of a reward graph.
+//! The sources of this crate; here `preference`: what a learnt model thinks of each step, as a term of a reward graph.
 //!
 //! In `reward.toml`: `[sources.liked]`, `kind = "preference"`, `model = "liked.safetensors"`, and `member = 0` for one net of an ensemble; without it,
 //! their mean. With a source a member and a combiner (`wco`, `uwo`, `brme`) the reward is as cautious as the ensemble is divided.
 
+use crate::features::Features;
 use crate::nets::Nets;
 use pavlov_reward::{RewardSource, SourceSetup, SourceStep, register_source};
 use pavlov_script::Input;
 
-/// Registers the sources of this crate: `preference`. A program calls it once, before it loads rewards.
+/// Registers the sources of this crate: `preference` and `spo`. A program calls it once, before it loads rewards.
 pub fn register_sources() {
     register_source("preference", |setup| Ok(Box::new(Preference::new(setup)?)));
+    register_source("spo", crate::spo::spo);
+}
+
+/// The nets that option `model` names, which must be of this robot.
+pub(crate) fn loaded(setup: &SourceSetup<'_>) -> Result<Nets, String> {
+    let name = setup.options.get("model").and_then(|m| m.as_str()).unwrap_or_default();
+    let path = setup.reward.file(name);
+    let (nets, task) = Nets::load(&path).map_err(|e| e.to_string())?;
+    if !nets.features.fits(setup.scene) {
+        let file = path.display();
+        return Err(format!("preference model {file} is of task `{task}`, whose robot has other joints or actuators"));
+    }
+    Ok(nets)
+}
+
+/// What nets see of a step: a row a world, normalised.
+#[derive(Debug, Default)]
+pub(crate) struct Rows(Vec<f32>);
+
+impl Rows {
+    /// Of the step's columns, which are those of `features`.
+    pub fn of(&mut self, step: &SourceStep<'_>, features: &Features) -> &[f32] {
+        let columns = features.channels.len();
+        self.0.resize(step.worlds * columns, 0.0);
+        for k in 0..columns {
+            for (w, x) in step.column(k).iter().enumerate() {
+                self.0[w * columns + k] = *x;
+            }
+        }
+        features.normalise(&mut self.0);
+        &self.0
+    }
 }
 
 #[derive(Debug)]
 struct Preference {
     nets: Nets,
     member: Option<usize>,
-    rows: Vec<f32>,
+    rows: Rows,
     one: Vec<f32>,
 }
 
 impl Preference {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
-        let name = setup.options.get("model").and_then(|m| m.as_str()).unwrap_or_default();
-        let path = setup.reward.file(name);
-        let (nets, task) = Nets::load(&path).map_err(|e| e.to_string())?;
-        if !nets.features.fits(setup.scene) {
-            let file = path.display();
-            return Err(format!(
-                "preference model {file} is of task `{task}`, whose robot has other joints or actuators"
-            ));
-        }
+        let nets = loaded(setup)?;
         let n = nets.members.len();
         let member = match setup.options.get("member").and_then(|m| m.as_float().or(m.as_integer().map(|i| i as f64))) {
             None => None,
             Some(m) if m >= 0.0 && m.fract() == 0.0 && (m as usize) < n => Some(m as usize),
-            Some(m) => return Err(format!("member {m} of preference model {}: it has {n}, from 0", path.display())),
+            Some(m) => return Err(format!("member {m} of the preference model: it has {n}, from 0")),
         };
-        Ok(Self { nets, member, rows: Vec::new(), one: Vec::new() })
+        Ok(Self { nets, member, rows: Rows::default(), one: Vec::new() })
     }
 }
 
@@ -47,19 +72,12 @@ impl RewardSource for Preference {
     }
 
     fn evaluate(&mut self, step: &SourceStep<'_>, out: &mut [f32]) -> Result<(), String> {
-        let columns = self.nets.features.channels.len();
-        self.rows.resize(step.worlds * columns, 0.0);
-        for k in 0..columns {
-            for (w, x) in step.column(k).iter().enumerate() {
-                self.rows[w * columns + k] = *x;
-            }
-        }
-        self.nets.features.normalise(&mut self.rows);
+        let rows = self.rows.of(step, &self.nets.features);
         let members = self.member.map_or(0..self.nets.members.len(), |m| m..m + 1);
         let share = 1.0 / members.len() as f32;
         out[..step.worlds].fill(0.0);
         for m in members {
-            self.nets.rewards(m, &self.rows, &mut self.one);
+            self.nets.rewards(m, rows, &mut self.one);
             out.iter_mut().zip(&self.one).for_each(|(y, r)| *y += share * r);
         }
         Ok(())

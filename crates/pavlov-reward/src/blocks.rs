@@ -221,6 +221,37 @@ pub const SOURCES: &[Block] = &[
         short: None,
     },
     Block {
+        name: "spo",
+        aliases: &["win_rate"],
+        formula: "sum_j P(x > x_j) / N, x: the last steps, x_j: pieces of N own episodes before",
+        about: "the share of its own recent behaviour that the robot beats, without a reward between: holds with cycles too",
+        source: "Swamy et al. 2024, SPO",
+        options: &[
+            opt("judge", Takes::File, Otherwise::None, "a reward (script or folder) that `rater` judges by"),
+            opt(
+                "rater",
+                Takes::Text,
+                Otherwise::None,
+                "oracle (default): the larger sum wins, or by `beta`; cyclic: terms go round",
+            ),
+            opt("beta", POSITIVE, Otherwise::None, "P = sigmoid(beta (a - b) / deviation); without it 0 or 1"),
+            opt(
+                "model",
+                Takes::File,
+                Otherwise::None,
+                "in place of a judge: a model learnt from comparisons, such as a GPM",
+            ),
+            opt("segment", Takes::Number(1.0, 10_000.0), Otherwise::Number(50.0), "steps that are compared"),
+            opt(
+                "queue",
+                Takes::Number(1.0, 100_000.0),
+                Otherwise::Number(256.0),
+                "pieces to beat, of each block of worlds",
+            ),
+        ],
+        short: None,
+    },
+    Block {
         name: "native",
         aliases: &[],
         formula: "any",

@@ -58,6 +58,8 @@ pub struct SourceSetup<'a> {
     pub episode_steps: usize,
     /// Is the task randomised and noisy, as in training?
     pub disturb: bool,
+    /// Worlds, one after another, that share their random numbers.
+    pub siblings: usize,
 }
 
 /// One step of a block.

@@ -79,6 +79,7 @@ impl Baseline {
             stagger: false,
             disturb: setup.disturb,
             backend: BackendKind::Batch,
+            siblings: setup.siblings,
         };
         let task = Arc::new(task);
         let block = Env::block(&task, &Arc::new(reward), &options, setup.first_world).map_err(|e| e.to_string())?;

@@ -9,7 +9,7 @@ use crate::error::RunError;
 use crate::evaluate::{Buffers, fits, script_failure};
 use crate::folder::RunFolder;
 use pavlov_env::rng::{Purpose, WorldRng};
-use pavlov_env::{BackendKind, Env, EnvOptions, Profile, StepOut, Task};
+use pavlov_env::{Env, EnvOptions, Profile, StepOut, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::{Adaptive, HostKind, Reward};
 use std::path::Path;
@@ -81,8 +81,7 @@ pub fn calibrate(
     }
     let mut base = base.cloned();
     let seed = seed.wrapping_add(SEED_OFFSET);
-    let options =
-        EnvOptions { worlds: WORLDS, seed, profile, stagger: false, disturb: true, backend: BackendKind::Batch };
+    let options = EnvOptions { worlds: WORLDS, seed, profile, ..EnvOptions::default() };
     let mut env = Env::new(task.clone(), reward.clone(), &options)?;
     let mut samples: Vec<Vec<f32>> = vec![Vec::new(); wanted.len()];
     let (low, high) = task.action_range();

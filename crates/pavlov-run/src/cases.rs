@@ -14,7 +14,7 @@
 
 use crate::error::RunError;
 use crate::evaluate::{Buffers, script_failure};
-use pavlov_env::{BackendKind, Env, EnvOptions, Profile, StepOut, Task};
+use pavlov_env::{Env, EnvOptions, Profile, StepOut, Task};
 use pavlov_reward::Reward;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -74,14 +74,8 @@ pub fn cases(task: &Arc<Task>, reward: &Arc<Reward>) -> Result<Vec<CaseResult>, 
     }
     let text = crate::folder::read_text(&path)?;
     let file: File = toml::from_str(&text).map_err(|e| RunError::Usage(format!("{}: {e}", path.display())))?;
-    let options = EnvOptions {
-        worlds: 1,
-        seed: 0,
-        profile: Profile::Accurate,
-        stagger: false,
-        disturb: false,
-        backend: BackendKind::Batch,
-    };
+    let options =
+        EnvOptions { worlds: 1, seed: 0, profile: Profile::Accurate, disturb: false, ..EnvOptions::default() };
     let mut env = Env::new(task.clone(), reward.clone(), &options)?;
     let block = env.blocks.first_mut().ok_or_else(|| RunError::Failed("an environment without worlds".into()))?;
     let mut buffers = Buffers::new(1, task);

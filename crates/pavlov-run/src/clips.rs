@@ -72,7 +72,7 @@ pub fn record(
 ) -> Result<Clip, RunError> {
     fits(task, policy)?;
     let mut policy = policy.clone();
-    let options = EnvOptions { worlds: 1, seed, profile, backend, stagger: false, disturb: true };
+    let options = EnvOptions { worlds: 1, seed, profile, backend, stagger: false, disturb: true, siblings: 1 };
     let mut env = Env::new(task.clone(), reward.clone(), &options)?;
     let Some(block) = env.blocks.first_mut() else {
         return Err(RunError::Failed("an environment without worlds".into()));

@@ -36,6 +36,8 @@ pub struct Overrides {
     pub device: Option<Device>,
     /// Run whose policy finds the reward's quantiles, in place of random actions.
     pub calibrate: Option<PathBuf>,
+    /// Run whose newest policy and critic this one begins with.
+    pub from: Option<PathBuf>,
     /// `key=value` settings, in order.
     pub set: Vec<String>,
 }
@@ -105,6 +107,9 @@ pub struct RunConfig {
     /// Run whose policy found `references`; none when it was random actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibrate: Option<String>,
+    /// Run whose policy and critic this one began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Reference values of the reward that were given as a quantile, as found before training.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub references: BTreeMap<String, f64>,
@@ -178,6 +183,7 @@ impl RunConfig {
                 })
                 .collect(),
             calibrate: asked.calibrate.as_ref().map(|p| p.display().to_string()),
+            from: asked.from.as_ref().map(|p| p.display().to_string()),
             references: BTreeMap::new(),
             run,
             learner,

@@ -98,7 +98,9 @@ pub(crate) fn env_options(config: &RunConfig) -> Result<EnvOptions, RunError> {
         seed: config.seed,
         profile: config.profile()?,
         backend: config.backend()?,
-        stagger: true,
+        // Cloning compares whole episodes that begin alike.
+        stagger: config.learner.elite_of == 0,
+        siblings: config.learner.elite_of.max(1),
         disturb: true,
     })
 }

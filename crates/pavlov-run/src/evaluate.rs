@@ -123,7 +123,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, RunError> {
     fits(task, policy)?;
     let EvalOptions { episodes, seed, profile, backend } = options;
-    let env = EnvOptions { worlds: episodes, seed, profile, backend, stagger: false, disturb: true };
+    let env = EnvOptions { worlds: episodes, seed, profile, backend, stagger: false, disturb: true, siblings: 1 };
     let mut env = Env::new(task.clone(), reward.clone(), &env)?;
     let play = |block: &mut EnvBlock| play(block, task, &mut policy.clone());
     let logs: Result<Vec<EpisodeLog>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(play).collect());

@@ -123,6 +123,11 @@ impl RunFolder {
         self.root.join("rollouts")
     }
 
+    /// Pieces of episodes that branch from one state, to be compared.
+    pub fn branches(&self) -> PathBuf {
+        self.root.join("branches")
+    }
+
     /// What the run looks like afterwards: symptoms, curves.
     pub fn diagnosis(&self) -> PathBuf {
         self.root.join("diagnosis.json")

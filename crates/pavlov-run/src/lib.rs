@@ -10,6 +10,7 @@
 mod adapter;
 mod arm;
 mod baseline;
+mod branch;
 mod calibrate;
 mod cases;
 mod checkpoint;
@@ -47,6 +48,7 @@ mod variants;
 
 pub use adapter::Block;
 pub use baseline::register_sources;
+pub use branch::{BranchOptions, branch};
 pub use calibrate::calibrate;
 pub use cases::{CaseResult, cases};
 pub use checkpoint::{Best, Loaded, LoopState, Which, find as find_checkpoint, read as read_checkpoint};
@@ -65,7 +67,7 @@ pub use list::{RunEntry, RunState, list_runs};
 pub use logs::{MetricsLine, Named, NodeStats, TermStats, TermsLine, Timing, read_lines};
 pub use play::{PlayOptions, Player, PolicyPlayer, play_rollouts};
 pub use report::write_report;
-pub use rescore::{Rescored, RescoredEpisode, Swap, channels_of, rescore, rollout_files, score_all};
+pub use rescore::{Rescored, RescoredEpisode, Swap, branch_files, channels_of, rescore, rollout_files, score_all};
 pub use rollouts::{RolloutEpisode, RolloutFile, RolloutInfo, Rollouts};
 pub use settings::RunSettings;
 pub use train::{ResumeOptions, Trainer, Update, find_reward, load_reward, thread_pool};

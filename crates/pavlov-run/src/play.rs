@@ -74,7 +74,7 @@ pub fn play_rollouts<P: Player + Send>(
     pool: &rayon::ThreadPool,
 ) -> Result<Rollouts, RunError> {
     let PlayOptions { episodes, seed, profile, disturb, backend } = *options;
-    let env = EnvOptions { worlds: episodes, seed, profile, stagger: false, disturb, backend };
+    let env = EnvOptions { worlds: episodes, seed, profile, stagger: false, disturb, backend, siblings: 1 };
     let mut env = Env::new(task.clone(), reward.clone(), &env)?;
     let one = |block: &mut EnvBlock| {
         let mut player = players(block.first_world(), block.num_worlds())?;
@@ -94,45 +94,77 @@ pub fn play_rollouts<P: Player + Send>(
     Ok(all)
 }
 
+/// What the worlds of a block did.
+pub(crate) struct Tape {
+    /// `[step][channel][world]`, first the states after the reset.
+    states: Vec<Vec<f32>>,
+    worlds: usize,
+    /// Steps of each world's first episode, up to where the tape ends.
+    pub steps: Vec<usize>,
+}
+
+impl Tape {
+    /// Plays at most `until` steps, or until every first episode is over.
+    pub fn of(
+        block: &mut EnvBlock,
+        task: &Task,
+        channels: &[Channel],
+        until: usize,
+        player: &mut impl Player,
+    ) -> Result<Self, RunError> {
+        let n = block.num_worlds();
+        let mut buffers = Buffers::new(n, task);
+        block.record(channels);
+        block.reset(&mut buffers.obs);
+        block.clear_log();
+        let kept = |columns: &[f32]| -> Vec<f32> {
+            columns.chunks_exact(pavlov_env::BLOCK_WORLDS).flat_map(|c| c[..n].iter().copied()).collect()
+        };
+        let recording = |block: &EnvBlock, after: bool| match block.recording() {
+            Some(r) => kept(if after { r.after() } else { r.now() }),
+            None => Vec::new(),
+        };
+        let mut states = vec![recording(block, false)];
+        let mut steps = vec![0usize; n];
+        let mut playing = vec![true; n];
+        for step in 0..until {
+            player.act(&buffers.obs, step, &mut buffers.actions)?;
+            buffers.play(block);
+            script_failure(block)?;
+            states.push(recording(block, true));
+            for world in (0..n).filter(|&w| playing[w]).collect::<Vec<_>>() {
+                steps[world] += 1;
+                playing[world] = !(buffers.terminated[world] || buffers.truncated[world]);
+            }
+            if !playing.contains(&true) {
+                break;
+            }
+        }
+        Ok(Self { states, worlds: n, steps })
+    }
+
+    /// Columns of pieces one after another: world, step whose state comes first, steps.
+    pub fn columns(&self, channels: &[Channel], pieces: &[(usize, usize, usize)]) -> HashMap<Channel, Vec<f32>> {
+        let column = |c: usize| -> Vec<f32> {
+            let of = |&(world, first, steps): &(usize, usize, usize)| {
+                self.states[first..=first + steps].iter().map(move |s| s[c * self.worlds + world])
+            };
+            pieces.iter().flat_map(of).collect()
+        };
+        channels.iter().enumerate().map(|(c, &channel)| (channel, column(c))).collect()
+    }
+}
+
 fn play(
     block: &mut EnvBlock,
     task: &Task,
     channels: &[Channel],
     player: &mut impl Player,
 ) -> Result<Rollouts, RunError> {
-    let n = block.num_worlds();
-    let mut buffers = Buffers::new(n, task);
-    block.record(channels);
-    block.reset(&mut buffers.obs);
-    block.clear_log();
-    // `[step][channel][world]`, first the states after the reset.
-    let mut states: Vec<Vec<f32>> = Vec::new();
-    let kept = |columns: &[f32]| -> Vec<f32> {
-        columns.chunks_exact(pavlov_env::BLOCK_WORLDS).flat_map(|c| c[..n].iter().copied()).collect()
-    };
-    let recording = |block: &EnvBlock, after: bool| match block.recording() {
-        Some(r) => kept(if after { r.after() } else { r.now() }),
-        None => Vec::new(),
-    };
-    states.push(recording(block, false));
-    let mut steps = vec![0usize; n];
-    let mut playing = vec![true; n];
-    for step in 0..task.episode_steps() {
-        player.act(&buffers.obs, step, &mut buffers.actions)?;
-        buffers.play(block);
-        script_failure(block)?;
-        states.push(recording(block, true));
-        for world in (0..n).filter(|&w| playing[w]).collect::<Vec<_>>() {
-            steps[world] += 1;
-            playing[world] = !(buffers.terminated[world] || buffers.truncated[world]);
-        }
-        if !playing.contains(&true) {
-            break;
-        }
-    }
+    let tape = Tape::of(block, task, channels, task.episode_steps(), player)?;
     let mut info = RolloutInfo::default();
     let log = block.log();
-    for (world, &steps) in steps.iter().enumerate() {
+    for (world, &steps) in tape.steps.iter().enumerate() {
         let known = log.episodes.iter().find(|e| e.index == 0 && e.world == block.first_world() + world);
         let Some(e) = known else {
             return Err(RunError::Failed(format!("world {world} did not end its episode")));
@@ -143,13 +175,6 @@ fn play(
         info.episodes.push(RolloutEpisode { name, first, steps, episode_return, fitness, success, terminated });
         info.rows += steps + 1;
     }
-    let mut columns = HashMap::with_capacity(channels.len());
-    for (c, &channel) in channels.iter().enumerate() {
-        let mut column = Vec::with_capacity(info.rows);
-        for (world, &steps) in steps.iter().enumerate() {
-            column.extend(states[..=steps].iter().map(|s| s[c * n + world]));
-        }
-        columns.insert(channel, column);
-    }
-    Ok(Rollouts::new(info, columns))
+    let pieces: Vec<_> = tape.steps.iter().enumerate().map(|(world, &steps)| (world, 0, steps)).collect();
+    Ok(Rollouts::new(info, tape.columns(channels, &pieces)))
 }

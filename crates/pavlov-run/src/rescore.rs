@@ -9,7 +9,7 @@ use pavlov_reward::{Reward, ScoreError, Scored, score};
 use pavlov_script::{Channel, Scene};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Scores all episodes on the threads of `pool`.
@@ -118,16 +118,29 @@ const LISTED: usize = 10;
 /// When there are none, or one cannot be read.
 pub fn rollout_files(folder: &RunFolder) -> Result<Vec<(String, RolloutFile)>, RunError> {
     let root = folder.rollouts();
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&root)
-        .map(|d| d.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect())
-        .unwrap_or_default();
-    paths.sort();
-    if paths.is_empty() {
+    let files = files_in(&root)?;
+    if files.is_empty() {
         let (root, name) = (root.display(), folder.name());
         return Err(RunError::Usage(format!(
             "{root}: run {name} has kept no rollouts (setting `rollout_mb` is 0, or it was made by an older version)"
         )));
     }
+    Ok(files)
+}
+
+/// The files of branches a run has, in the order they were made; often none.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn branch_files(folder: &RunFolder) -> Result<Vec<(String, RolloutFile)>, RunError> {
+    files_in(&folder.branches())
+}
+
+fn files_in(root: &Path) -> Result<Vec<(String, RolloutFile)>, RunError> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(root)
+        .map(|d| d.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect())
+        .unwrap_or_default();
+    paths.sort();
     let name = |p: &PathBuf| p.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     paths.iter().map(|p| Ok((name(p), RolloutFile::open(p)?))).collect()
 }

@@ -72,10 +72,17 @@ pub struct RolloutInfo {
     pub dt: f64,
     /// Rows of a column.
     pub rows: usize,
+    /// So many episodes, one after another, began in the same state; 0 or 1: each in its own.
+    #[serde(skip_serializing_if = "is_alone")]
+    pub siblings: u32,
     /// Episodes.
     pub episodes: Vec<RolloutEpisode>,
     /// Columns that are equal to another one, by their names.
     pub same: BTreeMap<String, String>,
+}
+
+fn is_alone(siblings: &u32) -> bool {
+    *siblings < 2
 }
 
 /// Columns in memory, to be written or scored.

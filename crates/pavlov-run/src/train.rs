@@ -125,7 +125,12 @@ impl Trainer {
         let (device, warning) = config.device()?.or_cpu();
         config.device = device.to_string();
         let (task, reward) = (Arc::new(task), Arc::new(reward));
-        let ppo = crate::arm::learner(&config, &task, &reward)?;
+        let mut ppo = crate::arm::learner(&config, &task, &reward)?;
+        if let Some(from) = &asked.from {
+            let (loaded, _) = checkpoint::find(&RunFolder::open(from)?, Which::Last)?;
+            let told = |e| RunError::Usage(format!("cannot begin with the policy of {}: {e}", from.display()));
+            ppo.begin_with(&loaded.ppo).map_err(told)?;
+        }
         let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
         let pool = thread_pool(config.machine.threads)?;
         let adaptive = crate::calibrate::start(&task, &reward, &mut config)?;

@@ -16,6 +16,7 @@ mod judge;
 mod measure;
 mod model;
 mod options;
+mod rater;
 mod report;
 mod score;
 mod source;
@@ -31,6 +32,7 @@ pub use measure::{auroc, epic};
 pub use model::{
     Choice, Embedding, Fit, ImageTower, Manifest, Runtime, TextTower, VisionModel, choose_runtime, runtime,
 };
+pub use rater::Onlooker;
 pub use report::write_audit;
 pub use score::{Goal, probability};
 pub use source::{model_folder, register_sources};

@@ -138,7 +138,7 @@ pub enum Command {
                             pavlov prefs train ant_run --model mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
                             pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here."
     )]
-    Prefs(Prefs),
+    Prefs(Box<Prefs>),
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.
@@ -294,6 +294,9 @@ pub struct Train {
     /// Find each `quantile` of the reward with the policy of this run (folder, name or `last`) instead of random actions.
     #[arg(long, value_name = "RUN")]
     pub calibrate: Option<PathBuf>,
+    /// Begin with the newest policy and critic of this run (folder, name or `last`): the same robot, another reward or more of the same.
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
     /// A setting by name; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

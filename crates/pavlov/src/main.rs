@@ -10,6 +10,7 @@ mod lists;
 mod out;
 mod prefs;
 mod prefs_args;
+mod prefs_loop;
 mod probe;
 mod progress;
 mod render;

@@ -2,15 +2,17 @@
 
 use crate::Usage;
 use crate::out::{Out, Table, grouped, number};
-use crate::prefs_args::{Label, Prefs, PrefsCommand, Train};
+use crate::prefs_args::{Answering, Branch, Label, Learning, Prefs, PrefsCommand, Train};
 use crate::runs::find;
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, Combine, Dataset, Kind, LabelStore, Loss, NetOptions, PairOptions, PairSampler, Pool, Quality, Scripted,
-    Strategy, Teacher, Versions,
+    Asking, Combine, Dataset, Fit, FitOptions, LabelStore, Learnt, Loss, Model, PairOptions, PairSampler, Pool,
+    Quality, Rater, Scripted, Strategy, Teacher, Versions,
 };
-use pavlov_run::{RunFolder, load_reward};
+use pavlov_reward::Reward;
+use pavlov_run::{BranchOptions, RunFolder, load_reward};
+use pavlov_vision::{Eyes, Goal, Onlooker};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ const SAMPLE: usize = 200;
 pub fn prefs(out: Out, assets: &Assets, runs: &Path, args: &Prefs) -> Result<()> {
     match &args.command {
         PrefsCommand::Label(args) => label(out, assets, runs, args),
+        PrefsCommand::Branch(args) => branch(out, runs, args),
+        PrefsCommand::Loop(args) => crate::prefs_loop::rounds(out, assets, runs, args),
         PrefsCommand::Train(args) => train(out, assets, runs, args),
         PrefsCommand::Stats { task } => stats(out, runs, task.as_deref()),
         PrefsCommand::Export { file } => export(out, runs, file),
@@ -50,43 +54,129 @@ struct Labelled {
     store: PathBuf,
 }
 
-fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
-    let task = Task::load(assets, &args.task)?;
-    let truth = load_reward(assets, &task, args.truth.as_deref())?;
-    let terms = match &args.reward {
-        Some(name) => load_reward(assets, &task, Some(name))?,
-        None => truth.clone(),
-    };
-    let mut teacher = Teacher::named(&args.rater)?;
-    teacher.beta = args.beta.unwrap_or(teacher.beta);
-    teacher.mistakes = args.mistakes.unwrap_or(teacher.mistakes);
-    if !(0.0..=1.0).contains(&teacher.mistakes) || teacher.beta.is_nan() || teacher.beta <= 0.0 {
-        return Err(Usage(format!(
-            "--beta {} --mistakes {}: expected above 0, and 0 to 1",
-            teacher.beta, teacher.mistakes
-        ))
-        .into());
+/// Who answers what, made once for any number of pools.
+pub struct Desk<'a> {
+    assets: &'a Assets,
+    task: &'a Task,
+    args: &'a Answering,
+    /// Reward a teacher judges by; one whose terms the learner sees.
+    truth: Reward,
+    terms: Reward,
+    seed: u64,
+}
+
+impl<'a> Desk<'a> {
+    /// Of what was typed; `terms` is the reward whose terms the learner sees, the truth's when omitted.
+    pub fn new(
+        assets: &'a Assets,
+        task: &'a Task,
+        args: &'a Answering,
+        terms: Option<&str>,
+        seed: u64,
+    ) -> Result<Self> {
+        let truth = load_reward(assets, task, args.truth.as_deref())?;
+        let terms = match terms {
+            Some(name) => load_reward(assets, task, Some(name))?,
+            None => truth.clone(),
+        };
+        Ok(Self { assets, task, args, truth, terms, seed })
     }
-    let pool = Pool::open(&folders(runs, &task, &args.runs)?)?;
-    let pairs = PairOptions { length: args.length, any_reset: args.any_reset, repeats: 0.0 };
-    let sample = PairSampler::new(&pool, pairs, args.seed ^ 0x5A)?.candidates(&pool, SAMPLE);
-    let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
-    let mut rater = Scripted::new(&args.rater, teacher, (&truth, task.scene()), &pool, &sample, args.seed)?;
-    let asking = Asking {
-        count: args.count,
-        batch: args.batch as usize,
-        strategy: Strategy::named(&args.strategy)?,
-        pairs,
+
+    /// Asks about segments of a pool; every answer is in the store before the next question.
+    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<Vec<pavlov_prefs::Label>> {
+        let args = self.args;
+        let pairs = PairOptions {
+            length: args.length,
+            any_reset: args.any_reset,
+            siblings: args.siblings,
+            ..PairOptions::default()
+        };
+        let asking = Asking {
+            count,
+            batch: args.batch as usize,
+            strategy: Strategy::named(&args.strategy)?,
+            pairs,
+            seed: self.seed,
+        };
+        let truth = &self.truth;
+        let script: Vec<u8> = truth.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect();
+        let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
+        let sample = PairSampler::new(pool, pairs, self.seed ^ 0x5A)?.candidates(pool, SAMPLE);
+        let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
+        let mut rater: Box<dyn Rater + '_> = if args.rater == Onlooker::NAME {
+            Box::new(self.onlooker()?)
+        } else {
+            let teacher = self.teacher()?;
+            Box::new(Scripted::new(&args.rater, teacher, (truth, self.task.scene()), pool, &sample, self.seed)?)
+        };
+        let keep = |entry: &pavlov_prefs::Entry| store.append(entry).map(drop);
+        Ok(pavlov_prefs::ask(pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?)
+    }
+
+    fn teacher(&self) -> Result<Teacher> {
+        let args = self.args;
+        let mut teacher = Teacher::named(&args.rater)?;
+        teacher.beta = args.beta.unwrap_or(teacher.beta);
+        teacher.mistakes = args.mistakes.unwrap_or(teacher.mistakes);
+        if !(0.0..=1.0).contains(&teacher.mistakes) || teacher.beta.is_nan() || teacher.beta <= 0.0 {
+            return Err(Usage(format!(
+                "--beta {} --mistakes {}: expected above 0, and 0 to 1",
+                teacher.beta, teacher.mistakes
+            ))
+            .into());
+        }
+        Ok(teacher)
+    }
+
+    /// A vision-language model that looks at segments.
+    fn onlooker(&self) -> Result<Onlooker> {
+        let Answering { goal, baseline, alpha, frames, sighted, .. } = self.args;
+        let Some(goal) = goal else {
+            return Err(Usage("--rater vision: give what it should see with --goal TEXT".into()).into());
+        };
+        let mut model = crate::vision::load(self.assets, sighted)?;
+        let goal = model.text(goal)?;
+        let baseline = baseline.as_ref().map(|b| model.text(b)).transpose()?;
+        let goal = Goal::new(&goal, baseline.as_deref(), *alpha);
+        let eyes = Eyes::new(self.task.model(), model, sighted.adapter)?;
+        let sight = crate::vision::sight(sighted)?;
+        Ok(Onlooker::new(eyes, goal, sight, self.task.scene().clone(), *frames as usize))
+    }
+}
+
+fn branch(out: Out, runs: &Path, args: &Branch) -> Result<()> {
+    let folder = RunFolder::open(&find(runs, &args.run)?)?;
+    let options = BranchOptions {
+        states: args.branching.states as usize,
+        siblings: args.branching.branches as usize,
+        length: args.length as usize,
+        noise: args.branching.noise,
         seed: args.seed,
     };
-    let script: Vec<u8> = truth.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect();
-    let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
+    let pool = pavlov_run::thread_pool(std::thread::available_parallelism().map_or(1, usize::from))?;
+    let (file, states) = pavlov_run::branch(&folder, &options, &pool)?;
+    if out.json {
+        return out.object(&serde_json::json!({ "file": file, "states": states, "siblings": options.siblings }));
+    }
+    out.text(&format!(
+        "{states} of {} states, {} siblings each, {} steps long: {}\n",
+        options.states,
+        options.siblings,
+        options.length,
+        file.display()
+    ))
+}
+
+fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
+    let task = Task::load(assets, &args.task)?;
+    let desk = Desk::new(assets, &task, &args.answering, args.reward.as_deref(), args.seed)?;
+    let pool = Pool::open(&folders(runs, &task, &args.runs)?)?;
     let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
-    let keep = |entry: &pavlov_prefs::Entry| store.append(entry).map(drop);
-    let labels = pavlov_prefs::ask(&pool, &terms, &mut rater, &asking, &versions, keep)?;
+    let labels = desk.ask(&pool, &mut store, args.count)?;
     let mut kinds = std::collections::BTreeMap::new();
     labels.iter().for_each(|l| *kinds.entry(l.entry.answer.kind()).or_default() += 1);
-    let done = Labelled { labels: labels.len(), rater: args.rater.clone(), kinds, store: store.path().into() };
+    let done =
+        Labelled { labels: labels.len(), rater: args.answering.rater.clone(), kinds, store: store.path().into() };
     if out.json {
         return out.object(&done);
     }
@@ -113,63 +203,29 @@ fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
     let data = Dataset::of(&store.labels()?, &task.name, args.rater.as_deref());
     data.check()?;
     let pool = Pool::of_segments(runs, &data.segments)?;
+    let fit = Fit::of(&pool, &reward, &data, &fit_options(&args.learning, args.seed)?)?;
+    if let Some(folder) = &args.out {
+        let combine = Combine { kind: &args.learning.combine, lambda: args.learning.lambda };
+        fit.write(folder, &reward, &task.name, combine)?;
+    }
+    let (model, quality, advantage) = (fit.name(), fit.quality, fit.advantage);
+    let (linear, changes) = match fit.learnt {
+        Learnt::Linear(fit, changes) => (Some(fit.model), changes),
+        Learnt::Nets(_) => (None, Vec::new()),
+    };
+    let (labels, out_folder) = (data.pairs.len(), args.out.clone());
+    let done = Trained { model, labels, quality, linear, changes, advantage, out: out_folder };
+    if out.json { out.object(&done) } else { out.text(&told(&done, args)) }
+}
+
+/// How to learn, as it was typed.
+pub fn fit_options(args: &Learning, seed: u64) -> Result<FitOptions> {
     let loss = match args.loss.as_str() {
         "margin" => Loss::Margin(1.0),
         "scaled" => Loss::Scaled,
         _ => Loss::Plain,
     };
-    let linear = match args.model.as_str() {
-        "linear" | "auto" => Some(pavlov_prefs::fit_linear(&pool, &reward, &data, loss, args.seed)?),
-        _ => None,
-    };
-    let kind = if args.model == "gpm" { Kind::Gpm(2) } else { Kind::BradleyTerry };
-    let options = NetOptions { kind, members: args.members as usize, loss, seed: args.seed, ..NetOptions::default() };
-    let mut nets = match args.model.as_str() {
-        "linear" => None,
-        _ => Some(pavlov_prefs::fit_nets(&pool, &reward, &data, &options)?),
-    };
-    let advantage =
-        linear.as_ref().zip(nets.as_ref()).and_then(|(l, (_, q, held))| pavlov_prefs::advantage(l, q, held));
-    // A bigger model has to earn its place: two standard errors.
-    if args.model == "auto" && !advantage.is_some_and(|(gain, error)| gain > 2.0 * error) {
-        nets = None;
-    }
-    let mut done = Trained {
-        model: match (&nets, kind) {
-            (None, _) => "linear",
-            (_, Kind::BradleyTerry) => "mlp",
-            (_, Kind::Gpm(_)) => "gpm",
-        },
-        labels: data.pairs.len(),
-        quality: Quality::default(),
-        linear: None,
-        changes: Vec::new(),
-        advantage,
-        out: args.out.clone(),
-    };
-    match (nets, linear) {
-        (Some((nets, quality, _)), _) => {
-            done.quality = quality;
-            if let Some(folder) = &args.out {
-                let combine = Combine { kind: &args.combine, lambda: args.lambda };
-                pavlov_prefs::write_nets(folder, &nets, combine, &task.name, task.scene())?;
-            }
-        }
-        (None, Some(fit)) => {
-            done.quality = fit.quality.clone();
-            let (file, group) = pool.by_file(&data.segments.iter().collect::<Vec<_>>())?.swap_remove(0);
-            let rollouts = file.read(task.scene(), pavlov_run::channels_of([&reward]))?;
-            let spans: Vec<_> = group.iter().map(|g| g.1).collect();
-            let params = pavlov_prefs::own_params(&reward, &rollouts, &spans)?;
-            done.changes = pavlov_prefs::changes(&fit.model, &reward, &params, &fit.phi);
-            if let Some(folder) = &args.out {
-                pavlov_prefs::write_linear(folder, &reward, &done.changes)?;
-            }
-            done.linear = Some(fit.model);
-        }
-        (None, None) => {}
-    }
-    if out.json { out.object(&done) } else { out.text(&told(&done, args)) }
+    Ok(FitOptions { model: Model::named(&args.learn)?, loss, members: args.members as usize, seed })
 }
 
 fn told(done: &Trained, args: &Train) -> String {

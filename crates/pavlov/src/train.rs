@@ -22,6 +22,7 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         backend: Some(args.engine.backend),
         device: Some(args.engine.device),
         calibrate: args.calibrate.as_ref().map(|run| crate::runs::find(runs, run)).transpose()?,
+        from: args.from.as_ref().map(|run| crate::runs::find(runs, run)).transpose()?,
         set: args.set.clone(),
     };
     let mut trainer = Trainer::create(assets, &args.task, args.reward.as_deref(), &asked, runs, args.out.as_deref())?;

@@ -26,12 +26,14 @@ pub fn vision(out: Out, assets: &Assets, runs: &Path, args: &Vision) -> Result<(
     }
 }
 
-fn load(assets: &Assets, args: &Sighted) -> Result<VisionModel> {
+/// The model that was asked for.
+pub fn load(assets: &Assets, args: &Sighted) -> Result<VisionModel> {
     choose_runtime(args.onnxruntime.parse()?)?;
     Ok(VisionModel::load(&model_folder(&args.model, assets.roots())?)?)
 }
 
-fn sight(args: &Sighted) -> Result<Sight> {
+/// How it sees.
+pub fn sight(args: &Sighted) -> Result<Sight> {
     Ok(Sight::named(&args.camera, &args.ground, &args.light)?)
 }
 

@@ -44,6 +44,9 @@ pub(super) fn refuse(task: &Task, reward: &Reward, options: &EnvOptions) -> Resu
     if options.backend == BackendKind::Rapier {
         return refused("rapier's worlds are on the processor: leave out `--backend rapier` or `--device gpu`".into());
     }
+    if options.siblings > 1 {
+        return refused("worlds that begin alike (`elite_of`) are on the processor: leave out `--device gpu`".into());
+    }
     let mut programs = task.script.all().chain([reward.program()]);
     if let Some(program) = programs.find(|p| !p.is_lowered()) {
         let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());

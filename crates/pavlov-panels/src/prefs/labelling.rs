@@ -511,7 +511,7 @@ impl Labelling {
 fn sampler(pool: &Pool, length: u32, any_reset: bool) -> Result<PairSampler, PrefsError> {
     // Another session asks other questions.
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
-    PairSampler::new(pool, PairOptions { length, any_reset, repeats: REPEATS }, seed)
+    PairSampler::new(pool, PairOptions { length, any_reset, repeats: REPEATS, ..PairOptions::default() }, seed)
 }
 
 /// Rollouts of all runs of the task that have some.

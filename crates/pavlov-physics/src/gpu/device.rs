@@ -6,6 +6,7 @@
 use super::cache::Pipeline;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Why the GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +117,9 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterInfo {
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
     }
 }
+
+/// How long after its commands are done a read-back may take to be told.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// What `pavlov devices` lists, in the order in which `gpu:i` counts.
 pub fn adapters() -> Vec<AdapterInfo> {
@@ -327,18 +331,15 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn read_mapped<T>(&self, staging: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, GpuError> {
-        let mapped = Arc::new(Mutex::new(None));
-        let slot = mapped.clone();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            if let Ok(mut slot) = slot.lock() {
-                *slot = Some(result);
-            }
-        });
+        let (tell, told) = std::sync::mpsc::channel();
+        // Nobody listens any more only where the wait below has failed.
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
         self.wait()?;
-        match mapped.lock().map(|mut slot| slot.take()) {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(e))) => return Err(self.lost(e.to_string())),
-            _ => return Err(self.lost("a read-back did not finish".into())),
+        // Another thread that waits for the same device may have taken the call upon itself and not have made it yet.
+        match told.recv_timeout(CALL_LIMIT) {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(self.lost(e.to_string())),
+            Err(_) => return Err(self.lost("a read-back did not finish".into())),
         }
         let bytes = staging.slice(..).get_mapped_range();
         let out = use_bytes(&bytes);

@@ -1,0 +1,297 @@
+//! Rounds of learning from a rater: train, look, ask, learn, and train on with what was learnt.
+//!
+//! ```text
+//! round 0: train on the reward to begin with ─ ask ─ learn ─ reward-1
+//! round k: train on reward-k, from the policy of round k - 1 ─ ask ─ learn ─ reward-(k + 1)
+//! the end: train on the last reward
+//! ```
+//! (Christiano et al. 2017; with siblings from states of the newest policy.) The budget of labels is spent in equal parts. Fitness is measured and
+//! logged; nothing learns from it.
+//!
+//! Everything is in the folder `<runs>/<name>`: `rounds.jsonl` (a line a round that is finished), the rewards and
+//! `since` (the last label before it); the runs stand beside it as
+//! `<name>-0`, `<name>-1`, … A loop that was stopped or killed goes on by the same command: finished rounds are not done again, a run that was
+//! begun is resumed, and labels that were given count.
+
+use crate::dataset::{Dataset, Quality};
+use crate::error::PrefsError;
+use crate::fit::{Fit, FitOptions};
+use crate::folder::Combine;
+use crate::label::Label;
+use crate::segments::Pool;
+use crate::store::LabelStore;
+use pavlov_env::{Assets, Task};
+use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunFolder, Trainer, load_reward};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// A loop.
+#[derive(Debug, Clone)]
+pub struct RoundsOptions {
+    /// Task.
+    pub task: String,
+    /// Reward to begin with, whose terms a linear model weighs; the task's own when omitted.
+    pub reward: Option<String>,
+    /// Name of the loop.
+    pub name: String,
+    /// Labels in all.
+    pub budget: usize,
+    /// Times that the rater is asked.
+    pub rounds: usize,
+    /// What every training is made with; its seed is the loop's.
+    pub overrides: Overrides,
+    /// How labels are learnt from.
+    pub fit: FitOptions,
+    /// How members of an ensemble become one reward.
+    pub combine: String,
+    /// Its `lambda`.
+    pub lambda: f64,
+    /// States that siblings branch from in each round; 0: none.
+    pub branch: BranchOptions,
+    /// A person answers, who is shown pairs of all runs of the task: every label since the loop began counts, not only those about its own runs.
+    pub person: bool,
+}
+
+/// A finished round, as in `rounds.jsonl`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Round {
+    /// From 0; the last one asks nothing.
+    pub round: usize,
+    /// Name of its run.
+    pub run: String,
+    /// Reward it was trained on.
+    pub reward: String,
+    /// Fitness of its policy, and share of successes.
+    pub fitness: f64,
+    /// See [`Self::fitness`].
+    pub success: f64,
+    /// Labels so far.
+    pub labels: usize,
+    /// Model that was learnt; empty in the last round.
+    pub model: String,
+    /// Pairs held out, share of them told right, their log loss.
+    pub held_out: usize,
+    /// See [`Self::held_out`].
+    pub accuracy: f64,
+    /// See [`Self::held_out`].
+    pub log_loss: f64,
+    /// Environment steps and updates of its training.
+    pub env_steps: u64,
+    /// See [`Self::env_steps`].
+    pub updates: u64,
+}
+
+/// A loop that is being done.
+#[derive(Debug)]
+pub struct Rounds {
+    options: RoundsOptions,
+    runs: PathBuf,
+    task: Task,
+    done: Vec<Round>,
+}
+
+/// What a loop asks for: at least `missing` labels about segments of the pool (of the run), appended to the store.
+pub type Ask<'a> = dyn FnMut(&Pool, &RunFolder, &mut LabelStore, usize) -> Result<(), PrefsError> + 'a;
+
+impl Rounds {
+    /// A new loop, or one to go on with.
+    ///
+    /// # Errors
+    /// When an option makes no sense, or what is there cannot be read.
+    pub fn open(assets: &Assets, runs: &Path, options: RoundsOptions) -> Result<Self, PrefsError> {
+        let RoundsOptions { budget, rounds, .. } = options;
+        if rounds == 0 || budget < rounds {
+            return Err(PrefsError::Usage(format!(
+                "{budget} labels in {rounds} rounds: expected a round or more, and a label or more in each"
+            )));
+        }
+        let name_is_plain = !options.name.is_empty() && !options.name.contains(['/', '\\']) && options.name != "..";
+        if !name_is_plain {
+            return Err(PrefsError::Usage(format!("`{}`: expected a name, not a path", options.name)));
+        }
+        let task = Task::load(assets, &options.task).map_err(pavlov_run::RunError::from)?;
+        let mut new = Self { options, runs: runs.into(), task, done: Vec::new() };
+        let log = new.log();
+        if log.is_file() {
+            let text = std::fs::read_to_string(&log).map_err(|e| PrefsError::io("read", &log, e))?;
+            for (i, line) in text.split_inclusive('\n').enumerate() {
+                match serde_json::from_str::<Round>(line) {
+                    Ok(round) if line.ends_with('\n') && round.round == i => new.done.push(round),
+                    // A kill met it while it was written.
+                    _ if !line.ends_with('\n') => {
+                        let kept: String = text.split_inclusive('\n').take(i).collect();
+                        std::fs::write(&log, kept).map_err(|e| PrefsError::io("write", &log, e))?;
+                    }
+                    Ok(_) => return Err(PrefsError::damaged(&log, format!("line {}: not round {i}", i + 1))),
+                    Err(e) => return Err(PrefsError::damaged(&log, format!("line {}: {e}", i + 1))),
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> PathBuf {
+        self.runs.join(&self.options.name)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder().join("rounds.jsonl")
+    }
+
+    /// Rounds that are finished.
+    pub fn done(&self) -> &[Round] {
+        &self.done
+    }
+
+    /// Does the next round; none when all are done, or `stop` was set.
+    ///
+    /// # Errors
+    /// When training, asking or learning fails.
+    pub fn next(&mut self, assets: &Assets, ask: &mut Ask<'_>, stop: &AtomicBool) -> Result<Option<Round>, PrefsError> {
+        let k = self.done.len();
+        let RoundsOptions { rounds, budget, .. } = self.options;
+        if k > rounds {
+            return Ok(None);
+        }
+        let last = k == rounds;
+        let mut store = LabelStore::open(&LabelStore::path_in(&self.runs))?;
+        self.since(&store)?;
+        let Some((run, mut round)) = self.train(assets, k, stop)? else { return Ok(None) };
+        if !last {
+            let file = run.branches().join(format!("branch-{:09}-{k}.safetensors", round.updates));
+            if self.options.branch.states > 0 && !file.is_file() {
+                let pool = pavlov_run::thread_pool(std::thread::available_parallelism().map_or(1, usize::from))?;
+                let branch = BranchOptions { seed: k as u64, ..self.options.branch };
+                match pavlov_run::branch(&run, &branch, &pool) {
+                    Ok(_) => {}
+                    // A policy that does not live long enough has no siblings yet.
+                    Err(pavlov_run::RunError::Usage(_)) if branch.length <= self.task.episode_steps() => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            let pool = Pool::open([&run])?;
+            let wanted = budget * (k + 1) / rounds;
+            let have = self.labels(&store)?.len();
+            if wanted > have {
+                ask(&pool, &run, &mut store, wanted - have)?;
+            }
+        }
+        let labels = self.labels(&store)?;
+        round.labels = labels.len();
+        if !last {
+            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let fit = self.learn(assets, &labels, k + 1)?;
+            let Quality { pairs, accuracy, log_loss, .. } = fit.quality;
+            (round.held_out, round.accuracy, round.log_loss) = (pairs, accuracy, log_loss);
+            round.model = fit.name().into();
+        }
+        let log = self.log();
+        let wrong = |e| PrefsError::io("write", &log, e);
+        std::fs::create_dir_all(self.folder()).map_err(wrong)?;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(wrong)?;
+        let line = serde_json::to_string(&round).map_err(|e| PrefsError::Failed(e.to_string()))?;
+        file.write_all((line + "\n").as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
+        self.done.push(round.clone());
+        Ok(Some(round))
+    }
+
+    fn run_name(&self, k: usize) -> String {
+        format!("{}-{k}", self.options.name)
+    }
+
+    /// Trains round `k`, or what is left of it.
+    fn train(
+        &self,
+        assets: &Assets,
+        k: usize,
+        stop: &AtomicBool,
+    ) -> Result<Option<(RunFolder, Round)>, PrefsError> {
+        let name = self.run_name(k);
+        let path = self.runs.join(&name);
+        let mut trainer = if path.join("checkpoints").exists() {
+            Trainer::resume(&path, &ResumeOptions::default())?
+        } else {
+            // A kill before the first checkpoint leaves nothing to go on with.
+            if path.exists() {
+                std::fs::remove_dir_all(&path).map_err(|e| PrefsError::io("remove", &path, e))?;
+            }
+            let from = (k > 0).then(|| self.runs.join(self.run_name(k - 1)));
+            let asked = Overrides { from, ..self.options.overrides.clone() };
+            let reward = match k {
+                0 => self.options.reward.clone(),
+                _ => Some(self.reward_folder(k).display().to_string()),
+            };
+            Trainer::create(assets, &self.task.name, reward.as_deref(), &asked, &self.runs, Some(&path))?
+        };
+        let reason = trainer.run(stop, |_, _| ())?;
+        if reason == pavlov_run::Stop::Interrupted {
+            trainer.finish(reason)?;
+            return Ok(None);
+        }
+        let summary = trainer.finish(reason)?;
+        let (fitness, success) = summary.evaluation.as_ref().map_or((0.0, 0.0), |e| (e.fitness.mean, e.success.mean));
+        let round = Round {
+            round: k,
+            run: name,
+            reward: summary.reward.clone(),
+            fitness,
+            success,
+            env_steps: summary.env_steps,
+            updates: summary.updates,
+            ..Round::default()
+        };
+        Ok(Some((trainer.folder().clone(), round)))
+    }
+
+    fn reward_folder(&self, k: usize) -> PathBuf {
+        self.folder().join(format!("reward-{k}"))
+    }
+
+    /// Labels of this loop.
+    fn labels(&self, store: &LabelStore) -> Result<Vec<Label>, PrefsError> {
+        let names: Vec<String> = (0..=self.options.rounds).map(|k| self.run_name(k)).collect();
+        let since = self.since(store)?;
+        let own = |l: &Label| match self.options.person {
+            true => l.id > since && *l.entry.task == *self.task.name,
+            false => l.entry.segments.first().is_some_and(|s| names.contains(&s.run)),
+        };
+        Ok(store.labels()?.into_iter().filter(own).collect())
+    }
+
+    /// Number of the last label before the loop.
+    fn since(&self, store: &LabelStore) -> Result<u64, PrefsError> {
+        let path = self.folder().join("since");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let number = text.trim().parse();
+            return number.map_err(|_| PrefsError::damaged(&path, format!("`{}`: expected a number", text.trim())));
+        }
+        let last = store.records()?.last().map_or(0, |l| l.id);
+        let wrong = |e| PrefsError::io("write", &path, e);
+        std::fs::create_dir_all(self.folder()).map_err(wrong)?;
+        std::fs::write(&path, format!("{last}\n")).map_err(wrong)?;
+        Ok(last)
+    }
+
+    /// Learns from all labels so far, and writes reward `k`.
+    fn learn(&self, assets: &Assets, labels: &[Label], k: usize) -> Result<Fit, PrefsError> {
+        let reward = load_reward(assets, &self.task, self.options.reward.as_deref())?;
+        let data = Dataset::of(labels, &self.task.name, None);
+        data.check()?;
+        let pool = Pool::of_segments(&self.runs, &data.segments)?;
+        let fit = Fit::of(&pool, &reward, &data, &self.options.fit)?;
+        let folder = self.reward_folder(k);
+        if folder.exists() {
+            // Of a round that was not finished.
+            std::fs::remove_dir_all(&folder).map_err(|e| PrefsError::io("remove", &folder, e))?;
+        }
+        let combine = Combine { kind: &self.options.combine, lambda: self.options.lambda };
+        fit.write(&folder, &reward, &self.task.name, combine)?;
+        Ok(fit)
+    }
+}

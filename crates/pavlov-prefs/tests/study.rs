@@ -1,0 +1,214 @@
+//! Two claims, measured: where preferences go round, SPO is not exploited and Bradley-Terry is; with a quarter of the answers flipped, cautious
+//! ensembles train better policies than a single net. Both are of minutes and run by name.
+
+use pavlov_env::{Assets, Profile, Task};
+use pavlov_prefs::{
+    Asking, Combine, Dataset, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask,
+    cyclic_chance, fit_nets, write_nets,
+};
+use pavlov_reward::Reward;
+use pavlov_run::{Overrides, PlayOptions, PolicyPlayer, RunFolder, Trainer, load_reward, play_rollouts};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+fn assets() -> Assets {
+    Assets::from_roots([Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()])
+}
+
+fn create(task: &str, reward: Option<&Path>, runs: &Path, name: &str, seed: u64, steps: u64, set: &[&str]) -> Trainer {
+    let asked = Overrides {
+        seed: Some(seed),
+        steps: Some(steps),
+        profile: Some(Profile::Fast),
+        set: set.iter().map(|s| s.to_string()).collect(),
+        ..Overrides::default()
+    };
+    let reward = reward.map(|r| r.display().to_string());
+    Trainer::create(&assets(), task, reward.as_deref(), &asked, runs, Some(&runs.join(name))).unwrap()
+}
+
+fn train(mut trainer: Trainer) -> (RunFolder, f64) {
+    let stop = trainer.run(&AtomicBool::new(false), |_, _| ()).unwrap();
+    let summary = trainer.finish(stop).unwrap();
+    (trainer.folder().clone(), summary.evaluation.unwrap().fitness.mean)
+}
+
+fn labels(pool: &Pool, truth: &Reward, teacher: Teacher, count: usize, seed: u64) -> Dataset {
+    let pairs = PairOptions { any_reset: true, ..PairOptions::default() };
+    let sample = PairSampler::new(pool, pairs, seed + 1000).unwrap().candidates(pool, 100);
+    let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
+    let mut rater = Scripted::new("teacher", teacher, (truth, truth.scene()), pool, &sample, seed).unwrap();
+    let asking = Asking { count, batch: 1, strategy: Strategy::Uniform, pairs, seed };
+    let all = ask(pool, truth, &mut rater, &asking, &Arc::new(Versions::default()), |_| Ok(())).unwrap();
+    Dataset::of(&all, pool.task(), None)
+}
+
+/// Three places of the cart: left beats the middle, the middle beats right, right beats left.
+const PLACES: &str = "fn reward(s) {\n    let x = s.qpos[0];\n    #{ left: if x < -0.3 { 1.0 } else { 0.0 }, \
+                      middle: if abs(x) <= 0.3 { 1.0 } else { 0.0 }, right: if x > 0.3 { 1.0 } else { 0.0 } }\n}\n";
+
+/// Shares of places in pieces of 50 steps of what the policies of the second half of a training do, each policy counting alike.
+fn behaviour(mut trainer: Trainer, judge: &Reward) -> Vec<Vec<f64>> {
+    let pool = pavlov_run::thread_pool(2).unwrap();
+    let (task, reward) = (trainer.task().clone(), Arc::new(judge.clone()));
+    let channels = pavlov_run::channels_of([judge]);
+    let mut pieces = Vec::new();
+    let mut last = 0.5;
+    while trainer.limit().is_none() {
+        trainer.update().unwrap();
+        if trainer.progress() < last {
+            continue;
+        }
+        last += 0.02;
+        let policy = trainer.policy();
+        let options = PlayOptions {
+            episodes: 8,
+            seed: 77,
+            profile: Profile::Fast,
+            disturb: true,
+            backend: pavlov_env::BackendKind::Batch,
+        };
+        let player = |_, _| PolicyPlayer::new(&task, &policy);
+        let played = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();
+        let spans: Vec<_> = played
+            .spans()
+            .into_iter()
+            .flat_map(|s| (0..s.steps / 50).map(move |k| pavlov_reward::Span { first: s.first + 50 * k, steps: 50 }))
+            .collect();
+        let scored = pavlov_reward::score(judge, task.scene(), &played, &spans, false).unwrap();
+        pieces.extend(scored.into_iter().map(|s| s.terms));
+    }
+    pieces
+}
+
+/// How often the pieces win against each pure place.
+fn against_places(pieces: &[Vec<f64>]) -> [f64; 3] {
+    [0, 1, 2].map(|k| {
+        let mut pure = [0.0; 3];
+        pure[k] = 1.0;
+        pieces.iter().map(|p| cyclic_chance(p, &pure)).sum::<f64>() / pieces.len() as f64
+    })
+}
+
+#[test]
+#[ignore = "minutes; run by name with --release -- --ignored --nocapture"]
+fn spo_is_not_exploited_where_preferences_go_round() {
+    pavlov_prefs::register_sources();
+    let dir = tempfile::tempdir().unwrap();
+    let task = Task::load(&assets(), "cartpole_balance").unwrap();
+    let script = dir.path().join("places.rhai");
+    std::fs::write(&script, PLACES).unwrap();
+    let judge = Reward::load(&script, "places", task.scene()).unwrap();
+    let steps = 1_500_000;
+    // The pieces that are compared are of policies that go for each of the places, so that there is something to learn from.
+    let mut runs = Vec::new();
+    for (k, place) in ["left", "middle", "right"].iter().enumerate() {
+        let folder = dir.path().join(place);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("reward.rhai"), PLACES).unwrap();
+        std::fs::write(folder.join("reward.toml"), format!("[combine]\nkind = \"sum\"\nof = [\"{place}\"]\n")).unwrap();
+        let name = format!("for-{place}");
+        runs.push(train(create("cartpole_balance", Some(&folder), dir.path(), &name, k as u64, 400_000, &[])).0);
+    }
+    let pool = Pool::open(&runs).unwrap();
+    let (mut spo, mut gpm, mut bt) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in 0..5u64 {
+        let data = labels(&pool, &judge, Teacher::named("cyclic").unwrap(), 500, seed);
+        let learnt = |kind, name: &str| {
+            let options = NetOptions { kind, members: 1, seed, ..NetOptions::default() };
+            let (nets, quality, _) = fit_nets(&pool, &judge, &data, &options).unwrap();
+            let folder = dir.path().join(format!("{name}{seed}"));
+            let mean = Combine { kind: "mean", lambda: 0.5 };
+            write_nets(&folder, &nets, mean, "cartpole_balance", task.scene()).unwrap();
+            (folder, quality.accuracy)
+        };
+        let (bt_folder, bt_right) = learnt(pavlov_prefs::Kind::BradleyTerry, "bt");
+        let (gpm_folder, gpm_right) = learnt(pavlov_prefs::Kind::Gpm(2), "gpm");
+        let spo_by = |name: &str, source: String| {
+            let folder = dir.path().join(format!("{name}{seed}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("reward.rhai"), "fn reward(s) { #{ effort: s.action.norm2() } }\n").unwrap();
+            let text = format!(
+                "[sources.win]\nkind = \"spo\"\n{source}\nsegment = 50\nqueue = 2048\n\n[combine]\nkind = \"sum\"\nof = [\"win\"]\n"
+            );
+            std::fs::write(folder.join("reward.toml"), text).unwrap();
+            folder
+        };
+        let own = spo_by("spo", format!("judge = {:?}\nrater = \"cyclic\"", script.display().to_string()));
+        let by_gpm =
+            spo_by("by-gpm", format!("model = {:?}", gpm_folder.join("model.safetensors").display().to_string()));
+        let run = |folder: &Path, name: &str| {
+            let name = format!("{name}-run{seed}");
+            behaviour(create("cartpole_balance", Some(folder), dir.path(), &name, seed, steps, &[]), &judge)
+        };
+        let worst = |pieces: &[Vec<f64>]| against_places(pieces).into_iter().fold(1.0, f64::min);
+        let (a, b, c) = (run(&own, "spo"), run(&by_gpm, "by-gpm"), run(&bt_folder, "bt"));
+        println!(
+            "seed {seed}: held out BT {bt_right:.2}, GPM {gpm_right:.2}; wins against left, middle, right: SPO {:.2?}, SPO on GPM {:.2?}, BT {:.2?}",
+            against_places(&a),
+            against_places(&b),
+            against_places(&c)
+        );
+        spo.push(worst(&a));
+        gpm.push(worst(&b));
+        bt.push(worst(&c));
+    }
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    println!(
+        "worst of the three, mean of 5 seeds: SPO {:.3}, SPO on a GPM {:.3}, BT {:.3}",
+        mean(&spo),
+        mean(&gpm),
+        mean(&bt)
+    );
+    assert!(spo.iter().zip(&bt).all(|(s, b)| s > b), "{spo:?} {bt:?}");
+    assert!(mean(&spo) > 0.35 && mean(&bt) < 0.2, "{spo:?} {bt:?}");
+}
+
+/// Bootstrap interval (95%) of a mean.
+fn interval(values: &[f64]) -> [f64; 2] {
+    let mut rng = pavlov_prefs::Rng::new(1);
+    let n = values.len();
+    let mut means: Vec<f64> = (0..4000).map(|_| (0..n).map(|_| values[rng.below(n)]).sum::<f64>() / n as f64).collect();
+    means.sort_by(f64::total_cmp);
+    [means[100], means[3899]]
+}
+
+#[test]
+#[ignore = "half an hour; run by name with --release -- --ignored --nocapture"]
+fn cautious_ensembles_hold_with_a_quarter_of_answers_flipped() {
+    pavlov_prefs::register_sources();
+    let task_name = std::env::var("PAVLOV_STUDY_TASK").unwrap_or_else(|_| "half_cheetah_run".into());
+    let dir = tempfile::tempdir().unwrap();
+    let task = Task::load(&assets(), &task_name).unwrap();
+    let truth = load_reward(&assets(), &task, None).unwrap();
+    let runs: Vec<RunFolder> = (1..=2)
+        .map(|seed| train(create(&task_name, None, dir.path(), &format!("first{seed}"), seed, 500_000, &[])).0)
+        .collect();
+    let pool = Pool::open(&runs).unwrap();
+    let teacher = Teacher { mistakes: 0.25, ..Teacher::named("oracle").unwrap() };
+    let kinds = [("single", "mean", 1), ("wco", "wco", 5), ("uwo", "uwo", 5)];
+    let mut all = vec![Vec::new(); kinds.len()];
+    for seed in 0..5u64 {
+        let data = labels(&pool, &truth, teacher, 200, seed);
+        for (k, (name, combine, members)) in kinds.iter().enumerate() {
+            let options = NetOptions { members: *members, seed, ..NetOptions::default() };
+            let (nets, quality, _) = fit_nets(&pool, &truth, &data, &options).unwrap();
+            let folder = dir.path().join(format!("{name}{seed}"));
+            write_nets(&folder, &nets, Combine { kind: combine, lambda: 0.5 }, &task_name, task.scene()).unwrap();
+            let run = create(&task_name, Some(&folder), dir.path(), &format!("{name}{seed}-run"), seed, 2_000_000, &[]);
+            let fitness = train(run).1;
+            println!("seed {seed}, {name}: held-out accuracy {:.3}, fitness {fitness:.3}", quality.accuracy);
+            all[k].push(fitness);
+        }
+    }
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    for ((name, ..), values) in kinds.iter().zip(&all) {
+        println!("{name}: mean fitness {:.3}, 95% {:.3?}, {values:.2?}", mean(values), interval(values));
+    }
+    for k in 1..3 {
+        let gains: Vec<f64> = all[k].iter().zip(&all[0]).map(|(a, b)| a - b).collect();
+        println!("{} less single, paired: {:.3}, 95% {:.3?}", kinds[k].0, mean(&gains), interval(&gains));
+    }
+    assert!(mean(&all[1]).max(mean(&all[2])) > mean(&all[0]), "{all:?}");
+}
