@@ -103,7 +103,8 @@ impl Spo {
                     ));
                 }
                 let program = reward.program();
-                let stride = setup.worlds;
+                // Programs run over eight worlds at a time.
+                let stride = setup.worlds.next_multiple_of(8);
                 let mut memory = vec![0.0; program.memory_init().len() * stride];
                 (0..stride).for_each(|w| program.reset_memory(w, stride, &mut memory));
                 let script = Box::new(Scripted {
