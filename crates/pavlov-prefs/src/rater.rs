@@ -230,7 +230,11 @@ impl Rater for Scripted<'_> {
 
     fn compare(&mut self, pool: &Pool, left: &Segment, right: &Segment) -> Result<Answer, PrefsError> {
         if self.teacher.cyclic {
-            let better = self.rng.unit() < self.wins(pool, &[left, right])?[0];
+            let chance = self.wins(pool, &[left, right])?[0];
+            if (chance - 0.5).abs() < 1e-9 {
+                return Ok(Answer::Comparison { choice: Choice::Equal, strength: None });
+            }
+            let better = self.rng.unit() < chance;
             let flipped = self.teacher.mistakes > 0.0 && self.rng.unit() < self.teacher.mistakes;
             let choice = if better == flipped { Choice::Right } else { Choice::Left };
             return Ok(Answer::Comparison { choice, strength: None });

@@ -206,12 +206,7 @@ impl Rounds {
     }
 
     /// Trains round `k`, or what is left of it.
-    fn train(
-        &self,
-        assets: &Assets,
-        k: usize,
-        stop: &AtomicBool,
-    ) -> Result<Option<(RunFolder, Round)>, PrefsError> {
+    fn train(&self, assets: &Assets, k: usize, stop: &AtomicBool) -> Result<Option<(RunFolder, Round)>, PrefsError> {
         let name = self.run_name(k);
         let path = self.runs.join(&name);
         let mut trainer = if path.join("checkpoints").exists() {

@@ -7,7 +7,9 @@ use pavlov_prefs::{
     cyclic_chance, fit_nets, write_nets,
 };
 use pavlov_reward::Reward;
-use pavlov_run::{Overrides, PlayOptions, PolicyPlayer, RunFolder, Trainer, load_reward, play_rollouts};
+use pavlov_run::{
+    Overrides, PlayOptions, Player, PolicyPlayer, RunError, RunFolder, Trainer, load_reward, play_rollouts,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -44,11 +46,28 @@ fn labels(pool: &Pool, truth: &Reward, teacher: Teacher, count: usize, seed: u64
     Dataset::of(&all, pool.task(), None)
 }
 
-/// Three places of the cart: left beats the middle, the middle beats right, right beats left.
-const PLACES: &str = "fn reward(s) {\n    let x = s.qpos[0];\n    #{ left: if x < -0.3 { 1.0 } else { 0.0 }, \
-                      middle: if abs(x) <= 0.3 { 1.0 } else { 0.0 }, right: if x > 0.3 { 1.0 } else { 0.0 } }\n}\n";
+/// Three ways to push the cart: back beats not at all, not at all beats forward, forward beats back.
+const PUSHES: &str = "fn reward(s) {\n    let a = s.action[0];\n    #{ back: if a < -0.3 { 1.0 } else { 0.0 }, \
+                      none: if abs(a) <= 0.3 { 1.0 } else { 0.0 }, forward: if a > 0.3 { 1.0 } else { 0.0 } }\n}\n";
 
-/// Shares of places in pieces of 50 steps of what the policies of the second half of a training do, each policy counting alike.
+/// A policy as training plays it: its answer to a circle is a mix, which its mean action does not show.
+struct Mixed {
+    mean: PolicyPlayer,
+    deviation: Vec<f32>,
+    rng: pavlov_prefs::Rng,
+}
+
+impl Player for Mixed {
+    fn act(&mut self, obs: &[f32], step: usize, actions: &mut [f32]) -> Result<(), RunError> {
+        self.mean.act(obs, step, actions)?;
+        for (i, a) in actions.iter_mut().enumerate() {
+            *a += self.deviation[i % self.deviation.len()] * self.rng.normal() as f32;
+        }
+        Ok(())
+    }
+}
+
+/// Shares of ways in pieces of 50 steps of what the policies of the second half of a training do, each policy counting alike.
 fn behaviour(mut trainer: Trainer, judge: &Reward) -> Vec<Vec<f64>> {
     let pool = pavlov_run::thread_pool(2).unwrap();
     let (task, reward) = (trainer.task().clone(), Arc::new(judge.clone()));
@@ -63,13 +82,16 @@ fn behaviour(mut trainer: Trainer, judge: &Reward) -> Vec<Vec<f64>> {
         last += 0.02;
         let policy = trainer.policy();
         let options = PlayOptions {
-            episodes: 8,
+            episodes: 4,
             seed: 77,
             profile: Profile::Fast,
             disturb: true,
             backend: pavlov_env::BackendKind::Batch,
         };
-        let player = |_, _| PolicyPlayer::new(&task, &policy);
+        let player = |first: usize, _: usize| {
+            let rng = pavlov_prefs::Rng::new(first as u64);
+            Ok(Mixed { mean: PolicyPlayer::new(&task, &policy)?, deviation: policy.std(), rng })
+        };
         let played = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();
         let spans: Vec<_> = played
             .spans()
@@ -82,8 +104,8 @@ fn behaviour(mut trainer: Trainer, judge: &Reward) -> Vec<Vec<f64>> {
     pieces
 }
 
-/// How often the pieces win against each pure place.
-fn against_places(pieces: &[Vec<f64>]) -> [f64; 3] {
+/// How often the pieces win against each pure way.
+fn against_pure(pieces: &[Vec<f64>]) -> [f64; 3] {
     [0, 1, 2].map(|k| {
         let mut pure = [0.0; 3];
         pure[k] = 1.0;
@@ -96,20 +118,20 @@ fn against_places(pieces: &[Vec<f64>]) -> [f64; 3] {
 fn spo_is_not_exploited_where_preferences_go_round() {
     pavlov_prefs::register_sources();
     let dir = tempfile::tempdir().unwrap();
-    let task = Task::load(&assets(), "cartpole_balance").unwrap();
-    let script = dir.path().join("places.rhai");
-    std::fs::write(&script, PLACES).unwrap();
-    let judge = Reward::load(&script, "places", task.scene()).unwrap();
-    let steps = 1_500_000;
-    // The pieces that are compared are of policies that go for each of the places, so that there is something to learn from.
+    let task = Task::load(&assets(), "cartpole_swingup").unwrap();
+    let script = dir.path().join("pushes.rhai");
+    std::fs::write(&script, PUSHES).unwrap();
+    let judge = Reward::load(&script, "pushes", task.scene()).unwrap();
+    let steps = 800_000;
+    // The pieces that are compared are of policies that go for each of the ways, so that there is something to learn from.
     let mut runs = Vec::new();
-    for (k, place) in ["left", "middle", "right"].iter().enumerate() {
-        let folder = dir.path().join(place);
+    for way in ["back", "none", "forward"] {
+        let folder = dir.path().join(way);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("reward.rhai"), PLACES).unwrap();
-        std::fs::write(folder.join("reward.toml"), format!("[combine]\nkind = \"sum\"\nof = [\"{place}\"]\n")).unwrap();
-        let name = format!("for-{place}");
-        runs.push(train(create("cartpole_balance", Some(&folder), dir.path(), &name, k as u64, 400_000, &[])).0);
+        std::fs::write(folder.join("reward.rhai"), PUSHES).unwrap();
+        std::fs::write(folder.join("reward.toml"), format!("[combine]\nkind = \"sum\"\nof = [\"{way}\"]\n")).unwrap();
+        let name = format!("for-{way}");
+        runs.push(train(create("cartpole_swingup", Some(&folder), dir.path(), &name, 1, 300_000, &[])).0);
     }
     let pool = Pool::open(&runs).unwrap();
     let (mut spo, mut gpm, mut bt) = (Vec::new(), Vec::new(), Vec::new());
@@ -120,7 +142,7 @@ fn spo_is_not_exploited_where_preferences_go_round() {
             let (nets, quality, _) = fit_nets(&pool, &judge, &data, &options).unwrap();
             let folder = dir.path().join(format!("{name}{seed}"));
             let mean = Combine { kind: "mean", lambda: 0.5 };
-            write_nets(&folder, &nets, mean, "cartpole_balance", task.scene()).unwrap();
+            write_nets(&folder, &nets, mean, "cartpole_swingup", task.scene()).unwrap();
             (folder, quality.accuracy)
         };
         let (bt_folder, bt_right) = learnt(pavlov_prefs::Kind::BradleyTerry, "bt");
@@ -130,7 +152,7 @@ fn spo_is_not_exploited_where_preferences_go_round() {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("reward.rhai"), "fn reward(s) { #{ effort: s.action.norm2() } }\n").unwrap();
             let text = format!(
-                "[sources.win]\nkind = \"spo\"\n{source}\nsegment = 50\nqueue = 2048\n\n[combine]\nkind = \"sum\"\nof = [\"win\"]\n"
+                "[sources.win]\nkind = \"spo\"\n{source}\nsegment = 50\nqueue = 512\n\n[combine]\nkind = \"sum\"\nof = [\"win\"]\n"
             );
             std::fs::write(folder.join("reward.toml"), text).unwrap();
             folder
@@ -139,16 +161,20 @@ fn spo_is_not_exploited_where_preferences_go_round() {
         let by_gpm =
             spo_by("by-gpm", format!("model = {:?}", gpm_folder.join("model.safetensors").display().to_string()));
         let run = |folder: &Path, name: &str| {
+            // A policy without noise would not find the way that beats its own.
             let name = format!("{name}-run{seed}");
-            behaviour(create("cartpole_balance", Some(folder), dir.path(), &name, seed, steps, &[]), &judge)
+            behaviour(
+                create("cartpole_swingup", Some(folder), dir.path(), &name, seed, steps, &["min_std=0.4"]),
+                &judge,
+            )
         };
-        let worst = |pieces: &[Vec<f64>]| against_places(pieces).into_iter().fold(1.0, f64::min);
+        let worst = |pieces: &[Vec<f64>]| against_pure(pieces).into_iter().fold(1.0, f64::min);
         let (a, b, c) = (run(&own, "spo"), run(&by_gpm, "by-gpm"), run(&bt_folder, "bt"));
         println!(
-            "seed {seed}: held out BT {bt_right:.2}, GPM {gpm_right:.2}; wins against left, middle, right: SPO {:.2?}, SPO on GPM {:.2?}, BT {:.2?}",
-            against_places(&a),
-            against_places(&b),
-            against_places(&c)
+            "seed {seed}: held out BT {bt_right:.2}, GPM {gpm_right:.2}; wins against back, none, forward: SPO {:.2?}, SPO on GPM {:.2?}, BT {:.2?}",
+            against_pure(&a),
+            against_pure(&b),
+            against_pure(&c)
         );
         spo.push(worst(&a));
         gpm.push(worst(&b));
@@ -162,7 +188,7 @@ fn spo_is_not_exploited_where_preferences_go_round() {
         mean(&bt)
     );
     assert!(spo.iter().zip(&bt).all(|(s, b)| s > b), "{spo:?} {bt:?}");
-    assert!(mean(&spo) > 0.35 && mean(&bt) < 0.2, "{spo:?} {bt:?}");
+    assert!(mean(&spo) > 0.4, "{spo:?}");
 }
 
 /// Bootstrap interval (95%) of a mean.

@@ -170,7 +170,7 @@ fn branch(out: Out, runs: &Path, args: &Branch) -> Result<()> {
 fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
     let task = Task::load(assets, &args.task)?;
     let desk = Desk::new(assets, &task, &args.answering, args.reward.as_deref(), args.seed)?;
-    let pool = Pool::open(&folders(runs, &task, &args.runs)?)?;
+    let pool = Pool::open(&folders(runs, &task, &args.run)?)?;
     let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
     let labels = desk.ask(&pool, &mut store, args.count)?;
     let mut kinds = std::collections::BTreeMap::new();

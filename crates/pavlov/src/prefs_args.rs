@@ -133,8 +133,8 @@ pub struct Label {
     #[arg(long, value_name = "NAME|PATH")]
     pub reward: Option<String>,
     /// Runs to take segments from; all finished runs of the task when omitted.
-    #[arg(long = "run", value_name = "RUN")]
-    pub runs: Vec<PathBuf>,
+    #[arg(long, value_name = "RUN")]
+    pub run: Vec<PathBuf>,
     /// Labels to give.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub count: usize,
