@@ -212,7 +212,7 @@ mod tests {
         let folder = dir.path().join("search-t-0");
         assert!(search_folders(dir.path()).is_empty() && search_folders(&folder).is_empty());
         let mut lineage = Lineage::open(&folder).unwrap();
-        assert_eq!(search_folders(dir.path()), [folder.clone()]);
+        assert_eq!(search_folders(dir.path()), std::slice::from_ref(&folder));
         lineage.set("settings", &Settings { task: "t".into(), ..Settings::default() }).unwrap();
         let all = [
             candidate(0, 0, 0, Status::Refused),
