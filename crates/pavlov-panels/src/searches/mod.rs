@@ -307,3 +307,227 @@ fn status_colour(ui: &Ui, theme: Theme, status: Status) -> egui::Color32 {
         Status::Admitted | Status::Halved => ui.visuals().text_color(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egui::accesskit::Role;
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable;
+    use pavlov_search::lineage::{Candidate, FILE, Lineage, Outcome, Point, Rejection, Verdict, diff};
+    use pavlov_search::search::{End, Settings};
+    use std::time::{Duration, Instant};
+
+    const SCRIPT: &str = "fn reward(s, p) {\n    #{ upright: p.w * cos(s.joint(\"hinge\").pos) }\n}\n";
+    const MANIFEST: &str = "[params.w]\nvalue = 1.0\n";
+
+    fn candidate(at: At, parents: &[At], script: &str) -> Candidate {
+        let verdict = Verdict {
+            ok: true,
+            good_rank: Some(1),
+            fitness_kendall: Some(0.75),
+            distances: vec![("human".into(), 0.25)],
+            ..Verdict::default()
+        };
+        let (script, manifest, operator) = (script.into(), MANIFEST.into(), "mutate".into());
+        let parents = parents.to_vec();
+        Candidate { at, parents, operator, script, manifest, verdict, status: Status::Trained, ..Candidate::default() }
+    }
+
+    fn trained(at: At, seed: u64, fitness: f64) -> Outcome {
+        let point = |k: u64| Point { env_steps: 1000 * k, fitness: Some(fitness * k as f64), ..Point::default() };
+        let curve = (1..=10).map(point).collect();
+        Outcome { at: Some(at), stage: "search".into(), seed, env_steps: 10_000, fitness, curve, ..Outcome::default() }
+    }
+
+    /// A lineage as a search leaves it: two iterations of two, one refused, the last one has won.
+    fn lineage(folder: &Path) -> Lineage {
+        let mut lineage = Lineage::open(folder).unwrap();
+        let settings =
+            Settings { task: "cartpole_balance".into(), candidates: 2, iterations: 2, ..Settings::default() };
+        lineage.set("settings", &settings).unwrap();
+        let changed = SCRIPT.replace("p.w *", "2.0 * p.w *");
+        let error =
+            Rejection { rule: "constant".into(), message: "it is the same everywhere".into(), hint: String::new() };
+        let refused = Candidate {
+            status: Status::Refused,
+            verdict: Verdict { errors: vec![error], ..Verdict::default() },
+            ..candidate(At::new(0, 1), &[], "fn reward(s) { 1.0 }")
+        };
+        let child = Candidate {
+            diff: diff(("0.0", SCRIPT), ("1.0", &changed)),
+            ..candidate(At::new(1, 0), &[At::new(0, 0)], &changed)
+        };
+        let last = candidate(At::new(1, 1), &[At::new(0, 0)], SCRIPT);
+        let all = [candidate(At::new(0, 0), &[], SCRIPT), refused, child, last];
+        let outcomes = [trained(all[0].at, 0, 1.0), trained(all[2].at, 0, 2.5), trained(all[3].at, 0, 0.5)];
+        lineage.put_outcomes(&outcomes, &all).unwrap();
+        lineage
+    }
+
+    struct Seen {
+        searches: Searches,
+        opened: Option<OpenCandidate>,
+    }
+
+    fn show(runs: &Path) -> Harness<'static, Seen> {
+        let seen = Seen { searches: Searches::new(runs), opened: None };
+        let draw = |ui: &mut Ui, seen: &mut Seen| {
+            let s = &mut seen.searches;
+            s.poll(ui.ctx());
+            egui::Panel::left("left").exact_size(280.0).show(ui, |ui| s.list_ui(ui, Theme::Dark));
+            let right = egui::Panel::right("right").exact_size(420.0);
+            seen.opened = right.show(ui, |ui| s.details_ui(ui, Theme::Dark)).inner.or(seen.opened.take());
+            egui::CentralPanel::default().show(ui, |ui| s.graph_ui(ui, Theme::Dark));
+        };
+        Harness::builder().with_size([1280.0, 720.0]).build_ui_state(draw, seen)
+    }
+
+    #[track_caller]
+    fn wait(harness: &mut Harness<'static, Seen>, what: &str, done: impl Fn(&Harness<'static, Seen>) -> bool) {
+        let began = Instant::now();
+        while !done(harness) {
+            assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+            harness.step();
+        }
+        harness.run_steps(2);
+    }
+
+    fn has(text: &'static str) -> impl Fn(&Harness<'static, Seen>) -> bool {
+        move |h| h.query_all_by_label_contains(text).next().is_some()
+    }
+
+    #[test]
+    fn without_searches_it_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut harness = show(&dir.path().join("runs"));
+        wait(&mut harness, "the empty list", has("No searches yet"));
+        assert!(has("pavlov search <task>")(&harness) && harness.state().searches.is_empty());
+        // One that is elsewhere is opened by its path.
+        lineage(&dir.path().join("elsewhere"));
+        let folder = dir.path().join("elsewhere");
+        harness.get_by_role_and_label(Role::TextInput, "Another search folder").focus();
+        harness.step();
+        harness.event(egui::Event::Text(folder.display().to_string()));
+        harness.key_press(egui::Key::Enter);
+        wait(&mut harness, "the graph", has("Candidate 1.0 mutate trained"));
+    }
+
+    #[test]
+    fn searches_are_listed_and_candidates_are_gone_to_by_arrow_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(lineage(&dir.path().join("search-cartpole_balance-1")));
+        drop(lineage(&dir.path().join("search-cartpole_balance-0")));
+        let mut harness = show(dir.path());
+        wait(&mut harness, "the graph", has("Candidate 1.0 mutate trained"));
+        assert!(
+            has("search-cartpole_balance-0 not ended")(&harness)
+                && has("search-cartpole_balance-1 not ended")(&harness)
+        );
+        assert!(has("fittest so far 1.0: 2.500")(&harness));
+        // The fittest is shown first, and the graph has the keyboard.
+        let at = |h: &Harness<'static, Seen>| h.state().searches.candidate().unwrap().to_string();
+        assert_eq!(at(&harness), "1.0");
+        for (key, to) in [
+            (egui::Key::ArrowUp, "0.0"),
+            (egui::Key::ArrowRight, "0.1"),
+            (egui::Key::ArrowDown, "1.1"),
+            (egui::Key::ArrowLeft, "1.0"),
+            (egui::Key::ArrowLeft, "1.0"),
+        ] {
+            harness.key_press(key);
+            harness.run_steps(2);
+            assert_eq!(at(&harness), to, "{key:?}");
+        }
+        harness.get_by_label_contains("Candidate 0.1 mutate refused").click();
+        harness.run_steps(2);
+        assert!(has("Refused: it cost no training.")(&harness));
+        assert!(has("error: constant: it is the same everywhere")(&harness));
+        harness.get_by_label_contains("search-cartpole_balance-1 ").click();
+        harness.run_steps(2);
+        let folder = dir.path().join("search-cartpole_balance-1");
+        wait(&mut harness, "the other search", |h| h.state().searches.snapshot().is_some());
+        assert_eq!(harness.state().searches.selected.as_deref(), Some(folder.as_path()));
+    }
+
+    #[test]
+    fn result_script_difference_and_prompt_are_shown_and_the_candidate_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(lineage(&dir.path().join("search-cartpole_balance-0")));
+        let mut harness = show(dir.path());
+        wait(&mut harness, "the graph", has("Candidate 1.0 mutate trained"));
+        for text in ["the good one is number 1", "rank correlation with fitness 0.75", "to human", "Learning curve"] {
+            assert!(has(text)(&harness), "{text}");
+        }
+        let sheet = |h: &mut Harness<'static, Seen>, name: &'static str| {
+            h.get_by_role_and_label(Role::Button, name).click();
+            h.run_steps(2);
+        };
+        sheet(&mut harness, "Difference");
+        assert!(has("-     #{ upright: p.w * cos")(&harness) && has("+     #{ upright: 2.0 * p.w * cos")(&harness));
+        sheet(&mut harness, "Script");
+        assert!(has("#{ upright: 2.0 * p.w * cos(s.joint(\"hinge\").pos) }")(&harness) && has("[params.w]")(&harness));
+        sheet(&mut harness, "Prompt");
+        assert!(has("No model was asked. It was made by: mutate.")(&harness));
+        harness.get_by_role_and_label(Role::Button, "Open in the editor").click();
+        harness.run_steps(2);
+        let opened = harness.state().opened.clone().unwrap();
+        assert_eq!((opened.task.as_str(), opened.reward.as_str()), ("cartpole_balance", "default"));
+        assert!(opened.script.contains("2.0 * p.w") && opened.manifest == MANIFEST, "{opened:?}");
+        assert_eq!(opened.what, "Candidate 1.0 of search-cartpole_balance-0");
+    }
+
+    #[test]
+    fn a_search_that_goes_on_grows_on_the_screen() {
+        let dir = tempfile::tempdir().unwrap();
+        let lineage = lineage(&dir.path().join("search-cartpole_balance-0"));
+        let mut harness = show(dir.path());
+        wait(&mut harness, "the graph", has("Candidate 1.0 mutate trained"));
+        assert!(!has("Candidate 2.0")(&harness));
+        let new = Candidate { status: Status::Admitted, ..candidate(At::new(2, 0), &[At::new(1, 0)], SCRIPT) };
+        lineage.put(&new).unwrap();
+        wait(&mut harness, "the new one", has("Candidate 2.0 mutate admitted"));
+        assert_eq!(harness.state().searches.candidate(), Some(At::new(1, 0)), "what was selected stays selected");
+        lineage.set("end", &End { winner: Some(At::new(1, 0)), ..End::default() }).unwrap();
+        wait(&mut harness, "the end", has("Winner 1.0"));
+        assert!(has("fitness 2.500, winner")(&harness));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_file_and_stands_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let damaged = dir.path().join("search-damaged-0");
+        std::fs::create_dir_all(&damaged).unwrap();
+        std::fs::write(damaged.join(FILE), "no data base at all, whatever its name says").unwrap();
+        drop(lineage(&dir.path().join("search-cartpole_balance-0")));
+        let mut harness = show(dir.path());
+        wait(&mut harness, "the list", has("search-damaged-0 cannot be read"));
+        harness.get_by_label_contains("search-damaged-0 cannot be read").click();
+        wait(&mut harness, "what is wrong", has("This search cannot be read"));
+        assert!(has("lineage.sqlite: file is not a database")(&harness) && has("What to do:")(&harness));
+        harness.get_by_label_contains("search-cartpole_balance-0 not ended").click();
+        wait(&mut harness, "the good one", has("Candidate 1.0 mutate trained"));
+    }
+
+    #[test]
+    fn what_a_gate_must_not_let_in_is_not_opened_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let lineage = lineage(&dir.path().join("search-cartpole_balance-0"));
+        let manifest = "[sources.x]\nkind = \"vision\"\n".to_string();
+        let sly = Candidate { manifest, ..candidate(At::new(2, 0), &[], SCRIPT) };
+        lineage.put(&sly).unwrap();
+        lineage.put(&Candidate { script: String::new(), ..candidate(At::new(2, 1), &[], "") }).unwrap();
+        let mut harness = show(dir.path());
+        wait(&mut harness, "the graph", has("Candidate 2.0"));
+        for (at, why) in [(sly.at, "manifest-source"), (At::new(2, 1), "has no script")] {
+            harness.state_mut().searches.select_candidate(at);
+            harness.run_steps(2);
+            let said = harness.state().searches.to_open().unwrap_err();
+            assert!(said.contains(why), "{said}");
+            harness.get_by_role_and_label(Role::Button, "Open in the editor").click();
+            harness.run_steps(2);
+            assert_eq!(harness.state().opened, None);
+        }
+    }
+}
