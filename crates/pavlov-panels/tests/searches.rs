@@ -64,7 +64,7 @@ fn open(folder: &Path, task: &str) -> Harness<'static, Studio> {
     harness
 }
 
-fn editor(harness: &Harness<'static, Studio>) -> &Editor {
+fn editor<'a>(harness: &'a Harness<'_, Studio>) -> &'a Editor {
     harness.state().editor().unwrap()
 }
 
@@ -109,10 +109,7 @@ fn a_candidate_of_a_real_search_runs_in_the_editor_and_is_taken_back() {
     harness.get_by_role_and_label(Role::Button, "Take back").click();
     harness.run_steps(2);
     assert!(!editor(&harness).is_dirty() && editor(&harness).brought().is_none());
-    assert!(
-        editor(&harness).versions().iter().any(|v| v.why.contains(&format!("Candidate {winner}")))
-            || !editor(&harness).versions().is_empty()
-    );
+    assert!(!editor(&harness).versions().is_empty(), "it is in the history");
 }
 
 #[test]

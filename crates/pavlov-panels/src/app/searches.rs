@@ -18,7 +18,12 @@ impl Studio {
         let by_key = keys::pressed(ui.ctx(), Action::OpenCandidate);
         Panel::left("searches").exact_size(290.0).show(ui, |ui| self.searches.list_ui(ui, theme));
         let details = Panel::right("candidate").default_size(420.0).size_range(320.0..=760.0);
-        let asked = details.show(ui, |ui| self.searches.details_ui(ui, theme)).inner;
+        let asked = details.show(ui, |ui| {
+            // A panel is as wide as what is in it, which is little at first.
+            ui.set_min_width(ui.available_width());
+            self.searches.details_ui(ui, theme)
+        });
+        let asked = asked.inner;
         CentralPanel::default().show(ui, |ui| self.searches.graph_ui(ui, theme));
         match (asked, by_key.then(|| self.searches.to_open())) {
             (Some(candidate), _) | (None, Some(Ok(candidate))) => self.open_candidate(ui.ctx(), &candidate),

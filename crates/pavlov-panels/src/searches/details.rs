@@ -6,7 +6,7 @@ use crate::runs::short_axis;
 use crate::runs::text::{grouped, number, percent};
 use crate::theme::{self, Theme};
 use egui::{Color32, RichText, ScrollArea, TextStyle, Ui};
-use egui_plot::{Legend, Line, LineStyle, Plot, PlotPoints};
+use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotPoints};
 use pavlov_search::Snapshot;
 use pavlov_search::lineage::{At, Candidate, Outcome, Status, diff};
 use similar::ChangeTag;
@@ -238,7 +238,8 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         }
     });
     ui.add_space(6.0);
-    let own: Vec<&Outcome> = s.trainings(Some(c.at)).collect();
+    let mut own: Vec<&Outcome> = s.trainings(Some(c.at)).collect();
+    own.sort_by_key(|o| ["search", "again", "final"].iter().position(|stage| *stage == o.stage));
     ui.label(RichText::new("Fitness").strong())
         .on_hover_text("Of the policy without noise, in worlds that training does not use");
     if own.is_empty() {
@@ -295,7 +296,7 @@ fn curves(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate, own: &[&Outcom
     let beside = c.parents.first().and_then(|p| s.trainings(Some(*p)).find(|o| o.stage == "search"));
     Plot::new(("curve", c.at))
         .height(220.0)
-        .legend(Legend::default().background_alpha(0.7))
+        .legend(Legend::default().position(Corner::LeftTop).background_alpha(0.5))
         .x_axis_label("environment steps")
         .x_axis_formatter(|mark, _| short_axis(mark.value))
         .allow_scroll(false)

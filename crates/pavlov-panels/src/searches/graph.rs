@@ -13,8 +13,13 @@ use pavlov_search::lineage::{At, Candidate, Status};
 use pavlov_search::{Node, Snapshot};
 use std::collections::HashMap;
 
-/// From a candidate to the next in a row, and to the next row.
-const STEP: egui::Vec2 = vec2(74.0, 88.0);
+/// From a candidate to the next in a row: what there is room for, within these.
+const ACROSS: [f32; 2] = [50.0, 90.0];
+/// From a row to the next.
+const DOWN: f32 = 96.0;
+/// What of a candidate is above and below its centre: mark, number, fitness.
+const ABOVE: f32 = 31.0;
+const BELOW: f32 = 42.0;
 /// Room at the left for the iterations, and above.
 const MARGIN: egui::Vec2 = vec2(34.0, 10.0);
 const RADIUS: f32 = 11.0;
@@ -33,7 +38,7 @@ pub(super) fn legend(ui: &mut Ui, s: &Snapshot) {
             ui.weak("Fitness");
             scale(ui, range, &format!("Fitness from {:.4} to {:.4}", range[0], range[1]), "Dark is least.");
         }
-        ui.weak("Crossed: refused at the gate. Hollow: not trained yet. Small: given up half-way. Arrow keys go from one to the next.");
+        ui.weak("A row an iteration. Crossed: refused at the gate. Hollow: not trained yet. Small: given up half-way. Arrow keys go from one to the next.");
     });
 }
 
@@ -43,15 +48,16 @@ struct Places<'a> {
     /// Number of the node by iteration and place.
     by_place: HashMap<(u32, u32), usize>,
     origin: Pos2,
+    across: f32,
 }
 
 impl<'a> Places<'a> {
-    fn new(snapshot: &'a Snapshot, origin: Pos2) -> Self {
+    fn new(snapshot: &'a Snapshot, origin: Pos2, across: f32) -> Self {
         let place = |(i, n): (usize, &Node)| {
             let at = snapshot.candidates[n.candidate].at;
             ((at.iteration, at.place), i)
         };
-        Self { snapshot, by_place: snapshot.nodes().iter().enumerate().map(place).collect(), origin }
+        Self { snapshot, by_place: snapshot.nodes().iter().enumerate().map(place).collect(), origin, across }
     }
 
     /// The node at whose place this attempt is.
@@ -65,7 +71,7 @@ impl<'a> Places<'a> {
 
     fn centre(&self, node: usize) -> Pos2 {
         let n = &self.snapshot.nodes()[node];
-        self.origin + MARGIN + vec2((n.column as f32 + 0.5) * STEP.x, n.row as f32 * STEP.y + 30.0)
+        self.origin + MARGIN + vec2((n.column as f32 + 0.5) * self.across, n.row as f32 * DOWN + ABOVE)
     }
 
     /// Parents at other places. The parent of a repaired candidate is the refused attempt at its own.
@@ -107,13 +113,14 @@ pub(super) fn ui(
 ) -> Option<At> {
     let columns = s.nodes().iter().map(|n| n.column + 1).max().unwrap_or(1);
     let rows = s.nodes().iter().map(|n| n.row + 1).max().unwrap_or(1);
-    let size = MARGIN + vec2(columns as f32 * STEP.x + 8.0, rows as f32 * STEP.y + 8.0);
+    let across = ((ui.available_width() - MARGIN.x - 16.0) / columns as f32).clamp(ACROSS[0], ACROSS[1]);
+    let size = MARGIN + vec2(columns as f32 * across + 8.0, rows as f32 * DOWN + 8.0);
     let id = ui.make_persistent_id("graph of candidates");
     let mut chosen = None;
     let frame = ui.available_rect_before_wrap();
     egui::ScrollArea::both().id_salt("graph").auto_shrink([false, false]).show(ui, |ui| {
         let (area, _) = ui.allocate_exact_size(size, Sense::hover());
-        let places = Places::new(s, area.min);
+        let places = Places::new(s, area.min, across);
         let here = selected.and_then(|at| places.node(at));
         let graph = ui.interact(area, id, Sense::focusable_noninteractive());
         let words = selected.and_then(|at| s.candidate(at)).map_or(String::new(), |c| format!(": {}", describe(s, c)));
@@ -140,7 +147,7 @@ pub(super) fn ui(
             }
         }
         if follow && let Some(i) = here {
-            ui.scroll_to_rect(Rect::from_center_size(places.centre(i), 1.2 * STEP), None);
+            ui.scroll_to_rect(Rect::from_center_size(places.centre(i), vec2(1.2 * across, DOWN)), None);
         }
     });
     if ui.memory(|m| m.has_focus(id)) {
@@ -164,6 +171,11 @@ fn rows_ui(ui: &Ui, places: &Places<'_>, area: Rect) {
     }
 }
 
+/// Where lines end above a candidate: its mark is not crossed.
+fn top(places: &Places<'_>, i: usize) -> f32 {
+    if places.snapshot.winner() == Some(places.candidate(i).at) { ABOVE } else { RADIUS + 1.0 }
+}
+
 /// Lines from parents to children; those of the selected candidate stand out.
 fn edges(ui: &Ui, places: &Places<'_>, here: Option<usize>) {
     let clip = ui.clip_rect();
@@ -174,7 +186,8 @@ fn edges(ui: &Ui, places: &Places<'_>, here: Option<usize>) {
                 if (here == Some(child) || here == Some(parent)) != own {
                     continue;
                 }
-                let (a, b) = (places.centre(parent) + vec2(0.0, RADIUS), places.centre(child) - vec2(0.0, RADIUS));
+                let (a, b) =
+                    (places.centre(parent) + vec2(0.0, BELOW), places.centre(child) - vec2(0.0, top(places, child)));
                 if !Rect::from_two_pos(a, b).expand(2.0).intersects(clip) {
                     continue;
                 }
@@ -190,7 +203,8 @@ fn edges(ui: &Ui, places: &Places<'_>, here: Option<usize>) {
 /// One candidate. Was it clicked?
 fn node(ui: &Ui, theme: Theme, places: &Places<'_>, i: usize, selected: bool) -> bool {
     let (s, c, centre) = (places.snapshot, places.candidate(i), places.centre(i));
-    let rect = Rect::from_min_max(centre - vec2(0.47 * STEP.x, 26.0), centre + vec2(0.47 * STEP.x, 42.0));
+    let wide = 0.47 * places.across;
+    let rect = Rect::from_min_max(centre - vec2(wide, ABOVE), centre + vec2(wide, BELOW));
     if !ui.is_rect_visible(rect) {
         return false;
     }
@@ -232,7 +246,7 @@ fn node(ui: &Ui, theme: Theme, places: &Places<'_>, i: usize, selected: bool) ->
     if s.winner() == Some(c.at) {
         let colour = theme::series(theme, 1);
         painter.circle_stroke(centre, RADIUS + 3.5, Stroke::new(2.5, colour));
-        write(centre - vec2(0.0, 15.5), Align2::CENTER_BOTTOM, "winner", 9.5, colour);
+        write(centre - vec2(0.0, 17.0), Align2::CENTER_BOTTOM, "winner", 9.5, colour);
     }
     let earlier = places.snapshot.nodes()[i].earlier;
     if earlier > 0 {
@@ -241,7 +255,7 @@ fn node(ui: &Ui, theme: Theme, places: &Places<'_>, i: usize, selected: bool) ->
         write(at, Align2::LEFT_CENTER, &format!("+{earlier}"), 9.5, theme::error(theme));
     }
     let below = fitness.map_or_else(|| c.status.name().into(), |f| number(Some(f)));
-    write(centre + vec2(0.0, 14.0), Align2::CENTER_TOP, &c.at.to_string(), 11.0, visuals.weak_text_color());
+    write(centre + vec2(0.0, 14.0), Align2::CENTER_TOP, &c.at.to_string(), 11.0, visuals.text_color());
     write(centre + vec2(0.0, 26.0), Align2::CENTER_TOP, &below, 12.0, visuals.strong_text_color());
     let clicked = response.clicked();
     let detail = if c.detail.is_empty() { words } else { format!("{words}\n{}", c.detail) };
@@ -266,7 +280,7 @@ mod tests {
         put(1, 0, &[At::new(0, 2), At::new(0, 0)]);
         put(1, 1, &[]);
         let s = Snapshot::open(dir.path()).unwrap();
-        let places = Places::new(&s, Pos2::ZERO);
+        let places = Places::new(&s, Pos2::ZERO, 60.0);
         let step = |from: usize, key| places.step(from, key);
         assert_eq!(
             (step(0, Key::ArrowLeft), step(0, Key::ArrowRight), step(2, Key::ArrowRight)),

@@ -33,7 +33,7 @@ impl Searches {
             for entry in &self.list {
                 let on = self.selected.as_ref() == Some(&entry.path);
                 let button = egui::Button::selectable(on, row_text(ui, theme, entry))
-                    .wrap_mode(egui::TextWrapMode::Truncate)
+                    .wrap_mode(egui::TextWrapMode::Wrap)
                     .min_size(egui::vec2(ui.available_width(), 0.0));
                 let response = ui.add(button.right_text(""));
                 let name = format!("{} {}", name(&entry.path), state(entry));
