@@ -1,5 +1,5 @@
-//! Texts that come from elsewhere (the history, a search), put into the editor as an edit: checked and run as if they were typed, and taken back by undo, or by
-//! a button that gives back script and manifest together.
+//! Texts that come from elsewhere (the history, a search), put into the editor as an edit: checked and run as if they were typed.
+//! They are taken back by undo, or by a button that gives back script and manifest together.
 
 use super::check::{File, Texts};
 use super::{Editor, EditorError};

@@ -38,7 +38,10 @@ pub(super) fn legend(ui: &mut Ui, s: &Snapshot) {
             ui.weak("Fitness");
             scale(ui, range, &format!("Fitness from {:.4} to {:.4}", range[0], range[1]), "Dark is least.");
         }
-        ui.weak("A row an iteration. Crossed: refused at the gate. Hollow: not trained yet. Small: given up half-way. Arrow keys go from one to the next.");
+        ui.weak(
+            "A row an iteration. Crossed: refused at the gate. Hollow: not trained yet. Small: given up half-way. \
+             Arrow keys go from one to the next.",
+        );
     });
 }
 
