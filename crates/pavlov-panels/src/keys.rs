@@ -61,6 +61,10 @@ pub enum Action {
     Runs,
     /// Compare behaviours.
     Label,
+    /// Look at searches for rewards.
+    Searches,
+    /// The selected candidate of a search goes into the editor.
+    OpenCandidate,
     /// The keyboard goes to the script.
     Script,
     /// The reward's files are written.
@@ -129,6 +133,16 @@ pub const TABLE: &[Row] = &[
     Row { action: Action::Design, shortcut: command(Key::Num1), label: "Design a reward" },
     Row { action: Action::Runs, shortcut: command(Key::Num2), label: "Look at runs" },
     Row { action: Action::Label, shortcut: command(Key::Num3), label: "Compare behaviours" },
+    Row {
+        action: Action::Searches,
+        shortcut: command(Key::Num4),
+        label: "Look at searches; arrow keys go from candidate to candidate",
+    },
+    Row {
+        action: Action::OpenCandidate,
+        shortcut: command(Key::Enter),
+        label: "Open the candidate in the editor (searches)",
+    },
     Row { action: Action::Script, shortcut: plain(Key::F4), label: "Go to the script" },
     Row { action: Action::Save, shortcut: command(Key::S), label: "Save the reward" },
     Row { action: Action::Find, shortcut: command(Key::F), label: "Find in the script" },

@@ -1,10 +1,11 @@
-//! What the studio shows and does, without a window: live worlds, reward editor, term plots, runs and labelling, as egui panels
-//! over plain state. The studio (Bevy) gives them a window and the scene; tests drive them without one.
+//! What the studio shows and does, without a window: live worlds, reward editor, term plots, runs, searches and labelling, as
+//! egui panels over plain state. The studio (Bevy) gives them a window and the scene; tests drive them without one.
 //!
 //! ```text
 //! Editor ── reward ──> Live worlds (own thread) ── frames ──> scene, Terms
 //!                      Training (own thread) ──── policy ──> Live worlds
 //! Runs, Preferences: read run folders; labels go to the label store
+//! Searches: read lineages; a candidate goes to the editor
 //! ```
 //! A panel is a struct with a `ui(&mut self, ui, ...)` that draws it and says in its return value what the person asked for; what
 //! takes longer than a frame is done on a thread of its own, which wakes the window when it is done.
@@ -16,6 +17,7 @@ pub mod live;
 pub mod prefs;
 pub mod runs;
 pub mod scene;
+pub mod searches;
 pub mod terms;
 pub mod theme;
 pub mod train;

@@ -19,6 +19,7 @@ pub mod prompt;
 pub mod reply;
 mod report;
 pub mod search;
+mod snapshot;
 pub mod stats;
 mod versus;
 
@@ -27,4 +28,5 @@ pub use behaviour::{Behaviour, Play};
 pub use error::SearchError;
 pub use gate::{AuditRow, GateFinding, GateReport, RULES, Rule, gate, rule, script_finding};
 pub use report::{promote, write_report};
+pub use snapshot::{Node, Snapshot, Stamp, search_folders};
 pub use versus::{Disagreement, Matrix, Sample, Versus, versus};

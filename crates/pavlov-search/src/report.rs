@@ -3,11 +3,13 @@
 use crate::error::SearchError;
 use crate::lineage::{At, Candidate, Lineage, Outcome, Status};
 use crate::search::{End, Settings};
+use crate::snapshot::Snapshot;
 use crate::versus::{Sample, versus};
 use crate::{Audit, search};
 use pavlov_env::Task;
 use pavlov_reward::Reward;
 use pavlov_run::svg::{STYLE, Series, chart, escape, short};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,31 +17,6 @@ use std::path::{Path, PathBuf};
 const CURVES: usize = 8;
 /// Candidates whose distances are told.
 const COMPARED: usize = 8;
-
-/// What a report is made of.
-#[derive(Debug)]
-struct Page {
-    settings: Settings,
-    end: Option<End>,
-    candidates: Vec<Candidate>,
-    outcomes: Vec<Outcome>,
-}
-
-impl Page {
-    fn fitness(&self, at: At) -> Option<f64> {
-        let own = self.outcomes.iter().filter(|o| o.at == Some(at) && o.stage == "search" && o.error.is_none());
-        let own: Vec<f64> = own.map(|o| o.fitness).collect();
-        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
-    }
-
-    /// Candidates with a fitness, fittest first.
-    fn ranked(&self) -> Vec<(f64, &Candidate)> {
-        let mut all: Vec<(f64, &Candidate)> =
-            self.candidates.iter().filter_map(|c| Some((self.fitness(c.at)?, c))).collect();
-        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.at.cmp(&b.1.at)));
-        all
-    }
-}
 
 /// Writes the report beside the lineage. With task and audit set it has the distances between the best candidates.
 ///
@@ -50,12 +27,7 @@ pub fn write_report(
     lineage: &Lineage,
     with: Option<(&Task, &Audit, &rayon::ThreadPool)>,
 ) -> Result<PathBuf, SearchError> {
-    let page = Page {
-        settings: lineage.get("settings")?.unwrap_or_default(),
-        end: lineage.get("end")?,
-        candidates: lineage.candidates()?,
-        outcomes: lineage.outcomes()?,
-    };
+    let page = Snapshot::of(lineage)?;
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>Search {}</title><style>{STYLE}{OWN}</style></head><body>\n",
         escape(&page.settings.task)
@@ -88,12 +60,11 @@ fn row(out: &mut String, name: &str, value: &str) {
     let _ = writeln!(out, "<tr><th>{}</th><td>{}</td></tr>", escape(name), escape(value));
 }
 
-fn head(page: &Page, times: &[(String, f64)]) -> String {
+fn head(page: &Snapshot, times: &[(String, f64)]) -> String {
     let mut out = String::from("<table>\n");
     let s = &page.settings;
-    let kind = |v: serde_json::Value| v.as_str().unwrap_or_default().to_string();
-    row(&mut out, "mode", &kind(serde_json::to_value(s.mode).unwrap_or_default()));
-    row(&mut out, "generator", &kind(serde_json::to_value(s.generator).unwrap_or_default()));
+    row(&mut out, "mode", s.mode.name());
+    row(&mut out, "generator", s.generator.name());
     row(
         &mut out,
         "asked for",
@@ -141,30 +112,28 @@ fn head(page: &Page, times: &[(String, f64)]) -> String {
 }
 
 /// The graph as SVG: x is the place, y the iteration.
-fn graph(page: &Page) -> String {
-    let shown: Vec<&Candidate> =
-        page.candidates
-            .iter()
-            .filter(|c| {
-                !page.candidates.iter().any(|o| {
-                    o.at.attempt > c.at.attempt && (o.at.iteration, o.at.place) == (c.at.iteration, c.at.place)
-                })
-            })
-            .collect();
-    let places = shown.iter().map(|c| c.at.place + 1).max().unwrap_or(1);
-    let rows = shown.iter().map(|c| c.at.iteration + 1).max().unwrap_or(1);
-    let (dx, dy) = ((1000.0 / f64::from(places)).min(90.0), 80.0);
-    let place = |at: At| (30.0 + dx * (f64::from(at.place) + 0.5), 40.0 + dy * f64::from(at.iteration));
-    let all: Vec<f64> = shown.iter().filter_map(|c| page.fitness(c.at)).collect();
-    let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
-    let (width, height) = (60.0 + dx * f64::from(places), 80.0 + dy * f64::from(rows - 1));
+fn graph(page: &Snapshot) -> String {
+    let shown: Vec<&Candidate> = page.nodes().iter().map(|n| &page.candidates[n.candidate]).collect();
+    let columns = page.nodes().iter().map(|n| n.column + 1).max().unwrap_or(1) as f64;
+    let rows = page.nodes().iter().map(|n| n.row + 1).max().unwrap_or(1) as f64;
+    let (dx, dy) = ((1000.0 / columns).min(90.0), 80.0);
+    let places: BTreeMap<(u32, u32), (f64, f64)> = (page.nodes().iter().zip(&shown))
+        .map(|(n, c)| {
+            let place = (30.0 + dx * (n.column as f64 + 0.5), 40.0 + dy * n.row as f64);
+            ((c.at.iteration, c.at.place), place)
+        })
+        .collect();
+    let place = |at: At| places.get(&(at.iteration, at.place)).copied();
+    let [low, high] = page.range().unwrap_or_default();
+    let (width, height) = (60.0 + dx * columns, 80.0 + dy * (rows - 1.0));
     let mut out = format!("<svg viewBox=\"0 0 {width:.0} {height:.0}\" xmlns=\"http://www.w3.org/2000/svg\">\n");
     for c in &shown {
-        let (x, y) = place(c.at);
+        let Some((x, y)) = place(c.at) else { continue };
         for p in &c.parents {
             // A repaired candidate's parent is the refused attempt at the same place.
-            if (p.iteration, p.place) != (c.at.iteration, c.at.place) {
-                let (px, py) = place(*p);
+            if (p.iteration, p.place) != (c.at.iteration, c.at.place)
+                && let Some((px, py)) = place(*p)
+            {
                 let m = 0.5 * (y + py);
                 let _ = writeln!(
                     out,
@@ -174,7 +143,7 @@ fn graph(page: &Page) -> String {
         }
     }
     for c in &shown {
-        let (x, y) = place(c.at);
+        let Some((x, y)) = place(c.at) else { continue };
         let fitness = page.fitness(c.at);
         let share = fitness.map(|f| if high > low { (f - low) / (high - low) } else { 1.0 });
         let fill = share
@@ -192,7 +161,7 @@ fn graph(page: &Page) -> String {
             anchor(c.at),
             escape(&title)
         );
-        if page.end.as_ref().is_some_and(|e| e.winner == Some(c.at)) {
+        if page.winner() == Some(c.at) {
             let _ = writeln!(out, "<circle class=\"ring\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"13\"/>");
         }
         let text = fitness.map_or_else(|| c.status.name().to_string(), short);
@@ -215,7 +184,7 @@ fn series(name: &str, o: &Outcome, f: impl Fn(&crate::lineage::Point) -> Option<
     Series { name: name.into(), points, band: Vec::new() }
 }
 
-fn curves(page: &Page) -> Vec<String> {
+fn curves(page: &Snapshot) -> Vec<String> {
     let best: Vec<(String, &Outcome)> = page
         .ranked()
         .into_iter()
@@ -234,7 +203,7 @@ fn curves(page: &Page) -> Vec<String> {
         of("Episode length", "control steps", &|p| p.length),
     ];
     let finals = |at: Option<At>| page.outcomes.iter().filter(move |o| o.stage == "final" && o.at == at);
-    if let Some(winner) = page.end.as_ref().and_then(|e| e.winner) {
+    if let Some(winner) = page.winner() {
         let own = |at: Option<At>, name: &str| -> Vec<Series> {
             finals(at).map(|o| series(&format!("{name} {}", o.seed), o, |p| p.fitness)).collect()
         };
@@ -245,7 +214,7 @@ fn curves(page: &Page) -> Vec<String> {
     charts
 }
 
-fn distances(page: &Page, task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> String {
+fn distances(page: &Snapshot, task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> String {
     let load = |(_, c): (f64, &Candidate)| search::load(task, &c.at.to_string(), &c.script, &c.manifest).ok();
     let rewards: Vec<Reward> = page.ranked().into_iter().take(COMPARED).filter_map(load).collect();
     if rewards.len() < 2 {
@@ -269,7 +238,7 @@ fn distances(page: &Page, task: &Task, audit: &Audit, pool: &rayon::ThreadPool) 
     }
 }
 
-fn one(page: &Page, c: &Candidate) -> String {
+fn one(page: &Snapshot, c: &Candidate) -> String {
     let fitness = page.fitness(c.at).map_or(String::new(), |f| format!(", fitness {}", short(f)));
     let mut out = format!(
         "<details id=\"c{}\"><summary>{} {}: {}{fitness}</summary>\n",

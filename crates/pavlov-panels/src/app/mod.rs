@@ -9,6 +9,7 @@ mod chooser;
 mod design;
 mod dialogs;
 mod look_back;
+mod searches;
 mod session;
 mod state;
 mod viewport;
@@ -20,6 +21,7 @@ use crate::keys::{self, Action};
 use crate::prefs::Labelling;
 use crate::runs::{Replay, Runs};
 use crate::scene::{Orbit, Stage, View};
+use crate::searches::Searches;
 use crate::theme::{self, Theme};
 use crate::train::TrainPanel;
 use anyhow::{Context as _, Result};
@@ -52,6 +54,14 @@ pub struct Options {
     pub wake: Wake,
 }
 
+/// What can be done, as it is offered, with its key.
+const MODES: [(Mode, &str, Action); 4] = [
+    (Mode::Design, "Design", Action::Design),
+    (Mode::Runs, "Runs", Action::Runs),
+    (Mode::Label, "Compare", Action::Label),
+    (Mode::Searches, "Searches", Action::Searches),
+];
+
 /// Goes the window on?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -74,6 +84,7 @@ pub struct Studio {
     train: TrainPanel,
     runs: Runs,
     replay: Option<Replay>,
+    searches: Searches,
     /// Of which task, and what came of opening it.
     labelling: Option<(String, Result<Labelling, String>)>,
     chooser: chooser::Chooser,
@@ -112,6 +123,7 @@ impl Studio {
             train: TrainPanel::new(remembered.training.clone()),
             runs: Runs::new(&options.runs),
             replay: None,
+            searches: Searches::new(&options.runs),
             labelling: None,
             chooser: chooser::Chooser::new(&options.assets),
             dialogs: dialogs::Dialogs::default(),
@@ -173,6 +185,7 @@ impl Studio {
             Mode::Design => &self.session.as_ref()?.stage,
             Mode::Runs => self.replay.as_ref()?.stage()?,
             Mode::Label => self.labelling.as_ref()?.1.as_ref().ok()?.stage(),
+            Mode::Searches => return None,
         };
         // A view of robots that are gone by now is not drawn.
         let whole = self.views.iter().all(|v| v.robots.end <= stage.robots.len());
@@ -182,6 +195,16 @@ impl Studio {
     /// The selected world and link.
     pub fn selected(&self) -> Option<(usize, Option<usize>)> {
         self.session.as_ref()?.selected
+    }
+
+    /// The searches.
+    pub fn searches(&self) -> &Searches {
+        &self.searches
+    }
+
+    /// The reward in the editor.
+    pub fn editor(&self) -> Option<&crate::editor::Editor> {
+        self.session.as_ref().map(|s| &s.editor)
     }
 
     /// The replay that is open.
@@ -241,6 +264,7 @@ impl Studio {
                 Mode::Design => self.design_ui(ui),
                 Mode::Runs => self.runs_ui(ui, dt),
                 Mode::Label => self.label_ui(ui, dt),
+                Mode::Searches => self.searches_ui(ui),
             }
         }
         if std::mem::take(&mut self.new_worlds)
@@ -297,10 +321,9 @@ impl Studio {
         if keys::pressed(ctx, Action::Open) {
             self.chooser.open = true;
         }
-        for (action, mode) in [(Action::Design, Mode::Design), (Action::Runs, Mode::Runs), (Action::Label, Mode::Label)]
-        {
+        for (mode, _, action) in MODES {
             if keys::pressed(ctx, action) {
-                self.remembered.mode = mode;
+                self.go_to(mode);
                 self.chooser.open = false;
             }
         }
@@ -316,6 +339,13 @@ impl Studio {
             notes.append(&mut session.notes);
         }
         notes
+    }
+
+    fn go_to(&mut self, mode: Mode) {
+        self.remembered.mode = mode;
+        if mode == Mode::Searches {
+            self.searches.focus();
+        }
     }
 
     fn switch_theme(&mut self) {
@@ -349,14 +379,10 @@ impl Studio {
                     self.dialogs.help = true;
                 }
                 ui.separator();
-                for (mode, name, action) in [
-                    (Mode::Design, "Design", Action::Design),
-                    (Mode::Runs, "Runs", Action::Runs),
-                    (Mode::Label, "Compare", Action::Label),
-                ] {
+                for (mode, name, action) in MODES {
                     let on = self.remembered.mode == mode;
                     if ui.selectable_label(on, name).on_hover_text(keys::text(ui.ctx(), action)).clicked() {
-                        self.remembered.mode = mode;
+                        self.go_to(mode);
                     }
                 }
                 ui.separator();

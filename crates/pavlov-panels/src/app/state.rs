@@ -17,6 +17,8 @@ pub enum Mode {
     Runs,
     /// Say which of two behaviours is better.
     Label,
+    /// Look at searches for rewards.
+    Searches,
 }
 
 /// Which panel stands at the right.

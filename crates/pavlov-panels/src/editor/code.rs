@@ -94,6 +94,26 @@ impl Code {
         Self { text, language, label, jump: None, found: None, caret: 0, shown: None, job: None }
     }
 
+    /// Puts in another text as an edit: undo in the text field gives back the one that was there, drawn before or not.
+    pub fn put(&mut self, ctx: Option<&egui::Context>, text: &str) {
+        if self.text == text {
+            return;
+        }
+        let old = std::mem::replace(&mut self.text, text.into());
+        self.caret = 0;
+        self.shown = None;
+        if let Some(ctx) = ctx {
+            let mut state = TextEdit::load_state(ctx, self.id()).unwrap_or_default();
+            let start = CCursorRange::one(CCursor::new(0));
+            let was = state.cursor.char_range().unwrap_or(start);
+            let mut undoer = state.undoer();
+            undoer.add_undo(&(was, old));
+            state.set_undoer(undoer);
+            state.cursor.set_char_range(Some(start));
+            TextEdit::store_state(ctx, self.id(), state);
+        }
+    }
+
     /// Goes to a place and takes the keyboard.
     pub fn go_to(&mut self, place: Range<usize>) {
         self.jump = Some(place);

@@ -85,7 +85,8 @@ fn ground(theme: Theme, tag: ChangeTag) -> Color32 {
     }
 }
 
-fn line(ui: &mut Ui, theme: Theme, tag: ChangeTag, text: &str) {
+/// A line of a difference.
+pub(crate) fn line(ui: &mut Ui, theme: Theme, tag: ChangeTag, text: &str) {
     let sign = match tag {
         ChangeTag::Insert => '+',
         ChangeTag::Delete => '-',

@@ -12,6 +12,7 @@
 //!
 //! In the state folder: `history/<reward>/` ([`Version`]) and `changes.jsonl` ([`ParamChange`]).
 
+mod bring;
 mod check;
 mod code;
 mod files;
@@ -30,6 +31,10 @@ pub use history::Version;
 pub use names::{Completion, Entry, Names};
 pub use params::ParamChange;
 
+pub(crate) use history_view::line as difference_line;
+pub(crate) use tokens::{Language, coloured};
+
+use bring::Brought;
 use check::{Checker, Subject, Texts};
 use code::Code;
 use files::Files;
@@ -43,7 +48,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokens::Language;
 
 /// A text is checked when nothing was typed for this long.
 const QUIET: Duration = Duration::from_millis(30);
@@ -83,6 +87,14 @@ pub enum EditorError {
         line: usize,
         /// What is wrong.
         message: String,
+    },
+    /// A reward without a manifest cannot take another's parameters.
+    #[error("{what} has parameters, and this reward is a lone script without a manifest: open a reward that is a folder. {path}", path = .path.display())]
+    NoManifest {
+        /// What was to be put in.
+        what: String,
+        /// The script.
+        path: PathBuf,
     },
     /// The system gives no thread.
     #[error("cannot start the checker: {0}")]
@@ -159,6 +171,8 @@ pub struct Editor {
     find: Find,
     /// What others wrote while there were unsaved changes.
     outside: Option<Texts>,
+    /// What was put in from elsewhere, until it is kept or taken back.
+    brought: Option<Brought>,
     /// Trouble with files, in words, until it is closed.
     trouble: Option<String>,
     log: ChangeLog,
@@ -213,6 +227,7 @@ impl Editor {
             manifest_bad: false,
             find: Find::default(),
             outside: None,
+            brought: None,
             trouble: None,
             log: ChangeLog::open(state, &subject.name)?,
             history: History::open(state, &subject.name)?,
@@ -301,10 +316,6 @@ impl Editor {
 
     fn texts(&self) -> Texts {
         Texts { script: self.script.text.clone(), manifest: self.manifest.as_ref().map(|m| m.text.clone()) }
-    }
-
-    fn has_manifest(&self) -> bool {
-        self.manifest.is_some()
     }
 
     fn manifest_broken(&self) -> bool {
@@ -459,27 +470,6 @@ impl Editor {
             self.saved_params = params;
         }
         self.history.store(&texts, "saved")
-    }
-
-    /// Takes a text into the buffers, to be checked as if it were typed.
-    fn set_texts(&mut self, texts: &Texts) {
-        self.script.text.clone_from(&texts.script);
-        if let (Some(code), Some(text)) = (&mut self.manifest, &texts.manifest) {
-            code.text.clone_from(text);
-        }
-    }
-
-    /// Puts a version of the history into the editor. It can be undone, and is not saved yet.
-    ///
-    /// # Errors
-    /// When its files cannot be read.
-    pub fn restore(&mut self, version: usize) -> Result<(), EditorError> {
-        let Some(row) = self.history.versions.get(version) else { return Ok(()) };
-        let texts = self.history.texts(row)?;
-        let now = self.texts();
-        self.history.store(&now, "before restoring")?;
-        self.set_texts(&texts);
-        Ok(())
     }
 
     /// Looks for changes that others made on disk.

@@ -102,6 +102,18 @@ impl Editor {
                 }
             });
         }
+        if let Some(what) = self.brought().map(String::from) {
+            bar(ui, theme::good(theme), &mut |ui| {
+                ui.label(format!("{what} is in the editor, not saved."));
+                let back = ui.button("Take back");
+                if back.on_hover_text("Script and manifest as they were; they are in the history, too.").clicked() {
+                    self.take_back();
+                }
+                if ui.button("Keep").on_hover_text("Goes on with it. Saving writes it over what was here.").clicked() {
+                    self.brought = None;
+                }
+            });
+        }
         if let Some(texts) = self.outside.clone() {
             bar(ui, theme::warning(theme), &mut |ui| {
                 ui.label("The files were changed outside, and there are unsaved changes here.");

@@ -18,6 +18,7 @@ pub(crate) mod text;
 mod watch;
 
 pub use browser::{Runs, RunsRequest, RunsView};
+pub(crate) use curves::short_axis;
 pub use curves::{Along, CurvesView, RunCurves, smooth};
 pub(crate) use difference::{peaks, standardised};
 pub use recording::{Playable, Recording};

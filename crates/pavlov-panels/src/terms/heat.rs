@@ -113,7 +113,11 @@ impl Terms {
             menu.response.labelled_by(label.id);
             if let Some(name) = self.heat.clone() {
                 match self.heat_legend(&name) {
-                    Some(legend) => scale(ui, &legend),
+                    Some(legend) => {
+                        let (min, max) = (f64::from(legend.min), f64::from(legend.max));
+                        let words = format!("{} from {min:.4} to {max:.4} in the last {RANGE_S} s", legend.name);
+                        scale(ui, [min, max], &words, "Magenta: not a number.");
+                    }
                     None => {
                         let words = format!("`{name}` is no part of this reward, or has no number yet");
                         ui.label(RichText::new(words).color(crate::theme::warning(theme)));
@@ -124,9 +128,10 @@ impl Terms {
     }
 }
 
-fn scale(ui: &mut Ui, legend: &Legend) {
+/// The map from its dark to its bright end, with the numbers there.
+pub(crate) fn scale(ui: &mut Ui, [min, max]: [f64; 2], words: &str, more: &str) {
     ui.horizontal(|ui| {
-        ui.monospace(format!("{:.3}", legend.min));
+        ui.monospace(format!("{min:.3}"));
         let (rect, response) = ui.allocate_exact_size(vec2(90.0, 12.0), Sense::hover());
         let steps = 45;
         for i in 0..steps {
@@ -134,10 +139,9 @@ fn scale(ui: &mut Ui, legend: &Legend) {
             let piece = Rect::from_min_max(pos2(x(i), rect.top()), pos2(x(i + 1), rect.bottom()));
             ui.painter().rect_filled(piece, 0.0, colour((i as f32 + 0.5) / steps as f32));
         }
-        let words = format!("{} from {:.4} to {:.4} in the last {RANGE_S} s", legend.name, legend.min, legend.max);
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, &words));
-        response.on_hover_text(format!("{words}. Magenta: not a number."));
-        ui.monospace(format!("{:.3}", legend.max));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, words));
+        response.on_hover_text(format!("{words}. {more}"));
+        ui.monospace(format!("{max:.3}"));
     });
 }
 

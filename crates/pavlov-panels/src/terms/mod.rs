@@ -15,6 +15,7 @@ mod ring;
 mod shares;
 
 pub use heat::Legend;
+pub(crate) use heat::{colour as viridis, scale};
 pub use ring::Summary;
 
 use crate::live::Frame;

@@ -15,7 +15,7 @@ mod record;
 pub use record::{Answer, At, Candidate, Exchange, Outcome, Point, Rejection, Status, Verdict};
 
 use crate::error::SearchError;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -60,12 +60,35 @@ impl Lineage {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn existing(folder: &Path) -> Result<Self, SearchError> {
-        let path = folder.join(FILE);
-        if !path.is_file() {
-            let message = format!("{} is no search: it has no {FILE}", folder.display());
-            return Err(SearchError::Usage(message));
+        Self::at(&Self::find(folder)?)
+    }
+
+    /// Opens one that is there to read it only: a search that runs meanwhile is not disturbed.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be opened, is none of ours, or has nothing in it yet.
+    pub fn read_only(folder: &Path) -> Result<Self, SearchError> {
+        let path = Self::find(folder)?;
+        let wrong = |message: String| SearchError::Lineage { path: path.clone(), message };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags).map_err(|e| wrong(e.to_string()))?;
+        db.busy_timeout(Duration::from_secs(2)).map_err(|e| wrong(e.to_string()))?;
+        match db.pragma_query_value(None, "user_version", |r| r.get::<_, i32>(0)) {
+            Ok(FORMAT) => {}
+            Ok(0) => return Err(wrong("nothing is in it yet: the search is just beginning, or never began".into())),
+            Ok(other) => return Err(wrong(layout(other))),
+            Err(e) => return Err(wrong(e.to_string())),
         }
-        Self::at(&path)
+        Ok(Self { db, path })
+    }
+
+    /// The file of the search in a folder.
+    fn find(folder: &Path) -> Result<PathBuf, SearchError> {
+        let path = folder.join(FILE);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(SearchError::Usage(format!("{} is no search: it has no {FILE}", folder.display())))
     }
 
     fn at(path: &Path) -> Result<Self, SearchError> {
@@ -77,8 +100,7 @@ impl Lineage {
         db.pragma_update(None, "synchronous", "NORMAL").map_err(wrong)?;
         let format: i32 = db.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(wrong)?;
         if format != 0 && format != FORMAT {
-            let message = format!("layout {format}, this program reads {FORMAT}");
-            return Err(SearchError::Lineage { path: path.into(), message });
+            return Err(SearchError::Lineage { path: path.into(), message: layout(format) });
         }
         db.execute_batch(TABLES).map_err(wrong)?;
         db.pragma_update(None, "user_version", FORMAT).map_err(wrong)?;
@@ -97,10 +119,23 @@ impl Lineage {
         serde_json::to_value(value).map_err(|e| self.wrong(e))
     }
 
-    fn all<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>, SearchError> {
-        let mut statement = self.db.prepare(sql).map_err(|e| self.wrong(e))?;
+    /// Does several reads that belong together: what is written meanwhile is in all of them, or in none.
+    pub(crate) fn at_once<T>(&self, read: impl FnOnce(&Self) -> Result<T, SearchError>) -> Result<T, SearchError> {
+        self.db.execute_batch("BEGIN").map_err(|e| self.wrong(e))?;
+        let found = read(self);
+        // Nothing was written: how it ends makes no difference to the file.
+        let ended = self.db.execute_batch("ROLLBACK").map_err(|e| self.wrong(e));
+        found.and_then(|found| ended.map(|()| found))
+    }
+
+    fn all<T: DeserializeOwned>(&self, table: &str, order: &str) -> Result<Vec<T>, SearchError> {
+        let sql = format!("SELECT json FROM {table} ORDER BY {order}");
+        let mut statement = self.db.prepare(&sql).map_err(|e| self.wrong(e))?;
         let rows = statement.query_map([], |r| r.get::<_, String>(0)).map_err(|e| self.wrong(e))?;
-        rows.map(|r| serde_json::from_str(&r.map_err(|e| self.wrong(e))?).map_err(|e| self.wrong(e))).collect()
+        let named = |n: usize, e: &dyn std::fmt::Display| self.wrong(format!("{table}, row {}: {e}", n + 1));
+        rows.enumerate()
+            .map(|(n, r)| serde_json::from_str(&r.map_err(|e| named(n, &e))?).map_err(|e| named(n, &e)))
+            .collect()
     }
 
     /// Keeps a value under a name.
@@ -121,7 +156,7 @@ impl Lineage {
         let row =
             self.db.query_row("SELECT json FROM meta WHERE key = ?1", [key], |r| r.get::<_, String>(0)).optional();
         let text = row.map_err(|e| self.wrong(e))?;
-        text.map(|t| serde_json::from_str(&t).map_err(|e| self.wrong(e))).transpose()
+        text.map(|t| serde_json::from_str(&t).map_err(|e| self.wrong(format!("meta, {key}: {e}")))).transpose()
     }
 
     /// Writes a candidate, or its new status.
@@ -141,7 +176,7 @@ impl Lineage {
     /// # Errors
     /// When they cannot be read.
     pub fn candidates(&self) -> Result<Vec<Candidate>, SearchError> {
-        self.all("SELECT json FROM candidates ORDER BY iteration, place, attempt")
+        self.all("candidates", "iteration, place, attempt")
     }
 
     /// Writes what training gave, with the new status of the candidates, all or nothing.
@@ -172,7 +207,7 @@ impl Lineage {
     /// # Errors
     /// When it cannot be read.
     pub fn outcomes(&self) -> Result<Vec<Outcome>, SearchError> {
-        self.all("SELECT json FROM outcomes ORDER BY stage DESC, iteration, place, attempt, seed")
+        self.all("outcomes", "stage DESC, iteration, place, attempt, seed")
     }
 
     /// Writes an exchange.
@@ -192,7 +227,7 @@ impl Lineage {
     /// # Errors
     /// When they cannot be read.
     pub fn exchanges(&self) -> Result<Vec<Exchange>, SearchError> {
-        self.all("SELECT json FROM exchanges ORDER BY iteration, place, attempt")
+        self.all("exchanges", "iteration, place, attempt")
     }
 
     /// Writes an answer.
@@ -210,7 +245,7 @@ impl Lineage {
     /// # Errors
     /// When they cannot be read.
     pub fn answers(&self) -> Result<Vec<Answer>, SearchError> {
-        self.all("SELECT json FROM answers ORDER BY iteration")
+        self.all("answers", "iteration")
     }
 
     /// Adds to the clock time something took.
@@ -261,6 +296,10 @@ impl Lineage {
         }
         Ok(out)
     }
+}
+
+fn layout(format: i32) -> String {
+    format!("layout {format}, this program reads {FORMAT}")
 }
 
 /// Difference of two texts, line by line, with the names of where they stand.

@@ -237,6 +237,14 @@ pub struct Exchange {
     pub money: f64,
 }
 
+impl Exchange {
+    /// The messages of the request in order: who said it, and what.
+    pub fn messages(&self) -> Vec<(&str, &str)> {
+        let all = self.request.get("messages").and_then(|m| m.as_array()).map_or(&[][..], Vec::as_slice);
+        all.iter().filter_map(|m| Some((m.get("role")?.as_str()?, m.get("content")?.as_str()?))).collect()
+    }
+}
+
 /// What a person, or a scripted rater, said after an iteration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {

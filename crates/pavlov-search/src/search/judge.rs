@@ -51,7 +51,10 @@ fn refused(e: &RewardError) -> Vec<Rejection> {
 }
 
 /// May an untrusted manifest be used? Sources read files and models, so they are the user's to add.
-fn trusted(manifest: &str) -> Result<(), Rejection> {
+///
+/// # Errors
+/// With the finding, when it may not.
+pub fn trusted(manifest: &str) -> Result<(), Rejection> {
     let table: toml::Table = toml::from_str(manifest).map_err(|e| Rejection {
         rule: "manifest".into(),
         message: e.to_string().lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" "),

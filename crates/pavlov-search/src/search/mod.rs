@@ -18,7 +18,7 @@ mod slurm;
 mod train;
 
 pub use end::End;
-pub use judge::{Judge, load};
+pub use judge::{Judge, load, trusted};
 pub use person::{Nobody, Person, Scripted, Shown, comparisons};
 pub use settings::{Generator, Given, Mode, Settings};
 pub use slurm::{JobFile, Slurm, run_job};

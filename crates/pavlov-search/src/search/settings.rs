@@ -18,6 +18,18 @@ pub enum Mode {
     DropIn,
 }
 
+impl Mode {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eureka => "eureka",
+            Self::Text2reward => "text2reward",
+            Self::Icpl => "icpl",
+            Self::DropIn => "drop-in",
+        }
+    }
+}
+
 /// Who writes rewards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -27,6 +39,16 @@ pub enum Generator {
     Embedded,
     /// A language model, or a cassette of its replies.
     Llm,
+}
+
+impl Generator {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Llm => "llm",
+        }
+    }
 }
 
 /// A reward to start from, or that a person brings.
