@@ -86,12 +86,11 @@ fn every_planted_fault_is_stopped_by_its_rule() {
 }
 
 #[test]
-fn no_shipped_reward_is_stopped_and_every_task_but_postures_has_an_audit_set() {
+fn no_shipped_reward_is_stopped_and_every_task_has_an_audit_set() {
     let assets = Assets::from_roots([root()]);
     let pool = pavlov_run::thread_pool(2).unwrap();
     let rewards = assets.rewards();
-    // Postures are judged by what is seen; nobody has recorded behaviours to audit them with.
-    for entry in assets.tasks().into_iter().filter(|t| !t.name.starts_with("humanoid_pose/")) {
+    for entry in assets.tasks() {
         let task = Task::load(&assets, &entry.name).unwrap();
         let clock = Instant::now();
         let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
@@ -101,7 +100,12 @@ fn no_shipped_reward_is_stopped_and_every_task_but_postures_has_an_audit_set() {
         for reward in rewards.iter().filter(|r| r.task == task.name) {
             let clock = Instant::now();
             let loaded = Reward::load(&reward.path, &reward.name, task.scene()).unwrap();
-            let report = gate(&loaded, &task, &audit, &[], &pool).unwrap();
+            let others: Vec<Reward> = rewards
+                .iter()
+                .filter(|r| r.task == task.name && r.name != reward.name)
+                .map(|r| Reward::load(&r.path, &r.name, task.scene()).unwrap())
+                .collect();
+            let report = gate(&loaded, &task, &audit, &others.iter().collect::<Vec<_>>(), &pool).unwrap();
             let seconds = played + clock.elapsed().as_secs_f64();
             println!(
                 "{seconds:.2} s  {}: good is number {:?} of {} ({bad} bad)",
@@ -111,7 +115,10 @@ fn no_shipped_reward_is_stopped_and_every_task_but_postures_has_an_audit_set() {
             );
             let errors: Vec<_> = report.findings.iter().filter(|f| f.severity == "error").collect();
             assert!(report.ok && errors.is_empty(), "{}: {errors:?}", reward.name);
-            assert_eq!(report.good_rank, Some(1), "{}", reward.name);
+            // What is computed outside of the program, such as a picture's score, is not in recorded states: the order is not known, and the
+            // report says so.
+            let outside = report.findings.iter().any(|f| f.rule == "outside");
+            assert_eq!(report.good_rank, if outside { None } else { Some(1) }, "{}", reward.name);
             assert!(seconds < LIMIT_S, "{}: {seconds:.2} s", reward.name);
         }
     }

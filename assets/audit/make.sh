@@ -31,6 +31,9 @@ good gym/ant 4M best
 good go1_velocity 8M best --set 'actor_hidden=[64,64]'
 good humanoid_run 16M best --seed 1
 good gym/humanoid 8M last
+for posture in kneeling crouching on_back on_side sitting face_down; do
+    good "humanoid_pose/$posture" 3M best --seed 1
+done
 
 bad half_cheetah_run onback cheetah_onback 1500k --set init_std=0.7
 bad hopper_hop stand planar_stand 1500k

@@ -201,7 +201,7 @@ fn interval(values: &[f64]) -> [f64; 2] {
     [means[100], means[3899]]
 }
 
-/// A policy that is there (as in RLHF) is trained on with what 400 comparisons of its own behaviour taught, a quarter of them flipped. The single net is
+/// A policy that is there (as in RLHF) is trained on with what 1,000 comparisons of its own behaviour taught, a quarter of them flipped. The single net is
 /// followed to where it is wrong; ensembles that count their disagreement are followed less far.
 #[test]
 #[ignore = "minutes; run by name with --release -- --ignored --nocapture"]
@@ -220,7 +220,7 @@ fn cautious_ensembles_hold_with_a_quarter_of_answers_flipped() {
     let kinds = [("single", "mean", 1), ("wco", "wco", 5), ("uwo", "uwo", 5)];
     let mut all = vec![Vec::new(); kinds.len()];
     for seed in 10..15u64 {
-        let data = labels(&pool, &truth, teacher, 400, seed);
+        let data = labels(&pool, &truth, teacher, 1000, seed);
         for (k, (kind, combine, members)) in kinds.iter().enumerate() {
             let options = NetOptions { members: *members, seed, ..NetOptions::default() };
             let (nets, quality, _) = fit_nets(&pool, &truth, &data, &options).unwrap();

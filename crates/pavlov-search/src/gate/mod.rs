@@ -14,7 +14,7 @@ use crate::error::SearchError;
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored};
 use pavlov_run::score_all;
-use pavlov_script::{Channel, Finding, Severity};
+use pavlov_script::{Channel, Finding, Input, Severity};
 use serde::Serialize;
 
 /// Something the gate has found. Lines and columns are 0 where it is not in the text.
@@ -131,6 +131,11 @@ pub struct GateReport {
     pub distances: Vec<(String, f64)>,
 }
 
+/// What of a reward is computed outside of its program, and so is not in recorded states.
+fn outside(reward: &Reward) -> Option<&Input> {
+    reward.program().inputs().iter().find(|i| matches!(i.channel, Channel::Source(_)))
+}
+
 /// Judges a reward by an audit that was played. `others` are rewards of the same task.
 ///
 /// # Errors
@@ -148,7 +153,7 @@ pub fn gate(
     findings.extend(states::units(reward));
     // A reward too slow to be run is not run on everything there is.
     let slow = findings.iter().any(|f| f.rule == "operations");
-    let outside = reward.program().inputs().iter().find(|i| matches!(i.channel, Channel::Source(_)));
+    let outside = outside(reward);
     if let Some(input) = outside {
         let what = input.describe(reward.program().scene());
         let message = format!("`{what}` is computed outside of the program: what the reward pays was not audited");

@@ -148,6 +148,8 @@ pub fn distances(
     others: &[&Reward],
     pool: &rayon::ThreadPool,
 ) -> Result<(Vec<GateFinding>, Vec<(String, f64)>), SearchError> {
+    // Those with sources outside of their programs cannot be compared on recorded states.
+    let others: Vec<&Reward> = others.iter().copied().filter(|r| super::outside(r).is_none()).collect();
     if others.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
