@@ -2,8 +2,8 @@
 //! them says most (tree-structured preferences: Qiu et al. 2024, *Reward generalization in RLHF: a topological perspective*).
 //!
 //! Worlds that share their random numbers and are moved by the policy's mean action are in the same state to the last bit, pushes, commands
-//! and randomisation included. Each group gets a step of its own from which on its worlds act with noise of their own, of the policy's
-//! deviation. What is kept begins with the state at that step. A group that has not two siblings that live long enough is left out.
+//! and randomisation included. Each group gets a step of its own, within what it would live, from which on its worlds act with noise of their
+//! own, of the policy's deviation. What is kept begins with the state at that step. A group with a sibling that does not live so long is left out.
 
 use crate::checkpoint::{self, Which};
 use crate::config::RunConfig;
@@ -13,8 +13,9 @@ use crate::folder::RunFolder;
 use crate::play::{Player, PolicyPlayer, Tape};
 use crate::rollouts::{RolloutEpisode, RolloutInfo, Rollouts};
 use pavlov_env::rng::{Purpose, WorldRng};
-use pavlov_env::{BLOCK_WORLDS, Env, EnvBlock, EnvOptions};
+use pavlov_env::{BLOCK_WORLDS, Env, EnvBlock, EnvOptions, Task};
 use pavlov_learn::Policy;
+use pavlov_reward::Reward;
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,23 +87,25 @@ pub fn branch(
     }
     // Not the seed of the run's other worlds: segments with the same reset seed are compared.
     let seed = config.seed.wrapping_add(SEED_OFFSET).wrapping_add((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let env = EnvOptions {
-        worlds: states.saturating_mul(siblings),
+    let (task, reward) = (Arc::new(task), Arc::new(reward));
+    let alone = EnvOptions {
+        worlds: states,
         seed,
         profile: config.profile()?,
         backend: config.backend()?,
-        siblings,
         ..EnvOptions::default()
     };
-    let (task, reward) = (Arc::new(task), Arc::new(reward));
-    let mut env = Env::new(task.clone(), reward.clone(), &env)?;
+    let lives = lives(&task, &reward, &alone, &policy, pool)?;
+    let together = EnvOptions { worlds: states.saturating_mul(siblings), siblings, ..alone };
+    let mut env = Env::new(task.clone(), reward.clone(), &together)?;
     let channels = task.scene().recorded();
     let one = |block: &mut EnvBlock| -> Result<Rollouts, RunError> {
         let (first, n) = (block.first_world(), block.num_worlds());
         let from: Vec<usize> = (0..n)
             .map(|w| {
-                let unit = WorldRng::new(seed, ((first + w) / siblings) as u64).stream(Purpose::Stagger, 1, 0).unit();
-                (unit * (room - length + 1) as f32) as usize
+                let group = (first + w) / siblings;
+                let unit = WorldRng::new(seed, group as u64).stream(Purpose::Stagger, 1, 0).unit();
+                (unit * (lives[group].saturating_sub(length) + 1) as f32) as usize
             })
             .collect();
         let mut player = brancher(&task, &policy, noise, from.clone(), |w| WorldRng::new(!seed, (first + w) as u64))?;
@@ -137,7 +140,7 @@ pub fn branch(
     let found = all.info.episodes.len() / siblings;
     if found == 0 {
         return Err(RunError::Usage(format!(
-            "none of {states} groups lives {length} steps from where it branches: give a shorter length, or train first"
+            "none of {states} groups lives {length} steps: give a shorter length, or train first"
         )));
     }
     let path = folder.branches().join(format!("branch-{:09}-{}.safetensors", loaded.state.update, options.seed));
@@ -145,8 +148,25 @@ pub fn branch(
     Ok((path, found))
 }
 
+/// How long each group would live if nobody left it.
+fn lives(
+    task: &Arc<Task>,
+    reward: &Arc<Reward>,
+    options: &EnvOptions,
+    policy: &Policy,
+    pool: &rayon::ThreadPool,
+) -> Result<Vec<usize>, RunError> {
+    let mut env = Env::new(task.clone(), reward.clone(), options)?;
+    let one = |block: &mut EnvBlock| {
+        let mut player = PolicyPlayer::new(task, policy)?;
+        Ok(Tape::of(block, task, &[], task.episode_steps(), &mut player)?.steps)
+    };
+    let all: Result<Vec<Vec<usize>>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(one).collect());
+    Ok(all?.concat())
+}
+
 fn brancher(
-    task: &pavlov_env::Task,
+    task: &Task,
     policy: &Policy,
     noise: f64,
     from: Vec<usize>,
@@ -178,7 +198,7 @@ mod tests {
         trainer.checkpoint(true, false).unwrap();
         let folder = trainer.folder().clone();
         let pool = crate::thread_pool(2).unwrap();
-        let options = BranchOptions { states: 20, siblings: 4, length: 30, noise: 1.0, seed: 3 };
+        let options = BranchOptions { states: 20, siblings: 4, length: 10, noise: 1.0, seed: 3 };
         let (path, found) = branch(&folder, &options, &pool).unwrap();
         assert!(found > 10, "{found}");
         let file = RolloutFile::open(&path).unwrap();
@@ -197,7 +217,7 @@ mod tests {
         for group in file.info.episodes.chunks(4) {
             for e in &group[1..] {
                 assert_eq!(row(e.first), row(group[0].first), "the same state to the bit");
-                assert_ne!(row(e.first + 30), row(group[0].first + 30));
+                assert_ne!(row(e.first + 10), row(group[0].first + 10));
             }
             starts.insert(row(group[0].first));
         }
