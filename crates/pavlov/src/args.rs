@@ -135,7 +135,9 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  pavlov prefs label ant_run --rater oracle --truth ant_run/default --count 200 --strategy disagreement\n  \
                             pavlov prefs train ant_run --reward mine --out rewards/ant_run/liked\n  \
-                            pavlov prefs train ant_run --model mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
+                            pavlov prefs train ant_run --learn mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
+                            pavlov prefs loop ant_run --studio --budget 100\n  \
+                            pavlov prefs branch last --states 64\n  \
                             pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here."
     )]
     Prefs(Box<Prefs>),
