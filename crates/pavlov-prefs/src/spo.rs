@@ -16,7 +16,6 @@ use crate::rater::cyclic_chance;
 use crate::source::{Rows, loaded};
 use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep};
 use pavlov_script::{Input, Scratch};
-use std::collections::VecDeque;
 
 /// Who says which of two pieces is better.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ struct Spo {
     age: Vec<u32>,
     sums: Vec<f64>,
     /// Means of the pieces to beat, the oldest first, one after another.
-    past: VecDeque<f64>,
+    past: Vec<f64>,
     mean: f64,
 }
 
@@ -141,7 +140,7 @@ impl Spo {
             ring: vec![0.0; n * segment * width],
             age: vec![0; n],
             sums: vec![0.0; n * width],
-            past: VecDeque::with_capacity(queue * width),
+            past: Vec::with_capacity(queue * width),
             mean: 0.5,
             width,
             segment,
@@ -188,15 +187,13 @@ impl Spo {
         if self.past.is_empty() {
             return 0.5;
         }
-        let mut other = vec![0.0; width];
         let (mut won, mut n) = (0.0, 0.0);
-        for at in (0..self.past.len()).step_by(width) {
-            other.iter_mut().enumerate().for_each(|(k, x)| *x = self.past[at + k]);
+        for other in self.past.chunks_exact(width) {
             won += match &self.judge {
                 Judge::Sum { beta: Some(beta), .. } => crate::math::sigmoid(beta * (mine[0] - other[0]) / spread),
                 Judge::Sum { .. } if mine[0] == other[0] => 0.5,
                 Judge::Sum { .. } => f64::from(u8::from(mine[0] > other[0])),
-                Judge::Cyclic(_) => cyclic_chance(mine, &other),
+                Judge::Cyclic(_) => cyclic_chance(mine, other),
                 Judge::Nets(nets) => {
                     // Bradley-Terry compares sums, GPM means.
                     let scale = if nets.kind == Kind::BradleyTerry { length } else { 1.0 };
@@ -269,9 +266,8 @@ impl RewardSource for Spo {
             }
         }
         self.past.extend(ended);
-        while self.past.len() > self.queue * width {
-            self.past.drain(..width);
-        }
+        let old = self.past.len().saturating_sub(self.queue * width);
+        self.past.drain(..old);
         self.mean = all / n.max(1) as f64;
         Ok(())
     }

@@ -132,14 +132,7 @@ pub enum Command {
     )]
     Vision(Vision),
     /// Learn from people: label pairs of segments, train models on the labels.
-    #[command(
-        after_help = "Examples:\n  pavlov prefs label ant_run --rater oracle --truth ant_run/default --count 200 --strategy disagreement\n  \
-                            pavlov prefs train ant_run --reward mine --out rewards/ant_run/liked\n  \
-                            pavlov prefs train ant_run --learn mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
-                            pavlov prefs loop ant_run --studio --budget 100\n  \
-                            pavlov prefs branch last --states 64\n  \
-                            pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here."
-    )]
+    #[command(after_help = crate::prefs_args::EXAMPLES)]
     Prefs(Box<Prefs>),
     /// Describe a robot file.
     Inspect(Inspect),

@@ -5,6 +5,14 @@ use crate::vision_args::Sighted;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+/// What its help ends with.
+pub const EXAMPLES: &str = "Examples:\n  pavlov prefs label ant_run --rater oracle --truth ant_run/default --count 200 --strategy disagreement\n  \
+                            pavlov prefs train ant_run --reward mine --out rewards/ant_run/liked\n  \
+                            pavlov prefs train ant_run --learn mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
+                            pavlov prefs loop ant_run --studio --budget 100\n  \
+                            pavlov prefs branch last --states 64\n  \
+                            pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here.";
+
 /// `pavlov prefs`.
 #[derive(Debug, Args)]
 pub struct Prefs {
