@@ -507,7 +507,9 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// Random arithmetic, conditions and loops: both ways agree.
+        /// Random arithmetic, conditions and loops: both ways agree. The two sides of a condition meet where it turns, and the loop ends on a
+        /// value both ways hold exactly: where sides jump, one way in 32 bits and one in 64 may rightly take different ones at a near tie. The
+        /// tolerance is wider than that of a reward's terms, as sums that cancel and are then multiplied lose more: 4e-5 once in 36,000 scripts.
         #[test]
         fn random_expressions_agree(seed in any::<u64>()) {
             let mut state = super::Random(seed);
@@ -522,7 +524,7 @@ mod tests {
                     1 => format!("({a} - {b})"),
                     2 => format!("({a} * {b})"),
                     3 => format!("clamp({a}, -2, {b})"),
-                    4 => format!("(if {a} < {b} {{ {a} }} else {{ {b} * 0.5 }})"),
+                    4 => format!("(if {a} < {b} {{ {a} }} else {{ {b} * 1.5 - {a} * 0.5 }})"),
                     5 => format!("tanh({a})"),
                     6 => format!("max({a}, {b})"),
                     _ => format!("vec3({a}, {b}, 1).dot(vec3({b}, 0.5, {a}))"),
@@ -531,11 +533,11 @@ mod tests {
             let start = number(&mut pick, 1);
             let update = number(&mut pick, 2);
             let out = number(&mut pick, 3);
-            let text = format!("fn reward(s, p) {{ let x = 0.5; x = 1.0 * ({start}); for i in 0..3 {{ if x > 3.0 {{ break; }} x = 0.3 * x + tanh({update}); }} #{{ a: {out}, x: x }} }}");
+            let text = format!("fn reward(s, p) {{ let x = 0.5; x = 1.0 * ({start}); for i in 0..3 {{ if s.qpos[3] > 0.75 {{ break; }} x = 0.3 * x + tanh({update}); }} #{{ a: {out}, x: x }} }}");
             let program = compile(&text);
             prop_assert!(program.is_lowered());
             let parity = program.parity(64, seed).unwrap();
-            prop_assert!(parity.max_error < 2e-5, "{}: {:?}", text, parity);
+            prop_assert!(parity.max_error < 2e-4, "{}: {:?}", text, parity);
         }
     }
 }
