@@ -10,12 +10,12 @@ use pavlov_search::write_report;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-/// Task, steps of a candidate, of the last training. With few worlds a short training has more updates.
+/// Task, steps of a candidate and of the last training: what leads early need not lead late. With few worlds a training has more updates.
 const TASKS: [(&str, u64, u64); 4] = [
-    ("cartpole_swingup", 400_000, 800_000),
-    ("hopper_hop", 300_000, 1_000_000),
-    ("half_cheetah_run", 300_000, 1_000_000),
-    ("ant_run", 300_000, 1_000_000),
+    ("cartpole_swingup", 800_000, 800_000),
+    ("hopper_hop", 1_000_000, 1_000_000),
+    ("half_cheetah_run", 1_000_000, 1_000_000),
+    ("ant_run", 1_000_000, 1_000_000),
 ];
 
 fn search(task: &str, steps: u64, final_steps: u64, reflection: bool) -> (End, Vec<(String, f64)>) {
@@ -25,6 +25,8 @@ fn search(task: &str, steps: u64, final_steps: u64, reflection: bool) -> (End, V
         steps,
         final_steps,
         reflection,
+        finalists: 6,
+        finalist_seeds: 4,
         worlds: Some(32),
         set: vec!["eval_episodes=10".into()],
         ..Settings::default()

@@ -58,11 +58,16 @@ fn effort(q: &Quantity) -> bool {
         || q.text.starts_with("diff2")
 }
 
-/// Chances of the quantities: those that go with fitness more often, deep ones less often.
+/// Does it tell how the robot holds itself, by the shared modules?
+fn posture(q: &Quantity) -> bool {
+    !effort(q) && q.module.is_some()
+}
+
+/// Chances of the quantities: those that tell fitness more often (`sharp` is the power of their evidence), deep ones less often.
 fn chances(catalogue: &[Quantity], sharp: f64, credit: &Credit) -> Vec<f64> {
     let of = |q: &Quantity| {
         let known = credit.get(&q.text).copied().unwrap_or(0.0);
-        (sharp * q.with_fitness.abs() + 3.0 * known).exp() * 0.75f64.powi(q.depth as i32)
+        q.evidence().powf(sharp) * (3.0 * known).exp() * 0.75f64.powi(q.depth as i32)
     };
     catalogue.iter().map(of).collect()
 }
@@ -100,29 +105,47 @@ fn power(draw: &mut Draw, low: f64, high: f64) -> f64 {
     10f64.powf(draw.between(low, high))
 }
 
-/// One more gene: effort, something that goes with fitness, or anything.
+/// A gene that holds a quantity where the good behaviour has it: towards it, or not away from it.
+fn keep(draw: &mut Draw, q: &Quantity, size: f64) -> Gene {
+    let up = if q.good < q.mean { -1.0 } else { 1.0 };
+    let (shape, weight) =
+        [(Shape::Linear, up * size), (Shape::Square, -size), (Shape::Kernel, size)][draw.weighted(&[4.0, 3.0, 2.0])];
+    let gene = gene(draw, q, weight);
+    let target = if shape == Shape::Linear { 0.0 } else { rounded(q.good) };
+    Gene { shape, target, ..gene }
+}
+
+/// One more gene: effort, posture, something that goes with fitness, or anything.
 fn extra(draw: &mut Draw, catalogue: &[Quantity], credit: &Credit) -> Gene {
-    let kind = draw.weighted(&[0.35, 0.4, 0.25]);
-    let weights: Vec<f64> = match kind {
-        0 => catalogue.iter().map(|q| f64::from(u8::from(effort(q)))).collect(),
-        1 => chances(catalogue, 6.0, credit),
+    let kind = draw.weighted(&[0.3, 0.3, 0.25, 0.15]);
+    let of = |kind: &dyn Fn(&Quantity) -> bool| -> Vec<f64> {
+        catalogue.iter().zip(chances(catalogue, 0.0, credit)).map(|(q, c)| if kind(q) { c } else { 0.0 }).collect()
+    };
+    let weights = match kind {
+        0 => of(&effort),
+        1 => of(&posture),
+        2 => chances(catalogue, 0.5, credit),
         _ => chances(catalogue, 0.0, credit),
     };
     let weights = if weights.iter().sum::<f64>() > 0.0 { weights } else { vec![1.0; catalogue.len()] };
     let q = &catalogue[draw.weighted(&weights)];
     let size = match kind {
-        0 => -power(draw, -2.5, -0.8),
-        1 => q.with_fitness.signum() * power(draw, -1.0, 0.2),
+        0 => -power(draw, -2.5, -0.5),
+        1 => {
+            let size = power(draw, -1.8, 0.0);
+            return keep(draw, q, size);
+        }
+        2 => q.with_fitness.signum() * power(draw, -1.0, 0.2),
         _ => power(draw, -2.0, -0.5) * if draw.chance(0.7) { -1.0 } else { 1.0 },
     };
     gene(draw, q, size)
 }
 
 fn random(draw: &mut Draw, catalogue: &[Quantity], ways: Ways, credit: &Credit) -> Genome {
-    let core = &catalogue[draw.weighted(&chances(catalogue, 9.0, credit))];
+    let core = &catalogue[draw.weighted(&chances(catalogue, 2.0, credit))];
     let sign = if core.with_fitness < 0.0 { -1.0 } else { 1.0 };
     let mut genes = vec![gene(draw, core, sign)];
-    for _ in 0..draw.below(4) {
+    for _ in 0..draw.below(5) {
         let more = extra(draw, catalogue, credit);
         if !genes.iter().any(|g| g.quantity == more.quantity) {
             genes.push(more);
@@ -177,7 +200,7 @@ fn mutate(draw: &mut Draw, genome: &mut Genome, catalogue: &[Quantity], ways: Wa
         4 => format!("without {}", genome.genes.remove(at).quantity),
         5 => {
             let old = genome.genes[at].clone();
-            let q = &catalogue[draw.weighted(&chances(catalogue, 6.0, credit))];
+            let q = &catalogue[draw.weighted(&chances(catalogue, 1.0, credit))];
             let sign = if q.with_fitness < 0.0 { -1.0 } else { 1.0 };
             genome.genes[at] = gene(draw, q, sign * old.weight.abs());
             format!("{} in place of {}", q.text, old.quantity)

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! table of names + scene + rewards/lib ─ quantity ─ audit set ─> catalogue (scale, correlation with fitness)
+//!                                                       + conditions that tell more
 //!                                                       catalogue ─ evolve ─> genome ─ render ─> script, manifest
 //! ```
 
 mod draw;
 mod evolve;
+mod gated;
 mod genome;
 mod quantity;
 mod reflect;

@@ -43,6 +43,14 @@ pub struct Quantity {
     pub with_fitness: f64,
 }
 
+impl Quantity {
+    /// How much more often than another it is worth trying: the inverse of the share of fitness that it does not tell, 1 to 50. Of two
+    /// that both go with fitness, at 0.95 and at 0.999, the second leaves a fiftieth of what the first leaves.
+    pub fn evidence(&self) -> f64 {
+        1.0 / (1.02 - self.with_fitness * self.with_fitness)
+    }
+}
+
 /// An expression on the way to a number.
 #[derive(Clone)]
 struct Partial {
@@ -151,13 +159,16 @@ fn numbers(p: &Partial, scene: &Scene, out: &mut Vec<Partial>) {
                 return;
             }
             match list {
-                "action" | "prev_action" | "qvel" => {
+                "action" | "prev_action" => {
                     out.push(next(format!("{}.norm2()", p.text), "squared", Ty::Num, ""));
                 }
-                "qpos" => {
+                "qpos" | "qvel" => {
+                    if list == "qvel" {
+                        out.push(next(format!("{}.norm2()", p.text), "squared", Ty::Num, ""));
+                    }
                     let scalars = scene.joints.iter().filter(|j| j.scalar).count();
                     for i in (0..scene.nq.min(NAMES)).filter(|_| scalars == scene.nq) {
-                        out.push(next(format!("s.qpos[{i}]"), &i.to_string(), Ty::Num, ""));
+                        out.push(next(format!("{}[{i}]", p.text), &i.to_string(), Ty::Num, ""));
                     }
                 }
                 _ => {}
@@ -264,56 +275,80 @@ fn script(quantities: &[Quantity]) -> String {
     format!("{}fn reward(s, p) {{ #{{ {} }} }}\n", imports(quantities), terms.join(", "))
 }
 
-/// Measures quantities on an audit set and keeps those that can be written for this task and change at all.
-///
-/// # Errors
-/// When the audit set cannot be scored.
-pub fn measure(task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Result<Vec<Quantity>, SearchError> {
-    let all = enumerate(task.scene());
-    let mut out = Vec::new();
-    for chunk in all.chunks(CHUNK) {
-        if let Some(measured) = measured(chunk, task, audit, pool) {
-            out.extend(measured);
-        } else {
-            // One that cannot be written spoils its neighbours: each on its own.
-            let each = |q: &Quantity| measured(std::slice::from_ref(q), task, audit, pool);
-            out.extend(chunk.iter().filter_map(each).flatten());
-        }
-    }
-    let useful = |q: &Quantity| q.std > 1e-6 * q.size.max(1e-6) && q.std.is_finite() && q.size < 1e6;
-    out.retain(useful);
-    if out.is_empty() {
-        return Err(SearchError::Usage(format!("task {}: nothing of its scene changes in its audit set", task.name)));
-    }
-    Ok(out)
+/// A quantity with what it was at every step of every episode of the audit set.
+pub(super) struct Measured {
+    pub(super) quantity: Quantity,
+    pub(super) steps: Vec<Vec<f32>>,
 }
 
-fn measured(chunk: &[Quantity], task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Option<Vec<Quantity>> {
-    let reward =
-        Reward::from_text("quantities", "quantities.rhai", &script(chunk), Manifest::default(), task.scene()).ok()?;
-    let scored = score_all(&reward, task.scene(), &audit.rollouts, true, pool).ok()?;
-    if scored.iter().any(|s| s.bad.is_some()) {
-        return (chunk.len() == 1).then(Vec::new);
-    }
-    let fitness: Vec<f64> = audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect();
-    let of = |(i, q): (usize, &Quantity)| {
-        let values = || scored.iter().flat_map(|s| s.step_terms[i].iter()).map(|x| f64::from(*x));
+/// The episodes that quantities are measured on.
+pub(super) struct Series<'a> {
+    audit: &'a Audit,
+    fitness: Vec<f64>,
+}
+
+impl Series<'_> {
+    /// Scale of the quantity and how it goes with fitness, given its values of every step of every episode.
+    pub(super) fn measure(&self, q: Quantity, steps: Vec<Vec<f32>>) -> Measured {
+        let values = || steps.iter().flatten().map(|x| f64::from(*x));
         let n = values().count().max(1) as f64;
         let mean = values().sum::<f64>() / n;
         let std = (values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
-        let means: Vec<f64> = scored.iter().map(|s| s.terms[i] / s.step_totals.len().max(1) as f64).collect();
         // Sums over the episode, as a return would be: what ends early has little of it.
-        let sums: Vec<f64> = scored.iter().map(|s| s.terms[i]).collect();
-        let (a, b) = (pearson(&means, &fitness).unwrap_or(0.0), pearson(&sums, &fitness).unwrap_or(0.0));
-        let good = if audit.has_good { &means[..audit.worlds] } else { &means[..] };
-        Quantity {
+        let sums: Vec<f64> = steps.iter().map(|s| s.iter().map(|x| f64::from(*x)).sum()).collect();
+        let means: Vec<f64> = sums.iter().zip(&steps).map(|(sum, s)| sum / s.len().max(1) as f64).collect();
+        let with = |x: &[f64]| pearson(x, &self.fitness).unwrap_or(0.0);
+        let (a, b) = (with(&means), with(&sums));
+        let good = if self.audit.has_good { &means[..self.audit.worlds] } else { &means[..] };
+        let quantity = Quantity {
             std,
             size: values().map(f64::abs).sum::<f64>() / n,
             good: good.iter().sum::<f64>() / good.len().max(1) as f64,
             mean,
             with_fitness: if a.abs() > b.abs() { a } else { b },
-            ..q.clone()
+            ..q
+        };
+        Measured { quantity, steps }
+    }
+}
+
+/// Measures quantities on an audit set and keeps those that can be written for this task and change at all.
+///
+/// # Errors
+/// When the audit set cannot be scored.
+pub fn measure(task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Result<Vec<Quantity>, SearchError> {
+    let fitness = audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect();
+    let series = Series { audit, fitness };
+    let all = enumerate(task.scene());
+    let mut out = Vec::new();
+    for chunk in all.chunks(CHUNK) {
+        if let Some(measured) = measured(chunk, task, &series, pool) {
+            out.extend(measured);
+        } else {
+            // One that cannot be written spoils its neighbours: each on its own.
+            let each = |q: &Quantity| measured(std::slice::from_ref(q), task, &series, pool);
+            out.extend(chunk.iter().filter_map(each).flatten());
         }
+    }
+    let useful = |q: &Quantity| q.std > 1e-6 * q.size.max(1e-6) && q.std.is_finite() && q.size < 1e6;
+    out.retain(|m| useful(&m.quantity));
+    if out.is_empty() {
+        return Err(SearchError::Usage(format!("task {}: nothing of its scene changes in its audit set", task.name)));
+    }
+    out.extend(super::gated::gated(&out, &series));
+    Ok(out.into_iter().map(|m| m.quantity).collect())
+}
+
+fn measured(chunk: &[Quantity], task: &Task, series: &Series<'_>, pool: &rayon::ThreadPool) -> Option<Vec<Measured>> {
+    let reward =
+        Reward::from_text("quantities", "quantities.rhai", &script(chunk), Manifest::default(), task.scene()).ok()?;
+    let scored = score_all(&reward, task.scene(), &series.audit.rollouts, true, pool).ok()?;
+    if scored.iter().any(|s| s.bad.is_some()) {
+        return (chunk.len() == 1).then(Vec::new);
+    }
+    let of = |(i, q): (usize, &Quantity)| {
+        let steps = scored.iter().map(|s| s.step_terms[i].clone()).collect();
+        series.measure(q.clone(), steps)
     };
     Some(chunk.iter().enumerate().map(of).collect())
 }
@@ -328,15 +363,21 @@ mod tests {
     fn quantities_of_the_tasks_are_measured_and_speed_goes_with_fitness() {
         let assets = Assets::find(None);
         let pool = pavlov_run::thread_pool(2).unwrap();
-        for (name, wanted) in
-            [("ant_run", "s.body(\"torso\").linvel.x"), ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)")]
-        {
+        for (name, wanted) in [
+            ("ant_run", "s.body(\"torso\").linvel.x"),
+            ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)"),
+            ("half_cheetah_run", "s.qvel[0]"),
+            ("hopper_hop", "s.qvel[0]"),
+        ] {
             let task = Task::load(&assets, name).unwrap();
             let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
             let all = measure(&task, &audit, &pool).unwrap();
             let found = all.iter().find(|q| q.text == wanted).unwrap_or_else(|| panic!("{name}: {all:#?}"));
             assert!(found.with_fitness > 0.5, "{found:?}");
             assert!(all.iter().any(|q| q.module.is_some()) && all.len() > 20, "{} of {name}", all.len());
+            let mut best = all.clone();
+            best.sort_by(|a, b| b.evidence().total_cmp(&a.evidence()));
+            best.iter().take(24).for_each(|q| println!("{:.4} {:.1} {}", q.with_fitness, q.evidence(), q.text));
             println!("{name}: {} quantities of {}", all.len(), enumerate(task.scene()).len());
         }
     }

@@ -4,7 +4,7 @@ use super::{Generator, Judge, Mode, Search};
 use crate::client::{Message, Request};
 use crate::error::SearchError;
 use crate::grammar::propose as draw;
-use crate::lineage::{At, Candidate, Exchange, Status, diff};
+use crate::lineage::{At, Candidate, Exchange, Rejection, Status, diff};
 use crate::prompt;
 use pavlov_reward::Reward;
 
@@ -85,12 +85,28 @@ impl Search<'_> {
                     genes: p.genome.to_json(),
                     ..Candidate::default()
                 };
-                self.judge(&mut c)?;
+                match self.twin(&c) {
+                    Some(other) => {
+                        c.status = Status::Refused;
+                        c.verdict.errors = vec![Rejection {
+                            rule: "twin".into(),
+                            message: format!("the same as {other}"),
+                            hint: "draw another".into(),
+                        }];
+                    }
+                    None => self.judge(&mut c)?,
+                }
                 let c = self.with_diff(c);
                 self.put(c)?;
             }
         }
         Ok(())
+    }
+
+    /// An admitted candidate with the same script and manifest: training it again would tell nothing.
+    fn twin(&self, c: &Candidate) -> Option<At> {
+        let same = |o: &&Candidate| o.status != Status::Refused && (&o.script, &o.manifest) == (&c.script, &c.manifest);
+        self.candidates.iter().find(same).map(|o| o.at)
     }
 
     /// Judges a candidate beside the human reward and its parents.
