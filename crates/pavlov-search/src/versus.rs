@@ -9,7 +9,8 @@ use crate::audit::Audit;
 use crate::error::SearchError;
 use pavlov_env::Task;
 use pavlov_reward::compare::{
-    Canon, CanonKind, EpicSamples, Transitions, distance, epic, epic_canonical, kendall, normalised, spearman,
+    Canon, CanonKind, CompareError, EpicSamples, Transitions, distance, epic, epic_canonical, kendall, normalised,
+    spearman,
 };
 use pavlov_reward::{Columns, Reward};
 use pavlov_run::{Rollouts, Stat, score_all};
@@ -84,7 +85,7 @@ pub struct Versus {
     pub distribution: String,
     /// Discount.
     pub gamma: f64,
-    /// STARC distances with VAL canonicalisation.
+    /// STARC distances with VAL canonicalisation; minimal where the sample determines no value function (`distribution` says so).
     pub val: Matrix<f64>,
     /// STARC distances with minimal canonicalisation.
     pub minimal: Matrix<f64>,
@@ -156,7 +157,7 @@ pub fn versus(
     let returns: Vec<Vec<f64>> = returns.iter().map(|r| means(r)).collect();
     let fitness = means(&episodes.iter().map(|e| e.fitness).collect::<Vec<_>>());
     let n = rewards.len();
-    let distribution = format!(
+    let mut distribution = format!(
         "{}: {} of {} steps in {} episodes, {} behaviours",
         sample.what,
         picked.len(),
@@ -164,12 +165,20 @@ pub fn versus(
         episodes.len(),
         names.len()
     );
+    let val = match starc(CanonKind::Val) {
+        // Few steps or many features: no value function is told by them. The potential that leaves least always is.
+        Err(SearchError::Compare(CompareError::Singular { .. })) => {
+            distribution += "; these determine no value function: VAL is the minimal canonicalisation";
+            starc(CanonKind::Minimal)?
+        }
+        other => other?,
+    };
     Ok(Versus {
         rewards: rewards.iter().map(|r| r.name().to_string()).collect(),
         task: task.name.clone(),
         distribution,
         gamma,
-        val: starc(CanonKind::Val)?,
+        val,
         minimal: if full { starc(CanonKind::Minimal)? } else { Matrix::default() },
         epic: if full { epics(rewards, rollouts, &picked, gamma) } else { Matrix::default() },
         kendall: Matrix::of(n, |i, j| kendall(&returns[i], &returns[j])),
@@ -342,4 +351,24 @@ fn disagreements(rewards: &[&Reward], names: &[String], returns: &[Vec<f64>], fi
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::AuditSet;
+    use pavlov_env::Assets;
+
+    #[test]
+    fn a_sample_that_determines_no_value_function_is_said_and_compared_on() {
+        let assets = Assets::find(None);
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        let task = Task::load(&assets, "half_cheetah_run").unwrap().with_episode_steps(1);
+        let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
+        let human = pavlov_run::load_reward(&assets, &task, None).unwrap();
+        let v = versus(&[&human, &human], &task, &Sample::of_audit(&audit), true, &pool).unwrap();
+        assert!(v.distribution.contains("no value function"), "{}", v.distribution);
+        assert_eq!(v.val, v.minimal);
+        assert!(v.val.0[0][1] < 1e-9);
+    }
 }

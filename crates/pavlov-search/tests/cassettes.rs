@@ -1,13 +1,13 @@
 //! Whole searches from replies written by hand, without a model: the same lineage twice, byte by byte, and after a stop.
 
+mod common;
+
 use pavlov_env::Assets;
 use pavlov_search::client::{Budget, Cassette, Model};
 use pavlov_search::lineage::{At, Status};
-use pavlov_search::prompt::Prompts;
-use pavlov_search::search::{End, Event, Generator, Means, Mode, Nobody, Person, Scripted, Search, Settings};
+use pavlov_search::search::{End, Generator, Mode, Nobody, Person, Scripted, Settings};
 use pavlov_search::{SearchError, promote};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 fn settings(task: &str) -> Settings {
     Settings {
@@ -32,7 +32,6 @@ fn replay(task: &str, budget: Budget) -> Model {
     Model::replay(Cassette::read(&path).unwrap(), budget)
 }
 
-/// Runs a search; with `stop_after` it is asked to stop after so many events.
 fn run(
     settings: &Settings,
     folder: &Path,
@@ -40,19 +39,7 @@ fn run(
     person: Box<dyn Person>,
     stop_after: Option<usize>,
 ) -> Result<(End, String), SearchError> {
-    let assets = Assets::find(None);
-    let stop = AtomicBool::new(false);
-    let mut seen = 0;
-    let told = |_: &Event<'_>| {
-        seen += 1;
-        stop.store(stop_after.is_some_and(|n| seen >= n), Ordering::Relaxed);
-    };
-    let prompts = Prompts::load(&assets, None)?;
-    let means =
-        Means { assets: &assets, model, prompts, person, threads: 2, slurm: None, stop: &stop, told: Box::new(told) };
-    let mut search = Search::open(settings, folder, means)?;
-    let end = search.run()?;
-    Ok((end, search.lineage().export()?))
+    common::run(settings, folder, model, person, stop_after, |s| s.lineage().export())
 }
 
 fn twice(task: &str) -> (End, String) {
@@ -132,6 +119,13 @@ fn a_rater_drives_the_generator_and_the_winner_can_be_promoted() {
     let lineage = pavlov_search::lineage::Lineage::existing(dir.path()).unwrap();
     let children = lineage.candidates().unwrap();
     assert!(children.iter().any(|c| c.at.iteration == 2 && !c.parents.is_empty() && c.status == Status::Trained));
+    // Nothing is trained twice.
+    let mut trained: Vec<_> =
+        children.iter().filter(|c| c.status == Status::Trained).map(|c| (&c.script, &c.manifest)).collect();
+    let count = trained.len();
+    trained.sort();
+    trained.dedup();
+    assert_eq!(trained.len(), count);
     let rewards = dir.path().join("rewards");
     let folder = promote(&lineage, None, &rewards, "found").unwrap();
     let assets = Assets::find(None);

@@ -3,12 +3,11 @@
 //! By name, for all tasks or one: `PAVLOV_TASK=hopper_hop cargo test --release -p pavlov-search --test generator -- --ignored --nocapture`.
 //! The lineages and reports stay in the target folder; a run that was cut off goes on.
 
-use pavlov_env::Assets;
-use pavlov_search::prompt::Prompts;
-use pavlov_search::search::{End, Means, Nobody, Search, Settings};
+mod common;
+
+use pavlov_search::search::{End, Nobody, Settings};
 use pavlov_search::write_report;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 /// Task, steps of a candidate and of the last training: what leads early need not lead late. With few worlds a training has more updates.
 const TASKS: [(&str, u64, u64); 4] = [
@@ -19,34 +18,25 @@ const TASKS: [(&str, u64, u64); 4] = [
 ];
 
 fn search(task: &str, steps: u64, final_steps: u64, reflection: bool) -> (End, Vec<(String, f64)>) {
-    let assets = Assets::find(None);
     let settings = Settings {
         task: task.into(),
         steps,
         final_steps,
         reflection,
-        finalists: 6,
-        finalist_seeds: 4,
+        // A candidate is what it is under several seeds: one lucky seed names no parent, and no winner.
+        seeds: 3,
+        finalists: 8,
+        finalist_seeds: 5,
         worlds: Some(32),
         set: vec!["eval_episodes=10".into()],
         ..Settings::default()
     };
-    let stop = AtomicBool::new(false);
-    let means = Means {
-        assets: &assets,
-        model: None,
-        prompts: Prompts::load(&assets, None).unwrap(),
-        person: Box::new(Nobody),
-        threads: 2,
-        slurm: None,
-        stop: &stop,
-        told: Box::new(|_| {}),
-    };
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("generator-{task}-{reflection}"));
-    let mut search = Search::open(&settings, &folder, means).unwrap();
-    let end = search.run().unwrap();
-    write_report(&folder, search.lineage(), None).unwrap();
-    (end, search.lineage().times().unwrap())
+    common::run(&settings, &folder, None, Box::new(Nobody), None, |search| {
+        write_report(&folder, search.lineage(), None)?;
+        search.lineage().times()
+    })
+    .unwrap()
 }
 
 #[test]
@@ -55,8 +45,8 @@ fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
     let only = std::env::var("PAVLOV_TASK").ok();
     let asked: Vec<_> = TASKS.into_iter().filter(|(t, ..)| only.as_ref().is_none_or(|o| o == t)).collect();
     let mut good = 0;
-    for &(task, steps, last) in &asked {
-        for reflection in [true, false] {
+    for reflection in [true, false] {
+        for &(task, steps, last) in &asked {
             let (e, times) = search(task, steps, last, reflection);
             let seconds: f64 = times.iter().map(|t| t.1).sum();
             good += usize::from(reflection && e.at_least_human);

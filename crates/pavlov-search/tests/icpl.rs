@@ -5,6 +5,8 @@
 //! audit set's fitness most (the generator knows as much), then more training on what was learnt. Both end with five fresh seeds.
 //! By name: `cargo test --release -p pavlov-search --test icpl -- --ignored --nocapture`.
 
+mod common;
+
 use pavlov_env::{Assets, BackendKind, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_prefs::{Dataset, Linear, Loss, Pair, Segment};
@@ -13,8 +15,7 @@ use pavlov_run::{Overrides, PlayOptions, Player, PolicyPlayer, RunError, play_ro
 use pavlov_search::AuditSet;
 use pavlov_search::grammar::{Draw, Quantity, measure};
 use pavlov_search::lineage::At;
-use pavlov_search::prompt::Prompts;
-use pavlov_search::search::{Job, Means, Mode, Scripted, Search, Settings, Training, train};
+use pavlov_search::search::{Job, Mode, Scripted, Settings, Training, train};
 use pavlov_search::stats::interval;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use std::sync::atomic::AtomicBool;
 
 const ANSWERS: u32 = 49;
 const ROUNDS: u32 = 7;
-const STEPS: u64 = 250_000;
+/// A clip shows what the whole training comes to, for both.
+const STEPS: u64 = 800_000;
 const LAST: u64 = 800_000;
 const WORLDS: usize = 32;
 const SEGMENT: usize = 50;
@@ -150,7 +152,6 @@ fn bradley_terry(name: &str) -> Vec<f64> {
 
 /// The same of in-context preference learning.
 fn icpl(name: &str) -> Vec<f64> {
-    let assets = Assets::find(None);
     let settings = Settings {
         task: name.into(),
         mode: Mode::Icpl,
@@ -163,22 +164,10 @@ fn icpl(name: &str) -> Vec<f64> {
         ..Settings::default()
     };
     let dir = tempfile::tempdir().unwrap();
-    let stop = AtomicBool::new(false);
-    let means = Means {
-        assets: &assets,
-        model: None,
-        prompts: Prompts::load(&assets, None).unwrap(),
-        person: Box::new(Scripted),
-        threads: 2,
-        slurm: None,
-        stop: &stop,
-        told: Box::new(|_| {}),
-    };
-    let mut search = Search::open(&settings, dir.path(), means).unwrap();
-    let end = search.run().unwrap();
+    let (end, outcomes) =
+        common::run(&settings, dir.path(), None, Box::new(Scripted), None, |s| s.lineage().outcomes()).unwrap();
     assert!(end.comparisons <= ANSWERS, "{} comparisons", end.comparisons);
     println!("{name}, ICPL, {} comparisons: {:?}; human {:?}", end.comparisons, end.found, end.human);
-    let outcomes = search.lineage().outcomes().unwrap();
     outcomes.iter().filter(|o| o.stage == "final" && o.at.is_some()).map(|o| o.fitness).collect()
 }
 

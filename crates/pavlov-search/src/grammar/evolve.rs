@@ -271,7 +271,7 @@ pub fn propose(seed: u64, at: At, catalogue: &[Quantity], parents: &[Parent], wa
     if pool.is_empty() {
         return fresh(draw);
     }
-    let kinds = if ways.reflection { [0.35, 0.25, 0.2, 0.15, 0.05] } else { [0.0, 0.5, 0.25, 0.2, 0.05] };
+    let kinds = if ways.reflection { [0.3, 0.2, 0.3, 0.15, 0.05] } else { [0.0, 0.4, 0.35, 0.2, 0.05] };
     let kind = draw.weighted(&kinds);
     let parent = choose(draw, &pool);
     let mut genome = parent.genome.clone();

@@ -375,9 +375,11 @@ mod tests {
             let found = all.iter().find(|q| q.text == wanted).unwrap_or_else(|| panic!("{name}: {all:#?}"));
             assert!(found.with_fitness > 0.5, "{found:?}");
             assert!(all.iter().any(|q| q.module.is_some()) && all.len() > 20, "{} of {name}", all.len());
-            let mut best = all.clone();
-            best.sort_by(|a, b| b.evidence().total_cmp(&a.evidence()));
-            best.iter().take(24).for_each(|q| println!("{:.4} {:.1} {}", q.with_fitness, q.evidence(), q.text));
+            // A behaviour of these audit sets has much of what is wanted, in the wrong posture: a condition tells more.
+            if name.starts_with("half") || name.starts_with("cart") {
+                let best = all.iter().max_by(|a, b| a.evidence().total_cmp(&b.evidence())).unwrap();
+                assert!(best.text.starts_with("(if ") && best.evidence() > 2.0 * found.evidence(), "{best:?}");
+            }
             println!("{name}: {} quantities of {}", all.len(), enumerate(task.scene()).len());
         }
     }

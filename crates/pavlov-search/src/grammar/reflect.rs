@@ -12,6 +12,8 @@ const DOMINATES: f64 = 0.8;
 const NOTHING: f64 = 0.005;
 /// A term whose mean goes with fitness this much over training is worth more; against it, less.
 const AGREES: f64 = 0.7;
+/// A term with more than this share leads already.
+const LEADS: f64 = 0.5;
 /// Episodes that end before this share of the limit are short.
 const SHORT: f64 = 0.6;
 
@@ -52,6 +54,7 @@ pub fn reflect(genome: &mut Genome, parent: &Parent, catalogue: &[Quantity], way
             .filter(|(m, f)| m.is_finite() && f.is_finite())
             .unzip();
         let agreement = if course.0.len() >= 4 { pearson(&course.0, &course.1) } else { None };
+        let paid = gene.weight > 0.0;
         let mut scale = |factor: f64, why: &str| {
             gene.weight = rounded(gene.weight * factor);
             done.push(format!("`{name}` {why}: times {factor}"));
@@ -66,9 +69,10 @@ pub fn reflect(genome: &mut Genome, parent: &Parent, catalogue: &[Quantity], way
                 scale(4.0, "does next to nothing");
             }
         } else if let Some(a) = agreement.filter(|a| a.abs() > AGREES) {
-            if a > 0.0 {
+            // What leads already needs no more; a penalty that grows as the robot comes to move says nothing against it.
+            if a > 0.0 && share < LEADS {
                 scale(1.4, "rises with fitness");
-            } else {
+            } else if a < 0.0 && paid {
                 scale(0.6, "falls while fitness rises");
             }
         }
