@@ -117,7 +117,7 @@ fn keep(draw: &mut Draw, q: &Quantity, size: f64) -> Gene {
 
 /// One more gene: effort, posture, something that goes with fitness, or anything.
 fn extra(draw: &mut Draw, catalogue: &[Quantity], credit: &Credit) -> Gene {
-    let kind = draw.weighted(&[0.3, 0.3, 0.25, 0.15]);
+    let kind = draw.weighted(&[0.3, 0.4, 0.15, 0.15]);
     let of = |kind: &dyn Fn(&Quantity) -> bool| -> Vec<f64> {
         catalogue.iter().zip(chances(catalogue, 0.0, credit)).map(|(q, c)| if kind(q) { c } else { 0.0 }).collect()
     };
@@ -130,9 +130,9 @@ fn extra(draw: &mut Draw, catalogue: &[Quantity], credit: &Credit) -> Gene {
     let weights = if weights.iter().sum::<f64>() > 0.0 { weights } else { vec![1.0; catalogue.len()] };
     let q = &catalogue[draw.weighted(&weights)];
     let size = match kind {
-        0 => -power(draw, -2.5, -0.5),
+        0 => -power(draw, -2.2, -0.8),
         1 => {
-            let size = power(draw, -1.8, 0.0);
+            let size = power(draw, -1.6, -0.3);
             return keep(draw, q, size);
         }
         2 => q.with_fitness.signum() * power(draw, -1.0, 0.2),
@@ -145,7 +145,8 @@ fn random(draw: &mut Draw, catalogue: &[Quantity], ways: Ways, credit: &Credit) 
     let core = &catalogue[draw.weighted(&chances(catalogue, 2.0, credit))];
     let sign = if core.with_fitness < 0.0 { -1.0 } else { 1.0 };
     let mut genes = vec![gene(draw, core, sign)];
-    for _ in 0..draw.below(5) {
+    // Rewards that work have several small terms beside the one that leads.
+    for _ in 0..2 + draw.below(4) {
         let more = extra(draw, catalogue, credit);
         if !genes.iter().any(|g| g.quantity == more.quantity) {
             genes.push(more);
