@@ -1,8 +1,10 @@
-//! Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+//! Counter-based random numbers, by Philox.
 //!
 //! A number is a pure function of (seed, purpose, update, step, index, sub-index); there is no state. Worlds may therefore be
 //! computed in any order by any thread, and a resumed run goes on with the same numbers.
 //! Normals: Box and Muller (1958), four from four words.
+
+use pavlov_physics::philox4x32_10;
 
 /// What a number is for; each purpose has its own stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,23 +18,6 @@ pub enum Purpose {
     Shuffle = 3,
     /// Made-up data of the benchmark.
     Bench = 4,
-}
-
-/// Ten rounds of Philox on four 32-bit words.
-pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let [mut c0, mut c1, mut c2, mut c3] = counter;
-    let [mut k0, mut k1] = key;
-    for round in 0..10 {
-        if round > 0 {
-            // Weyl sequence: golden ratio and sqrt(3) - 1.
-            k0 = k0.wrapping_add(0x9E37_79B9);
-            k1 = k1.wrapping_add(0xBB67_AE85);
-        }
-        let p0 = u64::from(c0) * 0xD251_1F53;
-        let p1 = u64::from(c2) * 0xCD9E_8D57;
-        (c0, c1, c2, c3) = ((p1 >> 32) as u32 ^ c1 ^ k0, p1 as u32, (p0 >> 32) as u32 ^ c3 ^ k1, p0 as u32);
-    }
-    [c0, c1, c2, c3]
 }
 
 /// The random numbers of one purpose in one update, keyed by the run's seed.
@@ -90,17 +75,6 @@ impl Rng {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn philox_known_answers() {
-        // Known-answer file of Random123 (kat_vectors, philox4x32 10).
-        assert_eq!(philox4x32_10([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox4x32_10([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
-        assert_eq!(
-            philox4x32_10([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
-            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
-        );
-    }
 
     #[test]
     fn normals_have_the_moments_of_a_normal() {

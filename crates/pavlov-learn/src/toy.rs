@@ -4,15 +4,17 @@
 //! `1 - x^2 - 0.01 a^2`. Terminated when `|x| > 3`, truncated after `limit` steps.
 
 use crate::env_block::{EnvBlock, StepOut};
+use pavlov_physics::philox4x32_10;
 
-/// A block of masses. Numbers come from each world's own generator.
+/// A block of masses. A start is a function of the world and how many it has had.
 #[derive(Debug, Clone)]
 pub struct Mass {
     limit: u32,
     x: Vec<f32>,
     v: Vec<f32>,
     age: Vec<u32>,
-    state: Vec<u64>,
+    first: u32,
+    episode: Vec<u32>,
 }
 
 impl Mass {
@@ -23,7 +25,8 @@ impl Mass {
             x: vec![0.0; worlds],
             v: vec![0.0; worlds],
             age: vec![0; worlds],
-            state: (0..worlds).map(|w| ((first + w) as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect(),
+            first: first as u32,
+            episode: vec![0; worlds],
         }
     }
 
@@ -33,15 +36,10 @@ impl Mass {
     }
 
     fn start(&mut self, w: usize) {
-        let mut uniform = || {
-            let s = &mut self.state[w];
-            *s ^= *s << 13;
-            *s ^= *s >> 7;
-            *s ^= *s << 17;
-            (*s >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        };
-        (self.x[w], self.v[w]) = (1.5 * uniform(), uniform());
-        self.age[w] = 0;
+        self.episode[w] += 1;
+        let words = philox4x32_10([self.first + w as u32, self.episode[w], 0, 0], [5, 6]);
+        let unit = |word: u32| (word >> 8) as f32 / (1 << 24) as f32;
+        (self.x[w], self.v[w], self.age[w]) = (1.5 * (2.0 * unit(words[0]) - 1.0), 2.0 * unit(words[1]) - 1.0, 0);
     }
 
     fn observe(&self, w: usize, row: &mut [f32]) {

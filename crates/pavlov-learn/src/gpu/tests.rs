@@ -3,13 +3,13 @@
 use super::fill::{ReadBack, fill};
 use super::*;
 use crate::config::{Activation, PpoConfig};
-use crate::env_block::{EnvBlock, StepOut};
 use crate::model::Model;
 use crate::net::Workspace;
 use crate::normal::Frozen;
 use crate::ppo::Ppo;
-use crate::rng::{Purpose, Rng, philox4x32_10};
+use crate::rng::{Purpose, Rng};
 use crate::rollout::{Carried, Rollout, Shared};
+use crate::toy::Mass;
 use pavlov_physics::gpu::{Access, GpuError, Pipeline};
 use pavlov_physics::record::LIBRARY;
 
@@ -191,71 +191,6 @@ impl DeviceEnv for DeviceMass {
     }
 }
 
-/// The same environment on the processor.
-struct Twin {
-    first: u32,
-    limit: u32,
-    x: Vec<f32>,
-    v: Vec<f32>,
-    age: Vec<u32>,
-    episode: Vec<u32>,
-}
-
-impl Twin {
-    fn new(first: usize, worlds: usize, limit: u32) -> Self {
-        let zeros = || vec![0.0; worlds];
-        Self { first: first as u32, limit, x: zeros(), v: zeros(), age: vec![0; worlds], episode: vec![0; worlds] }
-    }
-
-    fn start(&mut self, w: usize) {
-        self.episode[w] += 1;
-        let words = philox4x32_10([self.first + w as u32, self.episode[w], 0, 0], [5, 6]);
-        let unit = |word: u32| (word >> 8) as f32 / (1 << 24) as f32;
-        (self.x[w], self.v[w], self.age[w]) = (1.5 * (2.0 * unit(words[0]) - 1.0), 2.0 * unit(words[1]) - 1.0, 0);
-    }
-
-    fn observe(&self, w: usize, row: &mut [f32]) {
-        row.copy_from_slice(&[self.x[w], self.v[w], 1.0 - self.age[w] as f32 / self.limit as f32]);
-    }
-}
-
-impl EnvBlock for Twin {
-    fn num_worlds(&self) -> usize {
-        self.x.len()
-    }
-    fn obs_dim(&self) -> usize {
-        2
-    }
-    fn critic_obs_dim(&self) -> usize {
-        1
-    }
-    fn act_dim(&self) -> usize {
-        1
-    }
-    fn reset(&mut self, obs: &mut [f32]) {
-        for w in 0..self.x.len() {
-            self.start(w);
-            self.observe(w, &mut obs[w * 3..][..3]);
-        }
-    }
-    fn step(&mut self, actions: &[f32], out: StepOut<'_>) {
-        for w in 0..self.x.len() {
-            let force = actions[w].clamp(-1.0, 1.0);
-            self.v[w] += 0.2 * force;
-            self.x[w] += 0.2 * self.v[w];
-            self.age[w] += 1;
-            out.reward[w] = 1.0 - self.x[w] * self.x[w] - 0.01 * force * force;
-            out.terminated[w] = self.x[w].abs() > 3.0;
-            out.truncated[w] = self.age[w] >= self.limit;
-            if out.terminated[w] || out.truncated[w] {
-                self.observe(w, &mut out.final_obs[w * 3..][..3]);
-                self.start(w);
-            }
-            self.observe(w, &mut out.obs[w * 3..][..3]);
-        }
-    }
-}
-
 fn close(what: &str, a: &[f32], b: &[f32], limit: f32) {
     assert_eq!(a.len(), b.len(), "{what}");
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
@@ -408,7 +343,7 @@ fn a_rollout_is_that_of_the_processor() {
     let mut processor = Ppo::new(small(worlds, horizon), 2, 1, 1, 4).unwrap();
     let mut env = DeviceMass::new(&gpu, worlds, limit, horizon);
     let mut nets = device.device_nets(&env).unwrap();
-    let mut blocks = [Twin::new(0, 64, limit as u32), Twin::new(64, 36, limit as u32)];
+    let mut blocks = [Mass::new(0, 64, limit as u32), Mass::new(64, 36, limit as u32)];
     for update in 0..2 {
         let found = device.update_on_device(&mut env, &mut nets, &pool).unwrap();
         let expected = processor.update(&mut blocks, &pool).unwrap();

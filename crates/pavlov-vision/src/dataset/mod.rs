@@ -32,7 +32,7 @@ impl Dice {
     /// Uniform in [0, 1).
     pub fn unit(&mut self) -> f32 {
         self.count += 1;
-        let word = pavlov_env::rng::philox4x32_10([self.index, self.count, 0x5EE5, 0], self.key)[0];
+        let word = pavlov_physics::philox4x32_10([self.index, self.count, 0x5EE5, 0], self.key)[0];
         (word >> 8) as f32 / (1 << 24) as f32
     }
 
