@@ -40,9 +40,10 @@ fn lineage(folder: &Path, search: &str) -> Vec<u8> {
 
 /// A small search with every part.
 const SMALL: &str = "search cartpole_swingup -k 4 -n 2 --steps 16k --final-steps 16k --final-seeds 2 --worlds 32 \
-                     --set eval_episodes=4 --threads 2";
+                     --seeds 1 --finalists 4 --finalist-seeds 3 --set eval_episodes=4 --threads 2";
 /// One iteration of two, as short as can be.
-const TINY: &str = "search cartpole_swingup -k 2 -n 1 --steps 8k --final-steps 8k --final-seeds 1 --worlds 32";
+const TINY: &str = "search cartpole_swingup -k 2 -n 1 --steps 8k --final-steps 8k --final-seeds 1 --worlds 32 \
+                    --seeds 1 --finalists 4 --finalist-seeds 3";
 
 #[test]
 fn a_search_killed_at_twenty_moments_ends_with_the_same_lineage() {

@@ -21,11 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Share of the task's own number of steps that a candidate is trained for, unless said otherwise.
-const SHARE: u64 = 10;
-/// Steps of the last training, times those of a candidate.
-const LONGER: u64 = 4;
-
 /// `pavlov search`.
 pub fn search(out: Out, assets: &Assets, runs: &Path, args: &Search) -> Result<()> {
     match &args.action {
@@ -77,8 +72,8 @@ fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
 fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
     let name = args.task.clone().unwrap_or_default();
     let task = Task::load(assets, &name)?;
-    let own = task.learner.get("total_steps").and_then(toml::Value::as_integer).and_then(|n| u64::try_from(n).ok());
-    let steps = args.steps.or(own.map(|n| n / SHARE)).unwrap_or(200_000).max(1);
+    let usual = Settings::of_task(&task);
+    let steps = args.steps.unwrap_or(usual.steps);
     let mode = match args.mode {
         SearchMode::Eureka => Mode::Eureka,
         SearchMode::Text2reward => Mode::Text2reward,
@@ -100,25 +95,26 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
     if !args.scripts.is_empty() && mode != Mode::DropIn {
         return Err(Usage("--scripts is for --mode drop-in; --from REWARD starts from a reward".into()).into());
     }
-    let usual = match mode {
+    let candidates = match mode {
         Mode::Text2reward => 1,
         Mode::Icpl => 6,
-        _ => 16,
+        _ => usual.candidates,
     };
     Ok(Settings {
         task: task.name.clone(),
         mode,
         generator,
-        candidates: args.candidates.unwrap_or(usual),
+        candidates: args.candidates.unwrap_or(candidates),
         iterations: args.iterations,
         seed: args.seed,
         steps,
-        seeds: args.seeds,
+        // A person who chooses waits for every seed.
+        seeds: args.seeds.unwrap_or(if mode == Mode::Icpl { 1 } else { usual.seeds }),
         halving: !args.no_halving,
         minutes: args.minutes_per_candidate,
-        finalists: args.finalists,
-        finalist_seeds: args.finalist_seeds,
-        final_steps: args.final_steps.unwrap_or(LONGER * steps),
+        finalists: args.finalists.unwrap_or(usual.finalists),
+        finalist_seeds: args.finalist_seeds.unwrap_or(usual.finalist_seeds),
+        final_steps: args.final_steps.unwrap_or(steps),
         final_seeds: args.final_seeds,
         patience: args.patience,
         islands: args.islands,
@@ -131,9 +127,9 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         temperature: args.temperature,
         max_tokens: args.max_tokens,
         repairs: args.repairs.unwrap_or(if mode == Mode::Text2reward { 3 } else { 1 }),
-        worlds: args.worlds,
+        worlds: args.worlds.or(usual.worlds),
         profile: args.profile.map(|p| p.name().to_string()),
-        set: args.set.clone(),
+        set: usual.set.iter().chain(&args.set).cloned().collect(),
     })
 }
 

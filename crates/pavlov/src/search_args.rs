@@ -29,25 +29,25 @@ pub struct Search {
     /// Seed: the same search again.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Environment steps a candidate [default: a tenth of the task's].
+    /// Environment steps a candidate [default: two fifths of the task's, at most a million, at least a tenth].
     #[arg(long, value_parser = crate::args::count)]
     pub steps: Option<u64>,
     /// Minutes a candidate, in place of steps; such a search does not repeat.
     #[arg(long, value_name = "M")]
     pub minutes_per_candidate: Option<f64>,
-    /// Seeds of each candidate.
-    #[arg(long, default_value_t = 1)]
-    pub seeds: u32,
+    /// Seeds of each candidate [default: 3; icpl 1].
+    #[arg(long)]
+    pub seeds: Option<u32>,
     /// Train every candidate to the end.
     #[arg(long)]
     pub no_halving: bool,
-    /// Candidates trained again before the best is named.
-    #[arg(long, default_value_t = 4)]
-    pub finalists: u32,
-    /// Seeds under which they are.
-    #[arg(long, default_value_t = 3)]
-    pub finalist_seeds: u32,
-    /// Environment steps of finalists and of the last training [default: four times --steps].
+    /// Candidates trained again before the best is named [default: 8].
+    #[arg(long)]
+    pub finalists: Option<u32>,
+    /// Seeds under which they are [default: 5].
+    #[arg(long)]
+    pub finalist_seeds: Option<u32>,
+    /// Environment steps of finalists and of the last training [default: as --steps].
     #[arg(long, value_parser = crate::args::count)]
     pub final_steps: Option<u64>,
     /// Seeds of the last training.
@@ -131,7 +131,7 @@ pub struct Search {
     /// Option for sbatch; give it once for each.
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub sbatch: Vec<String>,
-    /// Worlds a candidate.
+    /// Worlds a candidate: the fewer, the more updates for as many steps [default: 32].
     #[arg(long)]
     pub worlds: Option<usize>,
     /// Solver profile.
@@ -140,7 +140,7 @@ pub struct Search {
     /// Threads.
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Setting of the learner.
+    /// Setting of the learner; eval_episodes is 10 unless set.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Folder of the search [default: RUNS/search-TASK-SEED].

@@ -1,6 +1,7 @@
 //! What a search is asked to do. Kept in its lineage: a resumed search does the same.
 
 use crate::error::SearchError;
+use pavlov_env::Task;
 use serde::{Deserialize, Serialize};
 
 /// How rewards are judged and asked for.
@@ -159,7 +160,30 @@ impl Default for Settings {
     }
 }
 
+/// Steps that tell one reward from another on the shipped tasks, where a task's own number does not say less or much more.
+const TELLING: u64 = 1_000_000;
+
 impl Settings {
+    /// What a search of a task's reward does unless told otherwise, as it is measured against the human rewards: candidates train as long as
+    /// the last training (what leads early need not lead late), under three seeds (one lucky seed names no parent), with few worlds (more
+    /// updates for as many steps). Steps: two fifths of the task's own number and at most a million, but no less than a tenth of it.
+    pub fn of_task(task: &Task) -> Self {
+        let own = task.learner.get("total_steps").and_then(toml::Value::as_integer);
+        let own = own.and_then(|n| u64::try_from(n).ok());
+        let steps = own.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
+        Self {
+            task: task.name.clone(),
+            steps,
+            final_steps: steps,
+            seeds: 3,
+            finalists: 8,
+            finalist_seeds: 5,
+            worlds: Some(32),
+            set: vec!["eval_episodes=10".into()],
+            ..Self::default()
+        }
+    }
+
     /// What is impossible about them.
     ///
     /// # Errors
