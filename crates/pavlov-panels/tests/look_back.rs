@@ -1,16 +1,17 @@
 //! Runs, replay and labelling in the whole studio, over a real run that each test trains.
 
+mod common;
+
+use common::{open, wait};
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use pavlov_env::Assets;
-use pavlov_panels::app::{Flow, Options, Studio};
+use pavlov_panels::app::Studio;
 use pavlov_prefs::{Answer, Choice, LabelStore};
 use pavlov_run::{Overrides, Trainer};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 /// A finished run of a few updates.
 fn train(runs: &Path, seed: u64) -> PathBuf {
@@ -29,33 +30,6 @@ fn train(runs: &Path, seed: u64) -> PathBuf {
     trainer.folder().root().to_path_buf()
 }
 
-fn open(folder: &Path) -> Harness<'static, Studio> {
-    let options = Options {
-        assets: Assets::find(None),
-        runs: folder.join("runs"),
-        state: folder.join("state"),
-        task: Some("cartpole_balance".into()),
-        reward: None,
-        worlds: Some(2),
-        wake: Arc::new(|| {}),
-    };
-    let studio = Studio::open(options).unwrap();
-    let mut harness = Harness::builder()
-        .with_size([1280.0, 720.0])
-        .build_ui_state(|ui, studio: &mut Studio| assert_eq!(studio.frame(ui), Flow::Go), studio);
-    harness.run_steps(3);
-    harness
-}
-
-fn until(harness: &mut Harness<'static, Studio>, what: &str, done: impl Fn(&Harness<'static, Studio>) -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !done(harness) {
-        assert!(Instant::now() < end, "{what} did not come");
-        harness.run_steps(1);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn mode(harness: &mut Harness<'static, Studio>, key: egui::Key) {
     harness.key_press_modifiers(egui::Modifiers::COMMAND, key);
     harness.run_steps(2);
@@ -65,13 +39,13 @@ fn mode(harness: &mut Harness<'static, Studio>, key: egui::Key) {
 fn a_run_is_found_replayed_and_rescored() {
     let folder = tempfile::tempdir().unwrap();
     train(&folder.path().join("runs"), 1);
-    let mut harness = open(folder.path());
+    let mut harness = open(folder.path(), "cartpole_balance");
     mode(&mut harness, egui::Key::Num2);
-    until(&mut harness, "the list", |h| h.query_by_label_contains("-1 done").is_some());
+    wait(&mut harness, "the list", |h| h.query_by_label_contains("-1 done").is_some());
     harness.get_by_label_contains("-1 done").click();
     harness.run_steps(2);
     harness.get_by_role_and_label(Role::Button, "Replay").click();
-    until(&mut harness, "the replay", |h| h.state().replay().is_some_and(|r| r.totals().is_some()));
+    wait(&mut harness, "the replay", |h| h.state().replay().is_some_and(|r| r.totals().is_some()));
     let (own, none) = harness.state().replay().unwrap().totals().unwrap();
     assert!(own > 0.0 && none.is_none());
     assert!(harness.state().picture().is_some_and(|(stage, views)| stage.robots.len() == 1 && views.len() == 1));
@@ -83,7 +57,7 @@ fn a_run_is_found_replayed_and_rescored() {
     harness.run_steps(1);
     assert_eq!(harness.state().replay().unwrap().frame().0, 1);
     harness.get_by_label("Compare with the edited reward").click();
-    until(&mut harness, "the second score", |h| h.state().replay().unwrap().totals().is_some_and(|t| t.1.is_some()));
+    wait(&mut harness, "the second score", |h| h.state().replay().unwrap().totals().is_some_and(|t| t.1.is_some()));
     let (own, other) = harness.state().replay().unwrap().totals().unwrap();
     assert!((own - other.unwrap()).abs() < 1e-6 * own.abs(), "{own} {other:?}");
 }
@@ -93,7 +67,7 @@ fn five_labels_by_keys_are_in_the_store_and_the_last_can_be_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
     train(&runs, 1);
-    let mut harness = open(folder.path());
+    let mut harness = open(folder.path(), "cartpole_balance");
     mode(&mut harness, egui::Key::Num3);
     assert!(harness.state().picture().is_some_and(|(stage, views)| stage.robots.len() == 2 && views.len() == 2));
     let labels = || LabelStore::open(&LabelStore::path_in(&runs)).unwrap().labels().unwrap();
@@ -130,10 +104,32 @@ fn five_labels_by_keys_are_in_the_store_and_the_last_can_be_taken_back() {
 #[test]
 fn without_runs_both_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(folder.path());
+    let mut harness = open(folder.path(), "cartpole_balance");
     mode(&mut harness, egui::Key::Num3);
     assert!(harness.query_by_label("Nothing to compare yet").is_some());
     assert!(harness.query_by_label_contains("pavlov train cartpole_balance").is_some());
     mode(&mut harness, egui::Key::Num2);
-    until(&mut harness, "the empty list", |h| h.query_by_label("No runs yet").is_some());
+    wait(&mut harness, "the empty list", |h| h.query_by_label("No runs yet").is_some());
+}
+
+#[test]
+fn pieces_of_one_run_alone_can_be_labelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    train(&runs, 1);
+    let newest = train(&runs, 2).file_name().unwrap().to_string_lossy().into_owned();
+    let mut harness = open(folder.path(), "cartpole_balance");
+    mode(&mut harness, egui::Key::Num3);
+    harness.get_by_role_and_label(Role::ComboBox, "All runs").click();
+    harness.run_steps(2);
+    harness.get_by_role_and_label(Role::Button, &newest).click();
+    harness.run_steps(2);
+    for _ in 0..8 {
+        harness.key_press(egui::Key::ArrowLeft);
+        harness.run_steps(1);
+    }
+    let labels = LabelStore::open(&LabelStore::path_in(&runs)).unwrap().labels().unwrap();
+    assert_eq!(labels.len(), 8);
+    let from = |run: &String| *run == newest;
+    assert!(labels.iter().flat_map(|l| &l.entry.segments).map(|s| &s.run).all(from), "{labels:?}");
 }

@@ -2,18 +2,17 @@
 
 mod common;
 
-use common::{picture, wait};
+use common::{open, picture, wait};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use pavlov_env::Assets;
-use pavlov_panels::app::{Flow, Options, Studio};
+use pavlov_panels::app::Studio;
 use pavlov_panels::editor::Editor;
 use pavlov_search::prompt::Prompts;
 use pavlov_search::search::{End, Means, Nobody, Search, Settings};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A whole search of the embedded generator, as small as one can be.
@@ -43,25 +42,6 @@ fn search(folder: &Path, task: &str) -> End {
         told: Box::new(|_| ()),
     };
     Search::open(&settings, folder, means).unwrap().run().unwrap()
-}
-
-/// A studio over a workspace of its own, with this task open.
-fn open(folder: &Path, task: &str) -> Harness<'static, Studio> {
-    let options = Options {
-        assets: Assets::find(None),
-        runs: folder.join("runs"),
-        state: folder.join("state"),
-        task: Some(task.into()),
-        reward: None,
-        worlds: Some(2),
-        wake: Arc::new(|| {}),
-    };
-    let studio = Studio::open(options).unwrap();
-    let mut harness = Harness::builder()
-        .with_size([1280.0, 720.0])
-        .build_ui_state(|ui, studio: &mut Studio| assert_eq!(studio.frame(ui), Flow::Go), studio);
-    harness.run_steps(3);
-    harness
 }
 
 fn editor<'a>(harness: &'a Harness<'_, Studio>) -> &'a Editor {

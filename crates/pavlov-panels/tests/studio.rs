@@ -1,30 +1,18 @@
 //! The whole studio but for its window, driven by what a person sees: names of buttons and fields.
 
+mod common;
+
+use common::options;
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use pavlov_env::Assets;
 use pavlov_panels::app::{Flow, Options, Studio};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A studio in a window of 1280 by 720 points. `flow` is what the last frame gave.
 struct Seen {
     studio: Studio,
     flow: Flow,
-}
-
-fn options(folder: &Path, task: Option<&str>) -> Options {
-    Options {
-        assets: Assets::find(None),
-        runs: folder.join("runs"),
-        state: folder.join("state"),
-        task: task.map(String::from),
-        reward: None,
-        worlds: Some(4),
-        wake: Arc::new(|| {}),
-    }
 }
 
 fn open(options: Options) -> Harness<'static, Seen> {
@@ -52,7 +40,7 @@ fn until(harness: &mut Harness<'static, Seen>, mut what: impl FnMut(&Harness<'st
 #[test]
 fn the_first_start_offers_tasks_and_the_chosen_one_moves() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(options(folder.path(), None));
+    let mut harness = open(options(folder.path(), None, 4));
     assert!(harness.query_by_label("Choose a task").is_some());
     harness.get_by_role_and_label(Role::Button, "cartpole_balance").click();
     assert!(until(&mut harness, |h| h
@@ -68,7 +56,7 @@ fn the_first_start_offers_tasks_and_the_chosen_one_moves() {
 #[test]
 fn a_task_is_chosen_by_typing_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(options(folder.path(), None));
+    let mut harness = open(options(folder.path(), None, 4));
     harness.event(egui::Event::Text("hopper_h".into()));
     harness.run_steps(2);
     assert!(harness.query_by_role_and_label(Role::Button, "cartpole_balance").is_none());
@@ -83,20 +71,20 @@ fn a_task_is_chosen_by_typing_its_name() {
 #[test]
 fn a_task_that_is_not_there_ends_the_start_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Studio::open(options(folder.path(), Some("ant_rum"))).err().unwrap();
+    let error = Studio::open(options(folder.path(), Some("ant_rum"), 4)).err().unwrap();
     assert!(format!("{error:#}").contains("ant_rum"), "{error:#}");
 }
 
 #[test]
 fn what_was_open_is_open_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(options(folder.path(), Some("hopper_hop")));
+    let mut harness = open(options(folder.path(), Some("hopper_hop"), 4));
     harness.key_press(egui::Key::F2);
     harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Q);
     harness.run_steps(2);
     assert_eq!(harness.state().flow, Flow::Quit);
     drop(harness);
-    let again = Studio::open(options(folder.path(), None)).unwrap();
+    let again = Studio::open(options(folder.path(), None, 4)).unwrap();
     assert_eq!(again.theme(), pavlov_panels::theme::Theme::Light);
     assert!(again.picture().is_some_and(|(stage, _)| stage.model().name.contains("hopper")));
 }
@@ -104,7 +92,7 @@ fn what_was_open_is_open_at_the_next_start() {
 #[test]
 fn keys_pause_and_step_the_worlds() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(options(folder.path(), Some("cartpole_balance")));
+    let mut harness = open(options(folder.path(), Some("cartpole_balance"), 4));
     harness.key_press(egui::Key::Space);
     assert!(until(&mut harness, |h| h.query_by_label_contains("Play").is_some()), "it does not pause");
     let poses = |h: &Harness<'static, Seen>| h.state().studio.picture().map(|(s, _)| s.robots[0].poses.clone());
@@ -121,7 +109,7 @@ fn keys_pause_and_step_the_worlds() {
 #[test]
 fn training_starts_by_key_and_closing_asks_first() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(options(folder.path(), Some("cartpole_balance")));
+    let mut harness = open(options(folder.path(), Some("cartpole_balance"), 4));
     harness.key_press(egui::Key::F5);
     assert!(until(&mut harness, |h| h.query_by_label_contains("steps/s").is_some()), "nothing is trained");
     harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Q);
@@ -140,7 +128,7 @@ fn training_starts_by_key_and_closing_asks_first() {
 #[test]
 fn a_click_on_a_robot_selects_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = open(options(folder.path(), Some("ant_run")));
+    let mut harness = open(options(folder.path(), Some("ant_run"), 4));
     harness.key_press(egui::Key::Space);
     assert!(until(&mut harness, |h| h.query_by_label_contains("Play").is_some()));
     let at = {

@@ -117,8 +117,8 @@ fn wait(run: &RunFolder, task: &str, store: &LabelStore, missing: usize, stop: &
     };
     let wanted = missing;
     say(&format!(
-        "{missing} labels are wanted, {} is the newest run: answer in the studio (`pavlov-studio`, Preferences); Ctrl-C stops, and the \
-         same command goes on",
+        "{missing} labels are wanted, {} is the newest run: answer in the studio (`pavlov-studio`, Preferences; it can be chosen under \
+         All runs); Ctrl-C stops, and the same command goes on",
         run.name()
     ));
     let mut told = wanted;

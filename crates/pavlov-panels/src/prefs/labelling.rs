@@ -1,28 +1,30 @@
 //! The panel of labelling, and the clips that the scene shows for it.
 
 use super::query::{Mode, Query, draw};
+use super::source::{pool, sampler};
 use crate::keys::{self, Action};
 use crate::scene::Stage;
 use crate::theme::{self, Theme};
 use egui::{Button, ComboBox, Context, DragValue, Key, Sense, Slider, Ui, vec2};
 use pavlov_env::Task;
 use pavlov_prefs::{
-    Answer, Choice, Entry, Label, LabelStore, PairOptions, PairSampler, Pool, PrefsError, RaterStats, Versions, stats,
+    Answer, Choice, Entry, Label, LabelStore, PairSampler, Pool, PrefsError, RaterStats, Versions, stats,
 };
 use pavlov_reward::Reward;
-use pavlov_run::{RunFolder, RunState, list_runs, sha256};
+use pavlov_run::sha256;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Share of pairs that come again, exchanged, to see how far a rater agrees with themselves.
-const REPEATS: f64 = 0.12;
 
 /// A labelling session of one task.
 pub struct Labelling {
     task: Arc<Task>,
     runs: PathBuf,
     pool: Pool,
+    /// Runs that have recorded something.
+    known: Vec<String>,
+    /// The one whose pieces are shown; all when none.
+    only: Option<String>,
     sampler: PairSampler,
     store: LabelStore,
     labels: Vec<Label>,
@@ -59,7 +61,7 @@ impl Labelling {
     /// In words, with what to do: when there are no runs, nothing to compare, or the store cannot be opened.
     pub fn open(runs: &Path, task: &Arc<Task>, rater: &str, reward: Option<&Arc<Reward>>) -> Result<Self, String> {
         let length = 50.min(task.episode_steps() as u32 / 2).max(2);
-        let pool = pool(runs, task)?;
+        let (pool, known) = pool(runs, task, None)?;
         let sampler =
             sampler(&pool, length, false).or_else(|_| sampler(&pool, 10, false)).map_err(|e| e.to_string())?;
         let store = LabelStore::open(&LabelStore::path_in(runs)).map_err(|e| e.to_string())?;
@@ -73,6 +75,8 @@ impl Labelling {
             task: task.clone(),
             runs: runs.to_path_buf(),
             pool,
+            known,
+            only: None,
             sampler,
             store,
             labels,
@@ -484,14 +488,36 @@ impl Labelling {
         if (self.mode, self.length, self.any_reset) != before {
             self.again();
         }
-        if ui.button("Read runs anew").clicked() {
-            match pool(&self.runs, &self.task) {
-                Ok(pool) => {
-                    self.pool = pool;
-                    self.again();
-                }
-                Err(why) => self.said = why,
+        self.runs_ui(ui);
+    }
+
+    /// Which runs the pieces are of.
+    fn runs_ui(&mut self, ui: &mut Ui) {
+        let mut only = self.only.clone();
+        let box_ = ComboBox::from_id_salt("labelling run").selected_text(only.as_deref().unwrap_or("All runs"));
+        let shown = box_.show_ui(ui, |ui| {
+            ui.selectable_value(&mut only, None, "All runs");
+            for name in &self.known {
+                ui.selectable_value(&mut only, Some(name.clone()), name);
             }
+        });
+        shown.response.on_hover_text("Show pieces of this run only, as of the newest one in a loop of preferences");
+        let anew = ui.button("Read runs anew").clicked();
+        if !anew && only == self.only {
+            return;
+        }
+        // What is shown stays as it is when there is nothing to compare in those.
+        let found = pool(&self.runs, &self.task, only.as_deref()).and_then(|(pool, known)| {
+            let sampler = sampler(&pool, self.length, self.any_reset).map_err(|e| e.to_string())?;
+            Ok((pool, known, sampler))
+        });
+        match found {
+            Ok((pool, known, sampler)) => {
+                (self.pool, self.known, self.sampler, self.only) = (pool, known, sampler, only);
+                self.said.clear();
+                self.next();
+            }
+            Err(why) => self.said = why,
         }
     }
 
@@ -506,32 +532,6 @@ impl Labelling {
             Err(error) => self.said = error.to_string(),
         }
     }
-}
-
-fn sampler(pool: &Pool, length: u32, any_reset: bool) -> Result<PairSampler, PrefsError> {
-    // Another session asks other questions.
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
-    PairSampler::new(pool, PairOptions { length, any_reset, repeats: REPEATS, ..PairOptions::default() }, seed)
-}
-
-/// Rollouts of all runs of the task that have some.
-fn pool(runs: &Path, task: &Task) -> Result<Pool, String> {
-    let has = |root: &Path| std::fs::read_dir(root.join("rollouts")).is_ok_and(|d| d.flatten().next().is_some());
-    let folders: Vec<RunFolder> = list_runs(runs)
-        .into_iter()
-        .filter(|r| r.task == task.name && r.state != RunState::Damaged && has(&r.path))
-        .filter_map(|r| RunFolder::open(&r.path).ok())
-        .collect();
-    if folders.is_empty() {
-        return Err(format!(
-            "There is nothing to compare yet: no run of {} in {} has recorded episodes.\nTrain a policy first (F5, or `pavlov train {}`); \
-             then come back here.",
-            task.name,
-            runs.display(),
-            task.name
-        ));
-    }
-    Pool::open(&folders).map_err(|e| e.to_string())
 }
 
 fn default_rater() -> String {

@@ -6,6 +6,7 @@
 
 mod labelling;
 mod query;
+mod source;
 
 pub use labelling::Labelling;
 pub use query::{Mode, Query};
