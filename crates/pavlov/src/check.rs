@@ -1,7 +1,8 @@
 //! `check` and `inspect`: what is to be known about a reward and a robot before training.
 
-use crate::args::{Check, Inspect};
+use crate::args::Inspect;
 use crate::out::{Out, Table, number, warn};
+use crate::reward_args::Check;
 use crate::{Told, Usage};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};

@@ -1,8 +1,8 @@
 //! `compare`: how far apart rewards are, without training.
 
-use crate::args::Compare;
 use crate::check::task_of;
 use crate::out::{Out, Table, number};
+use crate::reward_args::Compare;
 use crate::runs::find;
 use anyhow::Result;
 use pavlov_env::{Assets, Task};

@@ -1,7 +1,7 @@
 //! `diagnose`: what a finished run looks like, and the same reward under another learner.
 
-use crate::args::Diagnose;
 use crate::out::{Out, Table, grouped, maybe, number, say};
+use crate::reward_args::Diagnose;
 use crate::runs::{find, spark};
 use anyhow::Result;
 use pavlov_run::{Diagnosis, RunFolder, second, write_diagnosis, write_report};

@@ -15,6 +15,7 @@ mod probe;
 mod progress;
 mod render;
 mod rescore;
+mod reward_args;
 mod rewards;
 mod runs;
 mod search;

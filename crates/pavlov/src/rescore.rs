@@ -1,7 +1,7 @@
 //! `rescore`: another reward on what a run has kept.
 
-use crate::args::Rescore;
 use crate::out::{Out, Table, maybe, number};
+use crate::reward_args::Rescore;
 use crate::runs::find;
 use anyhow::Result;
 use pavlov_env::Assets;

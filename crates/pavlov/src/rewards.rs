@@ -1,9 +1,9 @@
 //! `rewards`: list, make, check and document what is in the reward folders.
 
-use crate::args::{Rewards, RewardsAction};
 use crate::check::{PARITY_SEED, PARITY_TOLERANCE};
 use crate::lists::{finish, first_line};
 use crate::out::{Out, Table};
+use crate::reward_args::{Rewards, RewardsAction};
 use crate::{Told, Usage};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, RewardEntry, Task};

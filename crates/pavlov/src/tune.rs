@@ -1,7 +1,7 @@
 //! `tune`: the search for parameters, trial by trial.
 
-use crate::args::{Tune, TuneMethod};
 use crate::out::{Out, Table, number, say};
+use crate::reward_args::{Tune, TuneMethod};
 use crate::{Usage, train};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, Task};
