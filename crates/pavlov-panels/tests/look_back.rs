@@ -120,7 +120,7 @@ fn pieces_of_one_run_alone_can_be_labelled() {
     let newest = train(&runs, 2).file_name().unwrap().to_string_lossy().into_owned();
     let mut harness = open(folder.path(), "cartpole_balance");
     mode(&mut harness, egui::Key::Num3);
-    harness.get_by_role_and_label(Role::ComboBox, "All runs").click();
+    harness.get_by_value("All runs").click();
     harness.run_steps(2);
     harness.get_by_role_and_label(Role::Button, &newest).click();
     harness.run_steps(2);

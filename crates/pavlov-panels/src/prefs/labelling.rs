@@ -493,16 +493,19 @@ impl Labelling {
 
     /// Which runs the pieces are of.
     fn runs_ui(&mut self, ui: &mut Ui) {
-        let mut only = self.only.clone();
-        let box_ = ComboBox::from_id_salt("labelling run").selected_text(only.as_deref().unwrap_or("All runs"));
-        let shown = box_.show_ui(ui, |ui| {
+        let (mut only, mut anew) = (self.only.clone(), false);
+        let choice = ComboBox::from_id_salt("labelling run").selected_text(only.as_deref().unwrap_or("All runs"));
+        let shown = choice.show_ui(ui, |ui| {
             ui.selectable_value(&mut only, None, "All runs");
             for name in &self.known {
                 ui.selectable_value(&mut only, Some(name.clone()), name);
             }
+            ui.separator();
+            anew = ui.button("Read runs anew").clicked();
         });
-        shown.response.on_hover_text("Show pieces of this run only, as of the newest one in a loop of preferences");
-        let anew = ui.button("Read runs anew").clicked();
+        shown
+            .response
+            .on_hover_text("Whose pieces are shown: in a loop of preferences, best those of the newest run alone");
         if !anew && only == self.only {
             return;
         }
