@@ -84,9 +84,15 @@ fn bradley_terry(name: &str) -> Vec<f64> {
     let text = std::fs::read_to_string(task.path.with_extension("rhai")).unwrap();
     let gold = reward(&task, "gold", &format!("{text}\nfn reward(s, p) {{ #{{ f: fitness(s) }} }}"));
     let nothing = reward(&task, "none", "fn reward(s, p) { 0.0 * s.time }");
-    let start =
-        train(&task, &[Job { at: None, reward: nothing.clone() }], &training("search", 1, vec![0]), &pool, &stop)
-            .unwrap();
+    let start = train(
+        &task,
+        &[Job { at: None, reward: nothing.clone() }],
+        &training("search", 1, vec![0]),
+        &pool,
+        &stop,
+        &mut |_| (),
+    )
+    .unwrap();
     let mut policy: Policy = start[0].policies[0].clone();
     let (mut data, mut phi) = (Dataset::default(), Vec::new());
     let mut learnt = nothing;
@@ -138,6 +144,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
             &training("search", STEPS, vec![0]),
             &pool,
             &stop,
+            &mut |_| (),
         )
         .unwrap();
         policy = trained[0].policies[0].clone();
@@ -146,7 +153,8 @@ fn bradley_terry(name: &str) -> Vec<f64> {
     assert_eq!(data.pairs.len(), ANSWERS as usize);
     let seeds = (20_000..20_005).collect();
     let last =
-        train(&task, &[Job { at: None, reward: learnt }], &training("final", LAST, seeds), &pool, &stop).unwrap();
+        train(&task, &[Job { at: None, reward: learnt }], &training("final", LAST, seeds), &pool, &stop, &mut |_| ())
+            .unwrap();
     last[0].outcomes.iter().map(|o| o.fitness).collect()
 }
 

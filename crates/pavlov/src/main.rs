@@ -20,6 +20,7 @@ mod rewards;
 mod runs;
 mod search;
 mod search_args;
+mod search_progress;
 mod train;
 mod tune;
 mod vision;

@@ -4,6 +4,7 @@ use crate::out::{Out, Table, number, say};
 use crate::search_args::{
     Search, SearchAction, SearchExecutor, SearchGenerator, SearchMode, SearchRater, SearchResume,
 };
+use crate::search_progress::Teller;
 use crate::{Usage, train};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, Task};
@@ -218,8 +219,9 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
     let stop = Arc::new(AtomicBool::new(false));
     train::catch_interrupts(&stop)?;
     let mut broken = None;
+    let mut teller = Teller::new(out);
     let tell = |event: &Event<'_>| {
-        if let Err(e) = told(out, event) {
+        if let Err(e) = teller.tell(event) {
             stop.store(true, Ordering::Relaxed);
             broken.get_or_insert(e);
         }
@@ -256,40 +258,6 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
     };
     let report = report(assets, folder)?;
     ended(out, settings, &end, folder, &report)
-}
-
-fn told(out: Out, event: &Event<'_>) -> Result<()> {
-    if out.json {
-        return out.object(&match event {
-            Event::Judged(c) => json!({"event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status,
-                "parents": c.parents.iter().map(ToString::to_string).collect::<Vec<_>>(), "errors": c.verdict.errors}),
-            Event::Trained(c, fitness) => {
-                json!({"event": "trained", "at": c.at.to_string(), "status": c.status, "fitness": fitness})
-            }
-            Event::Answered(a) => json!({"event": "answer", "iteration": a.iteration, "best": a.best, "worst": a.worst, "text": a.text}),
-            Event::Final(o) => {
-                json!({"event": "final", "of": o.at.map_or("human".into(), |a| a.to_string()), "seed": o.seed, "fitness": o.fitness})
-            }
-            Event::Note(text) => json!({"event": "note", "text": text}),
-        });
-    }
-    match event {
-        Event::Judged(c) => {
-            let why = c.verdict.errors.first().map_or(String::new(), |e| format!(": {e}"));
-            let detail = if c.detail.is_empty() { String::new() } else { format!(" ({})", c.detail) };
-            out.line(&format!("{} {}{detail} {}{why}", c.at, c.operator, c.status.name()))
-        }
-        Event::Trained(c, fitness) => out.line(&format!("{} {} fitness {}", c.at, c.status.name(), number(*fitness))),
-        Event::Answered(a) => {
-            let place = |p: Option<u32>| p.map_or("-".into(), |p| p.to_string());
-            out.line(&format!("iteration {}: best {}, worst {} {}", a.iteration, place(a.best), place(a.worst), a.text))
-        }
-        Event::Final(o) => {
-            let of = o.at.map_or("human".into(), |a| a.to_string());
-            out.line(&format!("last training, seed {}: {of} fitness {}", o.seed, number(o.fitness)))
-        }
-        Event::Note(text) => out.line(text),
-    }
 }
 
 fn report(assets: &Assets, folder: &Path) -> Result<PathBuf> {

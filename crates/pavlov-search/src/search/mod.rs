@@ -22,7 +22,7 @@ pub use judge::{Judge, load, trusted};
 pub use person::{Nobody, Person, Scripted, Shown, comparisons};
 pub use settings::{Generator, Given, Mode, Settings};
 pub use slurm::{JobFile, Slurm, run_job};
-pub use train::{Job, Trained, Training, train};
+pub use train::{Job, Progress, Trained, Training, train};
 
 use crate::audit::{Audit, AuditSet};
 use crate::client::Model;
@@ -69,6 +69,8 @@ pub enum Event<'a> {
     Trained(&'a Candidate, f64),
     /// Someone answered.
     Answered(&'a Answer),
+    /// Training goes on.
+    Training(&'a Progress),
     /// The final training of a seed: found, human.
     Final(&'a Outcome),
     /// Anything else worth knowing.
@@ -305,7 +307,7 @@ impl<'a> Search<'a> {
     }
 
     /// Trains these candidates here or on the cluster.
-    fn train_jobs(&self, jobs: &[Job], training: &Training, name: &str) -> Result<Vec<Trained>, SearchError> {
+    fn train_jobs(&mut self, jobs: &[Job], training: &Training, name: &str) -> Result<Vec<Trained>, SearchError> {
         let clock = Instant::now();
         let trained = match &self.means.slurm {
             Some(slurm) => slurm.train(
@@ -316,7 +318,11 @@ impl<'a> Search<'a> {
                 &self.folder.join("jobs").join(name),
                 self.means.stop,
             )?,
-            None => train(&self.task, jobs, training, &self.pool, self.means.stop)?,
+            None => {
+                let told = &mut self.means.told;
+                let mut tell = |p: &Progress| told(&Event::Training(p));
+                train(&self.task, jobs, training, &self.pool, self.means.stop, &mut tell)?
+            }
         };
         self.lineage.took(training.stage, clock.elapsed().as_secs_f64())?;
         Ok(trained)

@@ -105,7 +105,7 @@ pub fn run_job(path: &Path, threads: usize, stop: &AtomicBool) -> Result<(), Sea
     };
     let pool = Arc::new(pavlov_run::thread_pool(threads)?);
     let jobs = [Job { at: job.at, reward: Arc::new(reward) }];
-    let trained = train(&task, &jobs, &training, &pool, stop)?;
+    let trained = train(&task, &jobs, &training, &pool, stop, &mut |_| ())?;
     let Some(Trained { outcomes, status, .. }) = trained.into_iter().next() else { return Ok(()) };
     let result = ResultFile { status, outcomes };
     let text = serde_json::to_string(&result).map_err(|e| SearchError::Usage(e.to_string()))?;

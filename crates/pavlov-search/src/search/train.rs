@@ -45,6 +45,19 @@ pub struct Training {
     pub limit: Option<Duration>,
 }
 
+/// How far a training is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// As in [`Training`].
+    pub stage: &'static str,
+    /// Candidates that are still trained.
+    pub candidates: usize,
+    /// Seeds of each.
+    pub seeds: usize,
+    /// Share of the environment steps (of the time, where that is the limit) that is done: 0 to 1.
+    pub share: f64,
+}
+
 /// What training gave for one candidate.
 #[derive(Debug, Clone, Default)]
 pub struct Trained {
@@ -110,7 +123,7 @@ impl Course {
     }
 }
 
-/// Trains candidates. With `stop` set it ends with [`SearchError::Stopped`], and nothing is kept.
+/// Trains candidates; `told` hears of every update. With `stop` set it ends with [`SearchError::Stopped`], and nothing is kept.
 ///
 /// # Errors
 /// When a learner cannot be made, or it was asked to stop.
@@ -120,6 +133,7 @@ pub fn train(
     training: &Training,
     pool: &Arc<ThreadPool>,
     stop: &AtomicBool,
+    told: &mut dyn FnMut(&Progress),
 ) -> Result<Vec<Trained>, SearchError> {
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
     let began = Instant::now();
@@ -137,6 +151,7 @@ pub fn train(
     let mut done: Vec<Option<Trained>> = vec![None; jobs.len()];
     let late = || training.limit.is_some_and(|l| began.elapsed() >= l);
     let rungs: &[f64] = if training.halving && jobs.len() >= FEW { &RUNGS } else { &[] };
+    let (mut spent, all) = (0, expected_steps(jobs.len(), rungs) * (total * training.seeds.len() as u64) as f64);
     for (rung, share) in rungs.iter().copied().chain([1.0]).enumerate() {
         let until = (share * total as f64) as u64;
         for (s, batch) in batches.iter_mut().enumerate() {
@@ -144,9 +159,15 @@ pub fn train(
                 if stop.load(Ordering::Relaxed) {
                     return Err(SearchError::Stopped);
                 }
+                let before = batch.env_steps();
                 for (slot, update) in batch.update().into_iter().enumerate() {
                     courses[alive[slot]][s].push(update, total);
                 }
+                spent += (batch.env_steps() - before) * alive.len() as u64;
+                let clock = training.limit.map_or(0.0, |l| began.elapsed().as_secs_f64() / l.as_secs_f64());
+                let share = (spent as f64 / all).max(clock).min(1.0);
+                let (candidates, seeds) = (alive.len(), training.seeds.len());
+                told(&Progress { stage: training.stage, candidates, seeds, share });
                 if alive.iter().all(|&k| courses[k][s].error.is_some()) {
                     break;
                 }
@@ -190,6 +211,16 @@ pub fn train(
     Ok(done.into_iter().flatten().collect())
 }
 
+/// Steps of so many candidates, in budgets of one.
+fn expected_steps(candidates: usize, rungs: &[f64]) -> f64 {
+    let (mut alive, mut from, mut all) = (candidates, 0.0, 0.0);
+    for until in rungs.iter().copied().chain([1.0]) {
+        all += alive as f64 * (until - from);
+        (alive, from) = (alive.div_ceil(2), until);
+    }
+    all
+}
+
 fn outcome(job: &Job, stage: &str, seed: u64, env_steps: u64, e: &Evaluation, course: &Course) -> Outcome {
     let number = |x: f64| if x.is_finite() { x } else { 0.0 };
     let error = course.error.clone().or_else(|| {
@@ -208,5 +239,16 @@ fn outcome(job: &Job, stage: &str, seed: u64, env_steps: u64, e: &Evaluation, co
         length: number(e.length.mean),
         curve: course.points.clone(),
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halving_costs_half_of_training_all() {
+        assert_eq!(expected_steps(8, &RUNGS), 8.0 * 0.25 + 4.0 * 0.25 + 2.0 * 0.5);
+        assert_eq!(expected_steps(3, &[]), 3.0);
     }
 }

@@ -20,8 +20,9 @@ pub fn run<T>(
     let assets = Assets::find(None);
     let stop = AtomicBool::new(false);
     let mut seen = 0;
-    let told = |_: &Event<'_>| {
-        seen += 1;
+    let told = |event: &Event<'_>| {
+        // How often training tells of itself depends on its settings; what is decided does not.
+        seen += usize::from(!matches!(event, Event::Training(_)));
         stop.store(stop_after.is_some_and(|n| seen >= n), Ordering::Relaxed);
     };
     let prompts = Prompts::load(&assets, None)?;

@@ -1,0 +1,137 @@
+//! What a search shows while it runs: a line for each thing decided, and how far training is, as a bar on a terminal, else now and then.
+
+use crate::out::{Out, duration, number};
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pavlov_search::search::{Event, Progress};
+use serde_json::json;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Time between lines where there is no bar.
+const EVERY: Duration = Duration::from_secs(30);
+/// Steps of the bar.
+const LENGTH: u64 = 1000;
+
+/// Tells what happens.
+pub struct Teller {
+    out: Out,
+    bar: Option<ProgressBar>,
+    /// Since when the present training runs, and how far it is.
+    began: Instant,
+    share: f64,
+    last: Instant,
+}
+
+impl Teller {
+    /// Chooses how to show.
+    pub fn new(out: Out) -> Self {
+        let live = !out.json && std::io::stderr().is_terminal();
+        let bar = live.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(LENGTH), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{bar:32.cyan/dim} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+            bar
+        });
+        Self { out, bar, began: Instant::now(), share: 1.0, last: Instant::now() }
+    }
+
+    /// Shows an event.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn tell(&mut self, event: &Event<'_>) -> Result<()> {
+        let Event::Training(p) = event else {
+            let out = self.out;
+            return match &self.bar {
+                Some(bar) => bar.suspend(|| told(out, event)),
+                None => told(out, event),
+            };
+        };
+        if p.share < self.share {
+            (self.began, self.last) = (Instant::now(), Instant::now());
+        }
+        self.share = p.share;
+        match &self.bar {
+            Some(bar) => {
+                let left = self.began.elapsed().as_secs_f64() * (1.0 - p.share) / p.share.max(1e-9);
+                bar.set_position((p.share * LENGTH as f64) as u64);
+                bar.set_message(format!("{:3.0}% of {}  eta {}", 100.0 * p.share, of(p), duration(left)));
+                Ok(())
+            }
+            None if self.last.elapsed() >= EVERY => {
+                self.last = Instant::now();
+                told(self.out, event)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What is trained, in words.
+fn of(p: &Progress) -> String {
+    let what = match p.stage {
+        "again" => "training finalists again",
+        "final" => "the last training",
+        _ => "training",
+    };
+    let many = |n: usize, of: &str| format!("{n} {of}{}", if n == 1 { "" } else { "s" });
+    format!("{what} ({}, {})", many(p.candidates, "reward"), many(p.seeds, "seed"))
+}
+
+/// A line, or an object, for what happens.
+fn told(out: Out, event: &Event<'_>) -> Result<()> {
+    if out.json {
+        return out.object(&match event {
+            Event::Judged(c) => json!({"event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status,
+                "parents": c.parents.iter().map(ToString::to_string).collect::<Vec<_>>(), "errors": c.verdict.errors}),
+            Event::Trained(c, fitness) => {
+                json!({"event": "trained", "at": c.at.to_string(), "status": c.status, "fitness": fitness})
+            }
+            Event::Answered(a) => json!({"event": "answer", "iteration": a.iteration, "best": a.best, "worst": a.worst, "text": a.text}),
+            Event::Final(o) => {
+                json!({"event": "final", "of": o.at.map_or("human".into(), |a| a.to_string()), "seed": o.seed, "fitness": o.fitness})
+            }
+            Event::Note(text) => json!({"event": "note", "text": text}),
+            Event::Training(p) => json!({"event": "training", "stage": p.stage, "candidates": p.candidates, "seeds": p.seeds, "share": p.share}),
+        });
+    }
+    match event {
+        Event::Judged(c) => {
+            let why = c.verdict.errors.first().map_or(String::new(), |e| format!(": {e}"));
+            let detail = if c.detail.is_empty() { String::new() } else { format!(" ({})", c.detail) };
+            out.line(&format!("{} {}{detail} {}{why}", c.at, c.operator, c.status.name()))
+        }
+        Event::Trained(c, fitness) => out.line(&format!("{} {} fitness {}", c.at, c.status.name(), number(*fitness))),
+        Event::Answered(a) => {
+            let place = |p: Option<u32>| p.map_or("-".into(), |p| p.to_string());
+            out.line(&format!("iteration {}: best {}, worst {} {}", a.iteration, place(a.best), place(a.worst), a.text))
+        }
+        Event::Final(o) => {
+            let of = o.at.map_or("human".into(), |a| a.to_string());
+            out.line(&format!("last training, seed {}: {of} fitness {}", o.seed, number(o.fitness)))
+        }
+        Event::Note(text) => out.line(text),
+        Event::Training(p) => out.line(&format!("{:3.0}% of {}", 100.0 * p.share, of(p))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_what_is_trained() {
+        let p = Progress { stage: "search", candidates: 8, seeds: 1, share: 0.5 };
+        assert_eq!(of(&p), "training (8 rewards, 1 seed)");
+        assert_eq!(of(&Progress { stage: "again", ..p }), "training finalists again (8 rewards, 1 seed)");
+    }
+}
