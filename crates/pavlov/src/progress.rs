@@ -10,9 +10,17 @@ use std::time::{Duration, Instant};
 /// Time between plain lines.
 const EVERY: Duration = Duration::from_secs(1);
 /// Steps of the bar.
-const LENGTH: u64 = 1000;
+pub const LENGTH: u64 = 1000;
 /// Characters a term's bar takes to either side.
 const HALF: usize = 12;
+
+/// A bar of [`LENGTH`] steps on standard error, with a message beside it.
+pub fn new_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(LENGTH), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{bar:32.cyan/dim} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+    bar
+}
 
 /// Shows updates as they come.
 pub struct Progress {
@@ -30,12 +38,7 @@ impl Progress {
     /// Chooses how to show.
     pub fn new(out: Out) -> Self {
         let live = !out.json && std::io::stderr().is_terminal();
-        let bar = live.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(LENGTH), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:32.cyan/dim} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
-            bar
-        });
+        let bar = live.then(new_bar);
         Self { out, bar, last: None, began: Instant::now(), before: None, pending: None }
     }
 

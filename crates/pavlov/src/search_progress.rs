@@ -1,8 +1,9 @@
 //! What a search shows while it runs: a line for each thing decided, and how far training is, as a bar on a terminal, else now and then.
 
 use crate::out::{Out, duration, number};
+use crate::progress::{LENGTH, new_bar};
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use pavlov_search::search::{Event, Progress};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -10,12 +11,12 @@ use std::time::{Duration, Instant};
 
 /// Time between lines where there is no bar.
 const EVERY: Duration = Duration::from_secs(30);
-/// Steps of the bar.
-const LENGTH: u64 = 1000;
 
 /// Tells what happens.
 pub struct Teller {
     out: Out,
+    live: bool,
+    /// There while something is trained.
     bar: Option<ProgressBar>,
     /// Since when the present training runs, and how far it is.
     began: Instant,
@@ -27,13 +28,7 @@ impl Teller {
     /// Chooses how to show.
     pub fn new(out: Out) -> Self {
         let live = !out.json && std::io::stderr().is_terminal();
-        let bar = live.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(LENGTH), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:32.cyan/dim} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
-            bar
-        });
-        Self { out, bar, began: Instant::now(), share: 1.0, last: Instant::now() }
+        Self { out, live, bar: None, began: Instant::now(), share: 1.0, last: Instant::now() }
     }
 
     /// Shows an event.
@@ -42,37 +37,35 @@ impl Teller {
     /// When standard output cannot be written.
     pub fn tell(&mut self, event: &Event<'_>) -> Result<()> {
         let Event::Training(p) = event else {
-            let out = self.out;
-            return match &self.bar {
-                Some(bar) => bar.suspend(|| told(out, event)),
-                None => told(out, event),
-            };
+            self.clear();
+            return told(self.out, event);
         };
         if p.share < self.share {
             (self.began, self.last) = (Instant::now(), Instant::now());
         }
         self.share = p.share;
-        match &self.bar {
-            Some(bar) => {
-                let left = self.began.elapsed().as_secs_f64() * (1.0 - p.share) / p.share.max(1e-9);
-                bar.set_position((p.share * LENGTH as f64) as u64);
-                bar.set_message(format!("{:3.0}% of {}  eta {}", 100.0 * p.share, of(p), duration(left)));
-                Ok(())
-            }
-            None if self.last.elapsed() >= EVERY => {
-                self.last = Instant::now();
-                told(self.out, event)
-            }
-            None => Ok(()),
+        if self.live {
+            let left = self.began.elapsed().as_secs_f64() * (1.0 - p.share) / p.share.max(1e-9);
+            let bar = self.bar.get_or_insert_with(new_bar);
+            bar.set_position((p.share * LENGTH as f64) as u64);
+            bar.set_message(format!("{:3.0}% of {}  eta {}", 100.0 * p.share, of(p), duration(left)));
+        } else if self.last.elapsed() >= EVERY {
+            self.last = Instant::now();
+            return told(self.out, event);
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
 }
 
