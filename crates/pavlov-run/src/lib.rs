@@ -69,7 +69,7 @@ pub use play::{PlayOptions, Player, PolicyPlayer, play_rollouts};
 pub use report::write_report;
 pub use rescore::{Rescored, RescoredEpisode, Swap, branch_files, channels_of, rescore, rollout_files, score_all};
 pub use rollouts::{RolloutEpisode, RolloutFile, RolloutInfo, Rollouts};
-pub use settings::RunSettings;
+pub use settings::{RunSettings, own_steps};
 pub use train::{ResumeOptions, Trainer, Update, find_reward, load_reward, thread_pool};
 pub use tune::{Method, Trial, TuneOptions, Tuned, tune};
 pub use variants::{VariantUpdate, Variants};

@@ -1,6 +1,7 @@
 //! Settings by name: the task's `[learner]` table and `--set key=value` on the command line, checked against one list of names.
 
 use crate::error::RunError;
+use pavlov_env::Task;
 use pavlov_learn::PpoConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -40,6 +41,21 @@ impl Default for RunSettings {
 
 /// Environment steps between checkpoints in folders, unless said otherwise: their files then take well below 2% of the time.
 const CHECKPOINT_STEPS: u64 = 1 << 17;
+
+/// Environment steps that a task itself asks for; none when it leaves them to the learner.
+///
+/// # Errors
+/// When `total_steps` in its `[learner]` is no whole number above 0.
+pub fn own_steps(task: &Task) -> Result<Option<u64>, RunError> {
+    match task.learner.get("total_steps").map(|v| whole(v.clone(), true)) {
+        None => Ok(None),
+        Some(Value::Integer(steps)) if steps > 0 => Ok(Some(steps as u64)),
+        Some(other) => {
+            let message = format!("{other}: expected a whole number above 0");
+            Err(setting("total_steps", &task.path.display().to_string(), message))
+        }
+    }
+}
 
 /// Names of run settings (`target_fitness` has no default, so it would not show in a serialised one).
 const RUN_KEYS: [&str; 6] =
@@ -204,5 +220,20 @@ mod tests {
             let text = layers.finish().unwrap_err().to_string();
             assert!(text.contains(argument.split('=').next().unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn steps_of_a_task_may_be_written_either_way() {
+        let mut task = Task::load(&pavlov_env::Assets::find(None), "cartpole_balance").unwrap();
+        assert_eq!(own_steps(&task).unwrap(), Some(400_000));
+        task.learner.insert("total_steps".into(), Value::Float(2e6));
+        assert_eq!(own_steps(&task).unwrap(), Some(2_000_000));
+        for wrong in [Value::Float(0.5), Value::Integer(0), Value::String("many".into())] {
+            task.learner.insert("total_steps".into(), wrong);
+            let text = own_steps(&task).unwrap_err().to_string();
+            assert!(text.contains("total_steps") && text.contains("cartpole_balance.toml"), "{text}");
+        }
+        task.learner.remove("total_steps");
+        assert_eq!(own_steps(&task).unwrap(), None);
     }
 }

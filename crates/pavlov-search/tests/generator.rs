@@ -14,7 +14,7 @@ const TASKS: [&str; 4] = ["cartpole_swingup", "hopper_hop", "half_cheetah_run", 
 
 /// With what `pavlov search TASK` does by itself.
 fn search(task: &str, reflection: bool) -> (End, Vec<(String, f64)>) {
-    let usual = Settings::of_task(&Task::load(&Assets::find(None), task).unwrap());
+    let usual = Settings::of_task(&Task::load(&Assets::find(None), task).unwrap()).unwrap();
     let settings = Settings { reflection, ..usual };
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("generator-{task}-{reflection}"));
     common::run(&settings, &folder, None, Box::new(Nobody), None, |search| {

@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()> {
     let task = Task::load(assets, &args.task)?;
     // A task's own steps are shared by the trainings.
-    let own = task.learner.get("total_steps").and_then(|s| s.as_integer().map(|i| i as f64).or(s.as_float()));
-    let steps = args.steps.or(own.map(|steps| (steps / f64::from(args.rounds + 1)).ceil() as u64));
+    let own = pavlov_run::own_steps(&task)?;
+    let steps = args.steps.or(own.map(|steps| steps.div_ceil(u64::from(args.rounds) + 1)));
     let options = RoundsOptions {
         task: args.task.clone(),
         reward: args.reward.clone(),

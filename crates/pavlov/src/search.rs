@@ -73,7 +73,7 @@ fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
 fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
     let name = args.task.clone().unwrap_or_default();
     let task = Task::load(assets, &name)?;
-    let usual = Settings::of_task(&task);
+    let usual = Settings::of_task(&task)?;
     let steps = args.steps.unwrap_or(usual.steps);
     let mode = match args.mode {
         SearchMode::Eureka => Mode::Eureka,

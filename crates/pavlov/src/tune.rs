@@ -18,7 +18,7 @@ const SHARE: u64 = 10;
 pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
     let task = Arc::new(Task::load(assets, &args.task)?);
     let reward = pavlov_run::load_reward(assets, &task, args.reward.as_deref())?;
-    let own = task.learner.get("total_steps").and_then(toml::Value::as_integer).and_then(|n| u64::try_from(n).ok());
+    let own = pavlov_run::own_steps(&task)?;
     let overrides = Overrides {
         seed: args.seed,
         worlds: args.worlds,

@@ -167,11 +167,12 @@ impl Settings {
     /// What a search of a task's reward does unless told otherwise, as it is measured against the human rewards: candidates train as long as
     /// the last training (what leads early need not lead late), under three seeds (one lucky seed names no parent), with few worlds (more
     /// updates for as many steps). Steps: two fifths of the task's own number and at most a million, but no less than a tenth of it.
-    pub fn of_task(task: &Task) -> Self {
-        let own = task.learner.get("total_steps").and_then(toml::Value::as_integer);
-        let own = own.and_then(|n| u64::try_from(n).ok());
-        let steps = own.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
-        Self {
+    ///
+    /// # Errors
+    /// When the task's number of steps is none.
+    pub fn of_task(task: &Task) -> Result<Self, SearchError> {
+        let steps = pavlov_run::own_steps(task)?.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
+        Ok(Self {
             task: task.name.clone(),
             steps,
             final_steps: steps,
@@ -181,7 +182,7 @@ impl Settings {
             worlds: Some(32),
             set: vec!["eval_episodes=10".into()],
             ..Self::default()
-        }
+        })
     }
 
     /// What is impossible about them.
