@@ -1,11 +1,12 @@
 //! How fast physics and environment run: random actions, resets as the task asks, whole blocks on each thread.
 
-use crate::block::{EnvBlock, Shared};
+use crate::lanes::block::EnvBlock;
+use crate::plan::whole::Shared;
 use crate::env::Env;
 use crate::error::EnvError;
 use crate::rng::{Purpose, WorldRng};
-use crate::spec::{EnvOptions, StepOut};
-use crate::task::Task;
+use crate::options::{EnvOptions, StepOut};
+use crate::task::load::Task;
 use pavlov_reward::Reward;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,7 +126,7 @@ pub fn bench(task: &Arc<Task>, reward: &Arc<Reward>, options: &BenchOptions) -> 
     }
     let env = Env::new(task.clone(), reward.clone(), &options.env)?;
     let threads = options.threads.min(env.blocks.len());
-    let Some(shared) = env.blocks.first().map(|b| b.shared.clone()) else {
+    let Some(shared) = env.blocks.first().map(|b| b.plan.shared.clone()) else {
         return Err(EnvError::Usage("bench: no worlds".to_string()));
     };
     let mut parts: Vec<Vec<Driver>> = (0..threads).map(|_| Vec::new()).collect();

@@ -1,9 +1,10 @@
 //! The vectorised environment: blocks of 64 worlds over one task, one reward, one seed.
 
-use crate::block::{EnvBlock, Shared};
+use crate::lanes::block::EnvBlock;
 use crate::error::EnvError;
-use crate::spec::{BLOCK_WORLDS, EnvOptions};
-use crate::task::Task;
+use crate::options::{BLOCK_WORLDS, EnvOptions};
+use crate::plan::whole::Shared;
+use crate::task::load::Task;
 use pavlov_reward::Reward;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl Env {
         let shared = Self::shared(&task, options)?;
         let starts = (0..options.worlds).step_by(BLOCK_WORLDS);
         let blocks = starts
-            .map(|first| EnvBlock::new(shared.clone(), &reward, first, BLOCK_WORLDS.min(options.worlds - first)))
+            .map(|first| EnvBlock::new(&shared, &reward, first, BLOCK_WORLDS.min(options.worlds - first)))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { blocks, task, reward })
     }
@@ -63,7 +64,7 @@ impl Env {
             return Err(EnvError::Usage(format!("{} worlds: expected 1 to {BLOCK_WORLDS}", options.worlds)));
         }
         let shared = Self::shared(task, options)?;
-        EnvBlock::new(shared, reward, first, options.worlds)
+        EnvBlock::new(&shared, reward, first, options.worlds)
     }
 
     /// The task.

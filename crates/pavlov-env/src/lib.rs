@@ -8,37 +8,26 @@
 //! automatic reset. Worlds are independent, and every random number is a function of (seed, world, episode, step), so results
 //! do not depend on threads or on how many worlds there are besides.
 
-mod action;
 mod assets;
 mod bench;
-mod block;
-mod command;
-mod cycle;
+mod columns;
 mod env;
 mod error;
 pub mod gpu;
-mod observe;
-mod parse;
-mod randomize;
-mod record;
-mod reset;
+mod lanes;
+mod options;
+mod plan;
 pub mod rng;
-mod save;
-pub mod schema;
-mod scripts;
-mod sense;
-mod spec;
-mod stats;
+mod stages;
 mod task;
-mod watch;
-mod worlds;
 
 pub use assets::{Assets, RewardEntry, TaskEntry};
 pub use bench::{BenchKind, BenchOptions, BenchResult, bench};
-pub use block::EnvBlock;
+pub use columns::ledger::{BadValue, Episode, EpisodeLog, Ledger, StepStats};
 pub use env::Env;
 pub use error::EnvError;
-pub use record::Recording;
-pub use spec::{BLOCK_WORLDS, BackendKind, EnvOptions, ObsTerm, Profile, StepOut};
-pub use stats::{BadValue, Episode, EpisodeLog, StepStats};
-pub use task::Task;
+pub use lanes::block::EnvBlock;
+pub use lanes::recording::Recording;
+pub use options::{BLOCK_WORLDS, BackendKind, EnvOptions, ObsTerm, Profile, StepOut};
+pub use task::load::Task;
+pub use task::schema;

@@ -3,7 +3,8 @@
 //! A number is a pure function of (seed, world, episode, step, purpose, index): there is no state to keep, so worlds may be
 //! computed in any order, by any thread, in blocks of any size, and a saved run goes on with the same numbers.
 
-use pavlov_physics::{Real, philox4x32_10};
+use pavlov_physics::record::Rec;
+use pavlov_physics::{LANES, Lane, Real, philox4x32_10};
 
 /// What a number is for. Each purpose has its own stream, so that adding, say, observation noise to a task
 /// leaves its resets as they were.
@@ -111,8 +112,6 @@ pub(crate) trait Draw {
     fn uniform(&mut self, low: f32, high: f32) -> Self::N;
     /// Standard normal.
     fn normal(&mut self) -> Self::N;
-    /// The nearest whole number, for numbers above 0.
-    fn whole(x: Self::N) -> Self::N;
 }
 
 impl Draw for Stream {
@@ -126,8 +125,49 @@ impl Draw for Stream {
     fn normal(&mut self) -> f64 {
         f64::from(Stream::normal(self))
     }
-    fn whole(x: f64) -> f64 {
-        x.round()
+}
+
+/// The streams of eight worlds side by side.
+#[derive(Debug, Clone)]
+pub(crate) struct Streams(pub [Stream; LANES]);
+
+impl Draw for Streams {
+    type N = Lane;
+    fn unit(&mut self) -> Lane {
+        Lane::from(self.0.each_mut().map(Stream::unit))
+    }
+    fn uniform(&mut self, low: f32, high: f32) -> Lane {
+        Lane::from(self.0.each_mut().map(|s| s.uniform(low, high)))
+    }
+    fn normal(&mut self) -> Lane {
+        Lane::from(self.0.each_mut().map(Stream::normal))
+    }
+}
+
+/// Draws that become calls of the generator.
+pub(crate) struct Recorded {
+    pub purpose: Purpose,
+    /// Of the world, as whole numbers.
+    pub episode: Rec,
+    pub step: Rec,
+    /// Numbers drawn so far.
+    pub index: u32,
+}
+
+impl Draw for Recorded {
+    type N = Rec;
+    fn unit(&mut self) -> Rec {
+        self.index += 1;
+        Rec::unit(self.purpose as u32, self.episode, self.step, self.index - 1)
+    }
+    fn uniform(&mut self, low: f32, high: f32) -> Rec {
+        let (low, span) = (f64::from(low), f64::from(high - low));
+        Rec::splat(low) + Rec::splat(span) * self.unit()
+    }
+    fn normal(&mut self) -> Rec {
+        let radius = (Rec::splat(-2.0) * (Rec::ONE - self.unit()).call("logarithm")).sqrt();
+        let angle = Rec::splat(std::f64::consts::TAU) * self.unit();
+        radius * angle.sin_cos().1
     }
 }
 

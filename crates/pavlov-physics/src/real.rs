@@ -89,6 +89,12 @@ pub trait Real:
     fn masked(self, mask: Self::Mask) -> Self {
         Self::select(mask, self, Self::ZERO)
     }
+    /// Largest whole number not above it.
+    fn floor(self) -> Self;
+    /// `self == other`.
+    fn same(self, other: Self) -> Self::Mask {
+        self.le(other) & self.ge(other)
+    }
     /// False for NaN and infinities.
     fn is_finite(self) -> Self::Mask;
     /// Is the magnitude below `bound`? False for NaN.
@@ -193,6 +199,10 @@ impl Real for f64 {
     #[inline(always)]
     fn select(mask: bool, yes: Self, no: Self) -> Self {
         if mask { yes } else { no }
+    }
+    #[inline(always)]
+    fn floor(self) -> Self {
+        f64::floor(self)
     }
     #[inline(always)]
     fn is_finite(self) -> bool {
@@ -324,6 +334,10 @@ impl Real for f32x8 {
         self & mask.0
     }
     #[inline(always)]
+    fn floor(self) -> Self {
+        f32x8::floor(self)
+    }
+    #[inline(always)]
     fn is_finite(self) -> LaneMask {
         LaneMask(self.abs().simd_lt(f32x8::splat(f32::INFINITY)))
     }
@@ -344,7 +358,8 @@ mod tests {
         let (a, b) = (|i: usize| i as f64 - 3.5, |i: usize| 0.25 * i as f64 + 0.5);
         let (x, y) = (lane(a), lane(b));
         type Pair<R> = fn(R, R) -> R;
-        let table: [(Pair<Lane>, Pair<f64>); 9] = [
+        let table: [(Pair<Lane>, Pair<f64>); 10] = [
+            (|x, y| Real::floor(x * y).masked(!x.same(y)), |x, y| if x == y { 0.0 } else { (x * y).floor() }),
             (|x, y| x.mul_add(y, x), |x, y| x.mul_add(y, x)),
             (|x, y| x.neg_mul_add(y, x), |x, y| Real::neg_mul_add(x, y, x)),
             (|x, y| Real::min(x, y), |x, y| x.min(y)),

@@ -1,27 +1,20 @@
-//! An environment whose worlds live on the GPU: a whole control step is a handful of launches, and nothing crosses the bus but once a rollout.
+//! An environment whose worlds live on the GPU: a control step is a handful of launches, and nothing crosses the bus but once a rollout.
 
-use super::kernels::{BUFFERS, GROUP, texts};
-use super::layout::Layout;
-use super::plan::{needs, refuse, varied};
+use super::kernels::{self, BUFFERS, ENTRY, GROUP};
 use super::record::Recorder;
-use crate::block::Shared;
+use super::refuse::refuse;
+use super::tail::Tail;
+use crate::columns::ledger::{BadValue, Ledger, StepStats, Sum};
 use crate::env::Env;
 use crate::error::EnvError;
-use crate::spec::EnvOptions;
-use crate::stats::{BadValue, EpisodeLog, StepStats};
-use crate::task::Task;
-use pavlov_physics::gpu::{Access, Gpu, GpuError, Pipeline, Timing};
-use pavlov_physics::{EnvKernel, env_kernel};
+use crate::options::EnvOptions;
+use crate::plan::whole::Plan;
+use crate::stages::finish;
+use crate::task::load::Task;
+use pavlov_physics::env_kernel;
+use pavlov_physics::gpu::{Access, Gpu, GpuError, GpuWorlds, Launch, Timing};
 use pavlov_reward::Reward;
 use std::sync::Arc;
-
-/// A launch: a kernel and the buffers bound to it.
-#[derive(Debug)]
-struct Launch {
-    pipeline: Arc<Pipeline>,
-    /// One for each slice where the settings differ, else one.
-    groups: Vec<wgpu::BindGroup>,
-}
 
 /// What a rollout left, read back at once. Everything is `[column][world]`.
 #[derive(Debug, Clone, Default)]
@@ -42,34 +35,25 @@ pub struct GpuRollout {
 #[derive(Debug)]
 pub struct GpuEnv {
     gpu: Arc<Gpu>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) reward: Arc<Reward>,
-    pub(super) layout: Layout,
-    kernel: EnvKernel,
-    pub(super) worlds: usize,
-    pub(super) horizon: usize,
+    plan: Plan,
+    tail: Tail,
+    physics: GpuWorlds,
+    worlds: usize,
+    horizon: usize,
     slots: usize,
     act: Launch,
-    step: Launch,
     evaluate: Launch,
     redraw: Option<Launch>,
     redraw_all: Option<Launch>,
-    settle: Launch,
     look: Launch,
     begin: Launch,
-    state: wgpu::Buffer,
-    par: wgpu::Buffer,
     env: wgpu::Buffer,
     obs: wgpu::Buffer,
     actions: wgpu::Buffer,
     results: wgpu::Buffer,
     values: wgpu::Buffer,
-    pub(super) log: EpisodeLog,
-    pub(super) stats: StepStats,
-    pub(super) bad: Option<BadValue>,
+    ledger: Ledger,
     compile_s: f64,
-    /// Launches that the physics steps of a control step are spread over.
-    launches: usize,
 }
 
 const HINT: &str = "lower `--worlds` or `--set horizon`";
@@ -79,7 +63,8 @@ fn wrong(e: GpuError) -> EnvError {
 }
 
 impl GpuEnv {
-    /// Worlds of `task` rewarded by `reward`, for rollouts of `horizon` steps; not yet reset. Compiles the kernels, or takes them from the cache.
+    /// Worlds of `task` rewarded by `reward`, for rollouts of `horizon` steps; not yet reset. Compiles the kernels, or takes them from
+    /// the cache.
     ///
     /// # Errors
     /// When the physics refuses the robot, a script is not lowered, something of the task cannot run on a GPU, or the device refuses.
@@ -90,134 +75,71 @@ impl GpuEnv {
         options: &EnvOptions,
         horizon: usize,
     ) -> Result<Self, EnvError> {
-        refuse(&task, &reward, options)?;
-        let shared = Env::shared(&task, options)?;
-        let (worlds, layout) = (options.worlds, Layout::new(&shared, &reward));
-        let kernel = env_kernel(&shared.physics, &varied(&shared), &task.feet);
-        let needs = needs(&task, &reward);
-        let recorder = Recorder::new(&shared, &reward, &layout, &kernel, needs);
-        if let Some(sensor) = recorder.unsupported() {
-            let message =
-                format!("sensor `{sensor}` is a touch sensor, which the GPU does not read: use `--device cpu`");
-            return Err(EnvError::Gpu { message });
-        }
+        let plan = Plan::new(Env::shared(&task, options)?, reward, &[]);
+        refuse(&plan)?;
+        let (shared, tail, worlds) = (&plan.shared, Tail::new(&plan), options.worlds);
+        let varied = if shared.randomised() { task.random.fields() } else { Vec::new() };
+        let kernel = env_kernel(&shared.physics, &varied, &task.feet);
+        let physics =
+            GpuWorlds::new(&gpu, &shared.physics, kernel, worlds, shared.frame_skip, HINT).map_err(wrong)?;
+        let recorder = Recorder { plan: &plan, tail: &tail, kernel: &physics.kernel };
         let slots = 2 + horizon / task.episode_steps.max(1) as usize;
-        let texts = texts(&recorder, slots);
         let (row, nu) = (task.obs_dim(), task.act_dim());
-        let buffer = |what: &str, n: usize| gpu.buffer(what, n, HINT).map_err(wrong);
-        let columns = |what: &str, n: usize| buffer(what, n.saturating_mul(worlds));
-        let state = columns("state", kernel.state_columns)?;
-        let control = columns("control", nu)?;
-        let par = columns("parameters", kernel.param_columns)?;
-        let out = columns("what is read off", kernel.read.columns)?;
-        let work = columns("contacts", kernel.work_columns)?;
-        let env = columns("environment", layout.columns)?;
+        let columns = |what: &str, n: usize| gpu.buffer(what, n.saturating_mul(worlds), HINT).map_err(wrong);
+        let env = columns("environment", tail.columns)?;
         let obs = columns("observations", (horizon + 1 + slots) * row)?;
         let actions = columns("actions", horizon * nu)?;
-        let results = columns("results", horizon * layout.result_columns())?;
-        let values = buffer("reward parameters", reward.values().len())?;
-        let (tab, num) = (buffer("pairs", kernel.words.len())?, buffer("pair numbers", kernel.numbers.len())?);
-        gpu.write(&tab, 0, &kernel.words);
-        gpu.write(&num, 0, &kernel.numbers);
-        gpu.write(&values, 0, reward.values());
-        let access: Vec<Access> = BUFFERS.iter().map(|b| b.1).collect();
-        let seed = options.seed;
+        let results = columns("results", horizon * tail.results)?;
+        let values = gpu.buffer("reward parameters", plan.reward.values().len(), HINT).map_err(wrong)?;
+        gpu.write(&values, 0, plan.reward.values());
+        let access = BUFFERS.map(|(_, access): (_, Access)| access);
         let settings: Vec<wgpu::Buffer> = (0..=horizon)
             .map(|slice| {
-                let sizes = [worlds, slice, horizon, row, nu, layout.result_columns()].map(|n| n as u32);
-                gpu.uniform(&[&sizes[..], &[seed as u32, (seed >> 32) as u32]].concat())
+                let sizes = [worlds, slice, horizon, row, nu, tail.results].map(|n| n as u32);
+                gpu.uniform(&[&sizes[..], &[options.seed as u32, (options.seed >> 32) as u32]].concat())
             })
             .collect();
-        let mut compile_s = 0.0;
-        let mut made = |name: &str, text: &str, entry: &str, access: &[Access]| {
-            let pipeline = gpu.pipeline(&format!("{name} of {}", task.name), text, entry, access).map_err(wrong)?;
+        let mut compile_s = physics.compile_s;
+        let mut launch = |name: &str, text: String, slices: &[wgpu::Buffer]| {
+            let pipeline = gpu.pipeline(&format!("{name} of {}", task.name), &text, ENTRY, &access).map_err(wrong)?;
             compile_s += pipeline.compile_s;
-            Ok::<_, EnvError>(Arc::new(pipeline))
+            let p = &physics;
+            let bound = |run| vec![run, &p.state, &p.control, &p.par, &p.out, &env, &obs, &actions, &results, &values];
+            let workgroups = (worlds as u32).div_ceil(GROUP);
+            Ok::<_, EnvError>(Launch::new(&gpu, Arc::new(pipeline), workgroups, slices.iter().map(bound)))
         };
-        let launch = |pipeline: Arc<Pipeline>, slices: &[wgpu::Buffer]| Launch {
-            groups: slices
-                .iter()
-                .map(|run| {
-                    let all = [run, &state, &control, &par, &out, &env, &obs, &actions, &results, &values];
-                    gpu.bind(&pipeline, &all)
-                })
-                .collect(),
-            pipeline,
+        let once = &settings[..1];
+        let act = launch("act", kernels::act(&recorder), &settings[1..])?;
+        let evaluate = launch("scripts", kernels::evaluate(&recorder, slots), &settings[1..])?;
+        let look = launch("observation", kernels::look(&recorder), &settings)?;
+        let begin = launch("reset", kernels::begin(&recorder), once)?;
+        let mut redraw = |first: bool, wanted: bool| {
+            wanted.then(|| launch("randomisation", kernels::redraw(&recorder, first), once)).transpose()
         };
-        let physics_access = [
-            Access::Uniform,
-            Access::Write,
-            Access::Read,
-            Access::Read,
-            Access::Write,
-            Access::Write,
-            Access::Read,
-            Access::Read,
-        ];
-        let together = gpu.steps_per_launch().unwrap_or(shared.frame_skip).min(shared.frame_skip);
-        // what does not divide goes step by step
-        let together = if shared.frame_skip.is_multiple_of(together) { together } else { 1 };
-        let launches = shared.frame_skip / together;
-        let physics = |pipeline: Arc<Pipeline>, mode: u32| {
-            let run = gpu.uniform(&[worlds as u32, together as u32, mode, 0]);
-            let groups = vec![gpu.bind(&pipeline, &[&run, &state, &control, &par, &out, &work, &tab, &num])];
-            Launch { pipeline, groups }
-        };
-        let act = launch(made("act", &texts.act, "act_all", &access)?, &settings[1..]);
-        let pipeline = made("physics", &kernel.text, "control_step", &physics_access)?;
-        let (step, settle) = (physics(pipeline.clone(), 0), physics(pipeline, 1));
-        let evaluate = launch(made("scripts", &texts.evaluate, "evaluate_all", &access)?, &settings[1..]);
-        let look = launch(made("observation", &texts.look, "look_all", &access)?, &settings);
-        let begin = launch(made("reset", &texts.begin, "begin_all", &access)?, &settings[..1]);
-        let mut optional = |text: Option<&String>, entry: &str| {
-            let made = text.map(|t| made("randomisation", t, entry, &access)).transpose()?;
-            Ok::<_, EnvError>(made.map(|p| launch(p, &settings[..1])))
-        };
-        let redraw = optional(texts.redraw.as_ref(), "redraw_some")?;
-        let redraw_all = optional(texts.redraw_all.as_ref(), "redraw_all")?;
-        let stats = StepStats {
-            terms: vec![0.0; layout.num_nodes],
-            terms_squared: vec![0.0; layout.num_nodes],
-            metrics: vec![0.0; layout.num_metrics],
-            ..StepStats::default()
-        };
-        // parameters that do not differ by draw still have their own values
-        let mut nominal = shared.physics.params::<f64>();
-        for &(field, begin) in &kernel.varied {
-            let numbers: Vec<f32> = nominal.numbers_mut(field).iter().map(|x| **x as f32).collect();
-            for (i, x) in numbers.iter().enumerate() {
-                gpu.write(&par, (begin + i) * worlds, &vec![*x; worlds]);
-            }
-        }
+        let redraw_all = redraw(true, !varied.is_empty())?;
+        let redraw = redraw(false, !varied.is_empty() && task.random.per_episode)?;
+        let ledger = Ledger { stats: StepStats::new(plan.nodes(), plan.metrics()), ..Ledger::default() };
         Ok(Self {
+            gpu,
+            tail,
+            physics,
+            worlds,
+            horizon,
+            slots,
             act,
-            step,
             evaluate,
             redraw,
             redraw_all,
-            settle,
             look,
             begin,
-            state,
-            par,
             env,
             obs,
             actions,
             results,
             values,
-            log: EpisodeLog::default(),
-            stats,
-            bad: None,
+            ledger,
             compile_s,
-            launches,
-            gpu,
-            shared,
-            reward,
-            layout,
-            kernel,
-            worlds,
-            horizon,
-            slots,
+            plan,
         })
     }
 
@@ -228,27 +150,12 @@ impl GpuEnv {
 
     /// The task.
     pub fn task(&self) -> &Arc<Task> {
-        &self.shared.task
+        &self.plan.shared.task
     }
 
     /// Number of worlds.
     pub fn num_worlds(&self) -> usize {
         self.worlds
-    }
-
-    /// Columns of an observation row.
-    pub fn obs_dim(&self) -> usize {
-        self.shared.task.obs_dim()
-    }
-
-    /// Columns of it that the policy sees.
-    pub fn policy_obs_dim(&self) -> usize {
-        self.shared.task.policy_obs_dim()
-    }
-
-    /// Number of actions.
-    pub fn act_dim(&self) -> usize {
-        self.shared.task.act_dim()
     }
 
     /// Steps of a rollout.
@@ -258,7 +165,7 @@ impl GpuEnv {
 
     /// Physics steps of a control step.
     pub fn frame_skip(&self) -> usize {
-        self.shared.frame_skip
+        self.plan.shared.frame_skip
     }
 
     /// Seconds that the kernels took from text to pipeline. (Software Vulkan compiles the rest at the first launch.)
@@ -276,20 +183,25 @@ impl GpuEnv {
         &self.actions
     }
 
-    /// Numbers per world that a control step reads and writes at least: state, controls, what is read off, the environment's own, observation,
-    /// action, results. For a figure of bandwidth.
-    pub fn columns_per_step(&self) -> usize {
-        let k = &self.kernel;
-        2 * (k.state_columns + self.act_dim() + k.read.columns + self.layout.columns)
-            + k.param_columns
-            + self.obs_dim()
-            + self.act_dim()
-            + self.layout.result_columns()
+    /// Finished episodes, in the order of their steps, and sums over steps.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
-    fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, launch: &Launch, slice: usize) {
-        let group = &launch.groups[slice.min(launch.groups.len() - 1)];
-        launch.pipeline.dispatch(encoder, group, [(self.worlds as u32).div_ceil(GROUP), 1, 1]);
+    /// The same, to be cleared.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// Numbers per world that a control step reads and writes at least: state, controls, what is read off, the environment's own,
+    /// observation, action, results. For a figure of bandwidth.
+    pub fn columns_per_step(&self) -> usize {
+        let (k, nu) = (&self.physics.kernel, self.task().act_dim());
+        2 * (k.state_columns + nu + k.read.columns + self.tail.columns)
+            + k.param_columns
+            + self.task().obs_dim()
+            + nu
+            + self.tail.results
     }
 
     /// Starts new episodes everywhere; the observations are slice 0.
@@ -298,90 +210,73 @@ impl GpuEnv {
     /// When the device fails.
     pub fn reset(&mut self) -> Result<(), EnvError> {
         let mut encoder = self.gpu.encoder();
-        self.dispatch(&mut encoder, &self.begin, 0);
-        if let Some(all) = &self.redraw_all {
-            self.dispatch(&mut encoder, all, 0);
-        }
-        self.dispatch(&mut encoder, &self.settle, 0);
-        self.dispatch(&mut encoder, &self.look, 0);
+        self.begin.encode(&mut encoder, 0);
+        self.redraw_all.iter().for_each(|redraw| redraw.encode(&mut encoder, 0));
+        self.physics.encode_settle(&mut encoder);
+        self.look.encode(&mut encoder, 0);
         self.gpu.submit(encoder).map_err(wrong)?;
-        self.gpu.write(
-            &self.env,
-            self.layout.stats * self.worlds,
-            &vec![0f32; (self.layout.stats_len + 4) * self.worlds],
-        );
+        self.clear_tail();
         Ok(())
     }
 
-    /// Control step `t` of a rollout: reads slice `t` of the actions, writes slice `t + 1` of the observations.
-    ///
-    /// # Panics
-    /// When `t` is not below the horizon.
-    pub fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize) {
-        self.encode_step_timed(encoder, t, None);
+    fn clear_tail(&self) {
+        let (from, to) = (self.tail.sums, self.tail.columns);
+        self.gpu.write(&self.env, from * self.worlds, &vec![0f32; (to - from) * self.worlds]);
     }
 
-    /// As [`GpuEnv::encode_step`], with a mark before each kernel.
+    /// Control step `t` of a rollout: reads slice `t` of the actions, writes slice `t + 1` of the observations. With `timing`, a mark
+    /// before each kernel.
     ///
     /// # Panics
     /// When `t` is not below the horizon.
-    pub fn encode_step_timed(&self, encoder: &mut wgpu::CommandEncoder, t: usize, mut timing: Option<&mut Timing>) {
+    pub fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize, mut timing: Option<&mut Timing>) {
         assert!(t < self.horizon, "step {t} of a rollout of {}", self.horizon);
-        let launches = [
-            ("act", Some(&self.act), t),
-            ("physics", Some(&self.step), 0),
-            ("scripts and resets", Some(&self.evaluate), t),
-            ("randomisation", self.redraw.as_ref(), 0),
-            ("forward after resets", Some(&self.settle), 0),
-            ("observation", Some(&self.look), t + 1),
-        ];
-        for (name, launch, slice) in launches {
-            let Some(launch) = launch else { continue };
-            if let Some(timing) = timing.as_deref_mut() {
-                timing.mark(encoder, name);
-            }
-            let repeats = if name == "physics" { self.launches } else { 1 };
-            (0..repeats).for_each(|_| self.dispatch(encoder, launch, slice));
+        let mut mark = |encoder: &mut _, name| timing.iter_mut().for_each(|timing| timing.mark(encoder, name));
+        mark(encoder, "act");
+        self.act.encode(encoder, t);
+        mark(encoder, "physics");
+        self.physics.encode_step(encoder);
+        mark(encoder, "scripts and resets");
+        self.evaluate.encode(encoder, t);
+        if let Some(redraw) = &self.redraw {
+            mark(encoder, "randomisation");
+            redraw.encode(encoder, 0);
         }
+        mark(encoder, "forward after resets");
+        self.physics.encode_settle(encoder);
+        mark(encoder, "observation");
+        self.look.encode(encoder, t + 1);
     }
 
-    /// After the steps of a rollout were submitted: reads everything back in one wait, fills the log and the sums, and makes the last
-    /// observations the first of the next rollout.
+    /// After the steps of a rollout were submitted: reads everything back in one wait, fills the ledger, and makes the last observations
+    /// the first of the next rollout. The same wait brings the first numbers of the buffers in `also`.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn finish_rollout(&mut self) -> Result<GpuRollout, EnvError> {
-        Ok(self.finish_rollout_with(&[])?.0)
-    }
-
-    /// As [`GpuEnv::finish_rollout`]; the same wait brings the first numbers of the buffers in `also`.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn finish_rollout_with(
+    pub fn finish_rollout(
         &mut self,
         also: &[(&wgpu::Buffer, usize)],
     ) -> Result<(GpuRollout, Vec<Vec<f32>>), EnvError> {
-        let (w, row, rc) = (self.worlds, self.obs_dim(), self.layout.result_columns());
-        let tail = self.layout.stats_len + 4;
+        let (w, row, columns) = (self.worlds, self.task().obs_dim(), self.tail.results);
+        let episode = self.plan.layout.flat(self.plan.layout.episode.one());
         let wanted = [
             (&self.obs, 0, (self.horizon + 1 + self.slots) * row * w),
-            (&self.results, 0, self.horizon * rc * w),
-            (&self.env, self.layout.stats * w, tail * w),
-            (&self.env, self.layout.episode * w, w),
+            (&self.results, 0, self.horizon * columns * w),
+            (&self.env, self.tail.sums * w, (self.tail.columns - self.tail.sums) * w),
+            (&self.env, episode * w, w),
         ];
         let also = also.iter().map(|&(buffer, n)| (buffer, 0, n));
         let wanted: Vec<_> = wanted.into_iter().chain(also).collect();
         let mut read = self.gpu.read_parts(&wanted).map_err(wrong)?.into_iter();
         let mut take = || read.next().unwrap_or_default();
-        let (mut obs, results, tail_values, episode) = (take(), take(), take(), take());
+        let (mut obs, results, tail, episode) = (take(), take(), take(), take());
         let rest = read.collect();
         let final_obs = obs.split_off((self.horizon + 1) * row * w);
-        let of = |column: usize| -> Vec<f32> {
-            (0..self.horizon).flat_map(|t| results[(t * rc + column) * w..][..w].iter().copied()).collect()
+        let result = |column: usize| -> Vec<f32> {
+            (0..self.horizon).flat_map(|t| results[(t * columns + column) * w..][..w].iter().copied()).collect()
         };
-        let rollout = GpuRollout { reward: of(0), ended: of(1), obs, final_obs, slots: self.slots };
-        self.account(&rollout, &results, &tail_values, &episode);
+        let rollout = GpuRollout { reward: result(0), ended: result(1), obs, final_obs, slots: self.slots };
+        self.account(&rollout.ended, &results, &tail, &episode);
         let mut encoder = self.gpu.encoder();
         let slice = 4 * (row * w) as u64;
         // through a copy of its own: a buffer cannot be copied onto itself
@@ -389,33 +284,32 @@ impl GpuEnv {
         encoder.copy_buffer_to_buffer(&self.obs, self.horizon as u64 * slice, &spare, 0, slice);
         encoder.copy_buffer_to_buffer(&spare, 0, &self.obs, 0, slice);
         self.gpu.submit(encoder).map_err(wrong)?;
-        self.gpu.write(&self.env, self.layout.stats * w, &vec![0f32; tail * w]);
+        self.clear_tail();
         Ok((rollout, rest))
     }
 
-    /// Finished episodes since [`GpuEnv::clear_log`], in the order of their steps.
-    pub fn log(&self) -> &EpisodeLog {
-        &self.log
-    }
-
-    /// Forgets the finished episodes.
-    pub fn clear_log(&mut self) {
-        self.log.clear();
-    }
-
-    /// Sums over steps since [`GpuEnv::clear_stats`].
-    pub fn stats(&self) -> &StepStats {
-        &self.stats
-    }
-
-    /// Sets the sums to zero.
-    pub fn clear_stats(&mut self) {
-        self.stats.clear();
-    }
-
-    /// The first node of the reward that was not finite, if one ever was.
-    pub fn bad_value(&self) -> Option<&BadValue> {
-        self.bad.as_ref()
+    /// Takes a rollout into the ledger.
+    fn account(&mut self, ended: &[f32], results: &[f32], tail: &[f32], episode: &[f32]) {
+        let (w, plan) = (self.worlds, &self.plan);
+        // episodes that a world has ended since, to count back from the present one
+        let mut later: Vec<u32> =
+            (0..w).map(|world| ended.iter().skip(world).step_by(w).filter(|&&how| how > 0.0).count() as u32).collect();
+        for (at, &how) in ended.iter().enumerate().filter(|(_, how)| **how > 0.0) {
+            let (t, world) = (at / w, at % w);
+            let index = (episode[world] as u32).saturating_sub(later[world]);
+            later[world] -= 1;
+            let number = |k: usize| f64::from(results[(t * self.tail.results + 2 + k) * w + world]);
+            finish::log(plan, &mut self.ledger.log, (world, index, how < 1.5), number);
+        }
+        self.ledger.stats.world_steps += (w * self.horizon) as u64;
+        for (sum, column) in Sum::all(plan.nodes(), plan.metrics()).zip(tail.chunks_exact(w)) {
+            self.ledger.stats.tally(sum, column.iter().map(|&x| f64::from(x)).sum());
+        }
+        let bad = |k: usize| &tail[(self.tail.bad + k - self.tail.sums) * w..][..w];
+        if let (None, Some(world)) = (&self.ledger.bad, bad(0).iter().position(|&node| node > 0.0)) {
+            let term = plan.reward.node_names()[bad(0)[world] as usize - 1].clone();
+            self.ledger.bad = Some(BadValue { term, world, step: bad(1)[world] as u32, value: bad(2)[world] });
+        }
     }
 
     /// Other values of the reward's parameters, from the next step on.
@@ -423,7 +317,7 @@ impl GpuEnv {
     /// # Panics
     /// When they are not as many as the reward has.
     pub fn set_reward_values(&mut self, values: &[f32]) {
-        assert_eq!(values.len(), self.reward.values().len(), "numbers of the reward");
+        assert_eq!(values.len(), self.plan.reward.values().len(), "numbers of the reward");
         self.gpu.write(&self.values, 0, values);
     }
 
@@ -432,7 +326,7 @@ impl GpuEnv {
     /// # Errors
     /// When the device fails.
     pub fn save(&mut self) -> Result<Vec<f32>, EnvError> {
-        let wanted = self.parts().map(|(buffer, n)| (buffer, 0, n));
+        let wanted = self.lasting().map(|(buffer, n)| (buffer, 0, n));
         Ok(self.gpu.read_parts(&wanted).map_err(wrong)?.concat())
     }
 
@@ -441,13 +335,12 @@ impl GpuEnv {
     /// # Errors
     /// When it is of another environment.
     pub fn restore(&mut self, saved: &[f32]) -> Result<(), EnvError> {
-        let expected: usize = self.parts().iter().map(|p| p.1).sum();
+        let expected: usize = self.lasting().iter().map(|part| part.1).sum();
         if saved.len() != expected {
-            let message = format!("a state of {} numbers: expected {expected}", saved.len());
-            return Err(EnvError::State(message));
+            return Err(EnvError::State(format!("a state of {} numbers: expected {expected}", saved.len())));
         }
         let mut rest = saved;
-        for (buffer, n) in self.parts() {
+        for (buffer, n) in self.lasting() {
             let (head, tail) = rest.split_at(n);
             self.gpu.write(buffer, 0, head);
             rest = tail;
@@ -455,13 +348,14 @@ impl GpuEnv {
         Ok(())
     }
 
-    fn parts(&self) -> [(&wgpu::Buffer, usize); 4] {
-        let w = self.worlds;
+    /// Buffers that last from rollout to rollout, and how many numbers of each.
+    fn lasting(&self) -> [(&wgpu::Buffer, usize); 4] {
+        let (p, w) = (&self.physics, self.worlds);
         [
-            (&self.state, self.kernel.state_columns * w),
-            (&self.par, self.kernel.param_columns * w),
-            (&self.env, self.layout.columns * w),
-            (&self.obs, self.obs_dim() * w),
+            (&p.state, p.kernel.state_columns * w),
+            (&p.par, p.kernel.param_columns * w),
+            (&self.env, self.tail.columns * w),
+            (&self.obs, self.task().obs_dim() * w),
         ]
     }
 
@@ -470,8 +364,8 @@ impl GpuEnv {
     /// # Errors
     /// When the device fails.
     pub fn world_states(&mut self) -> Result<Vec<f32>, EnvError> {
-        let model = self.shared.physics.model();
+        let model = self.task().model();
         let n = (model.nq() + model.nv()) * self.worlds;
-        Ok(self.gpu.read_parts(&[(&self.state, 0, n)]).map_err(wrong)?.concat())
+        Ok(self.gpu.read_parts(&[(&self.physics.state, 0, n)]).map_err(wrong)?.concat())
     }
 }

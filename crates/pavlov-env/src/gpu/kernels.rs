@@ -1,6 +1,6 @@
 //! The kernels around the physics: actions in, scripts and accounting, observations out, new episodes.
 //!
-//! Their order in a control step (buffers bound to each are in [`BUFFERS`]):
+//! Their order in a control step:
 //! 1. `act`: clips and maps the actions, kicks what is due;
 //! 2. the physics' `control_step` in mode 0;
 //! 3. `evaluate`: scripts, sums, end of episodes; the observation; where an episode ended, its numbers, and the state of the next one;
@@ -8,15 +8,16 @@
 //! 5. `control_step` in mode 1: worlds that begin an episode are evaluated where they are;
 //! 6. `look`: their first observation.
 //!
-//! `begin` stands in for 1 to 3 where all worlds start anew, with `redraw_all`.
+//! `begin` stands in for 1 to 3 where all worlds start anew, with `redraw` of what is drawn once, too.
 
 use super::record::Recorder;
+use crate::stages::push;
 use pavlov_physics::gpu::Access;
 use pavlov_physics::record::{Function, LIBRARY};
 use std::fmt::Write;
 
 /// Buffers of these kernels, in binding order.
-pub(crate) const BUFFERS: [(&str, Access); 10] = [
+pub(super) const BUFFERS: [(&str, Access); 10] = [
     ("run", Access::Uniform),
     ("state", Access::Write),
     ("control", Access::Write),
@@ -30,55 +31,42 @@ pub(crate) const BUFFERS: [(&str, Access); 10] = [
 ];
 
 /// Worlds in a workgroup.
-pub(crate) const GROUP: u32 = 32;
+pub(super) const GROUP: u32 = 32;
 
-/// The text of the kernels, one for each entry point, so that an edit of the reward compiles only what it touches.
-pub(crate) struct Texts {
-    pub act: String,
-    pub evaluate: String,
-    pub look: String,
-    pub begin: String,
-    pub redraw: Option<String>,
-    pub redraw_all: Option<String>,
+/// The entry point of every kernel.
+pub(super) const ENTRY: &str = "for_a_world";
+
+/// Clips and maps the actions, and kicks what is due.
+pub(super) fn act(r: &Recorder<'_>) -> String {
+    match push::planned(r.plan) {
+        Some(_) => kernel(
+            r,
+            &[r.act(), r.push_due(), r.push()],
+            "act();\nlet due = push_due();\nif (due[0] > 0f) { push_base(); }",
+        ),
+        None => kernel(r, &[r.act()], "act();"),
+    }
 }
 
-pub(crate) fn texts(r: &Recorder<'_>, slots: usize) -> Texts {
-    let l = r.layout;
-    let row = r.shared.task.obs_dim();
-    let pushes = r.shared.task.push.is_some() && r.shared.options.disturb;
-    let sized = |n: usize| n.max(1);
-    let arrays = format!(
-        "var<private> seen: array<f32, {}>;\nvar<private> looked: array<f32, {}>;\nvar<private> verdict: array<f32, 1>;\n",
-        sized(r.channels.len()),
-        sized(r.looked.len())
-    );
-    let push = if pushes {
-        format!("if ({} >= {}) {{ push_base(); }}", column("env", l.step), column("env", l.next_push))
-    } else {
-        String::new()
-    };
-    let mut functions = vec![r.act()];
-    if pushes {
-        functions.push(r.push());
+/// Everything after the physics steps. `slots` is room for last observations of truncated episodes.
+pub(super) fn evaluate(r: &Recorder<'_>, slots: usize) -> String {
+    let row = r.plan.task().obs_dim();
+    let cuts = format!("env[{}u * worlds + world]", r.tail.cuts);
+    let mut functions =
+        vec![r.count(), r.sense(false), r.score(), r.observe(), r.remember(false), r.finish(), r.begin(false)];
+    let mut redraw_command = "";
+    if r.plan.task().command.len() > 0 {
+        functions.extend([r.command_due(), r.command()]);
+        redraw_command = "let due = command_due();\nif (ended == 0f && due[0] > 0f) { draw_command(); }";
     }
-    let act = kernel("", &functions, "act_all", &format!("act();\n{push}"));
-    let commands = r.shared.task.command.len() > 0;
-    let redraw_command = if commands {
-        format!(
-            "if (ended == 0f && {} >= {}) {{ draw_command(); }}",
-            column("env", l.step),
-            column("env", l.next_command)
-        )
-    } else {
-        String::new()
-    };
-    let evaluate = format!(
-        "{step} += 1f;
+    let body = format!(
+        "count();
 sense();
 score();
 let ended = verdict[0];
 {redraw_command}
 observe();
+remember();
 if (ended > 0f) {{
 finish();
 if (ended > 1.5f) {{
@@ -91,71 +79,59 @@ obs[((run.horizon + 1u + slot) * {row}u + i) * worlds + world] = obs[(obs_at + i
 {cuts} += 1f;
 }}
 begin_episode();
-}}",
-        step = column("env", l.step),
-        cuts = column("env", l.cuts),
+}}"
     );
-    let mut functions =
-        vec![r.sense("sense", false), r.score(), r.observe(), r.finish(), r.begin("begin_episode", false)];
-    if commands {
-        functions.push(r.command());
-    }
-    let evaluate = kernel(&arrays, &functions, "evaluate_all", &evaluate);
-    let begins = column("state", r.kernel.begins);
-    let look = format!("if ({begins} == 0f) {{ return; }}\nsense();\nobserve();\nstart_episode();");
-    let look = kernel(&arrays, &[r.sense("sense", true), r.observe(), r.start()], "look_all", &look);
-    let begin = kernel("", &[r.begin("begin_episode", true)], "begin_all", "begin_episode();");
-    let varied = !r.kernel.varied.is_empty();
-    let redraw = |name: &str, first: bool| {
-        let body = format!("if ({begins} == 0f) {{ return; }}\nredraw();");
-        kernel("", &[r.redraw("redraw", first)], name, &body)
-    };
-    Texts {
-        act,
-        evaluate,
-        look,
-        begin,
-        redraw: (varied && r.shared.task.random.per_episode).then(|| redraw("redraw_some", false)),
-        redraw_all: varied.then(|| redraw("redraw_all", true)),
-    }
+    kernel(r, &functions, &body)
 }
 
-fn column(name: &str, index: usize) -> String {
-    format!("{name}[{index}u * worlds + world]")
+/// The first observation of worlds that begin an episode.
+pub(super) fn look(r: &Recorder<'_>) -> String {
+    let body = format!("{}\nsense();\nobserve();\nremember();", if_begins(r));
+    kernel(r, &[r.sense(true), r.observe(), r.remember(true)], &body)
 }
 
-fn kernel(arrays: &str, functions: &[Function], entry: &str, body: &str) -> String {
+/// The first episode of every world.
+pub(super) fn begin(r: &Recorder<'_>) -> String {
+    kernel(r, &[r.begin(true)], "begin_episode();")
+}
+
+/// Parameters of worlds that begin an episode; with `first` also what is drawn once.
+pub(super) fn redraw(r: &Recorder<'_>, first: bool) -> String {
+    kernel(r, &[r.redraw(first)], &format!("{}\nredraw();", if_begins(r)))
+}
+
+fn if_begins(r: &Recorder<'_>) -> String {
+    format!("if (state[{}u * worlds + world] == 0f) {{ return; }}", r.kernel.begins)
+}
+
+fn kernel(r: &Recorder<'_>, functions: &[Function], body: &str) -> String {
     let mut text = String::from(
         "struct Run { worlds: u32, slice: u32, horizon: u32, row: u32, act: u32, results: u32, seed_low: u32, seed_high: u32 }\n",
     );
     for (i, (name, access)) in BUFFERS.iter().enumerate() {
-        let _ = match access {
-            Access::Uniform => writeln!(text, "@group(0) @binding({i}) var<uniform> {name}: Run;"),
-            Access::Read => writeln!(text, "@group(0) @binding({i}) var<storage, read> {name}: array<f32>;"),
-            Access::Write => writeln!(text, "@group(0) @binding({i}) var<storage, read_write> {name}: array<f32>;"),
+        let (space, kind) = match access {
+            Access::Uniform => ("uniform", "Run"),
+            Access::Read => ("storage, read", "array<f32>"),
+            Access::Write => ("storage, read_write", "array<f32>"),
         };
+        let _ = writeln!(text, "@group(0) @binding({i}) var<{space}> {name}: {kind};");
     }
-    text.push_str(
-        "var<private> world: u32;
-var<private> worlds: u32;
-var<private> obs_at: u32;
-var<private> actions_at: u32;
-var<private> results_at: u32;
-var<private> key: vec2<u32>;
-fn world_key() -> vec2<u32> { return key; }
-",
-    );
-    text.push_str(arrays);
+    for name in ["world", "worlds", "obs_at", "actions_at", "results_at"] {
+        let _ = writeln!(text, "var<private> {name}: u32;");
+    }
+    let sizes = [("seen", r.plan.inputs.len()), ("looked", r.plan.task().obs_dim()), ("verdict", 1)];
+    for (name, n) in sizes {
+        let _ = writeln!(text, "var<private> {name}: array<f32, {}>;", n.max(1));
+    }
+    text.push_str("var<private> key: vec2<u32>;\nfn world_key() -> vec2<u32> { return key; }\n");
     text.push_str(LIBRARY);
-    for f in functions {
-        text.push_str(&f.text());
-    }
+    functions.iter().for_each(|f| text.push_str(&f.text()));
     // slice 0 of the observations is what the first step acts on; step t writes slice t + 1
     let _ = write!(
         text,
         "
 @compute @workgroup_size({GROUP})
-fn {entry}(@builtin(global_invocation_id) id: vec3<u32>) {{
+fn {ENTRY}(@builtin(global_invocation_id) id: vec3<u32>) {{
 world = id.x; worlds = run.worlds;
 if (world >= worlds) {{ return; }}
 obs_at = run.slice * run.row;

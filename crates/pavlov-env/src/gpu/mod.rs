@@ -1,12 +1,10 @@
-//! Environments on the GPU: the plans and scripts of a task, recorded into kernels around the physics' own.
+//! Environments whose worlds live on a GPU: the stages are recorded as kernels, and a rollout runs without the processor.
 
-mod account;
 mod env;
 mod kernels;
-mod layout;
-mod plan;
 mod record;
-mod replay;
+mod refuse;
+mod tail;
 
 pub use env::{GpuEnv, GpuRollout};
-pub use replay::script_kernel;
+pub use crate::stages::machine::script_kernel;

@@ -1,7 +1,8 @@
 //! Worlds on the GPU, behind the trait of all backends. One kernel launch evaluates all of them, or makes any number of steps.
 
-use super::cache::{Access, Pipeline};
+use super::cache::Pipeline;
 use super::device::{Gpu, GpuError};
+use super::worlds::BINDINGS;
 use crate::backend::{Backend, BackendError, ContactPoint, Evaluation, WorldState, symmetric};
 use crate::kernel::{CONTACT_OUT, GROUP, Kernel, probe_kernel};
 use crate::physics::Physics;
@@ -37,17 +38,7 @@ impl GpuBackend {
     /// When the kernel is refused or the buffers do not fit.
     pub fn new(gpu: Arc<Gpu>, physics: Physics, worlds: usize) -> Result<Self, GpuError> {
         let kernel = probe_kernel(&physics, &[]);
-        let access = [
-            Access::Uniform,
-            Access::Write,
-            Access::Read,
-            Access::Read,
-            Access::Write,
-            Access::Write,
-            Access::Read,
-            Access::Read,
-        ];
-        let pipeline = gpu.pipeline(&format!("physics of {}", physics.model().name), &kernel.text, "probe", &access)?;
+        let pipeline = gpu.pipeline(&format!("physics of {}", physics.model().name), &kernel.text, "probe", &BINDINGS)?;
         let run = gpu.uniform(&[worlds as u32, 0, 0, 0]);
         let columns = |what: &str, n: usize| gpu.buffer(what, n * worlds, HINT);
         let state = columns("state", kernel.state_columns)?;

@@ -14,6 +14,7 @@
 mod contacts;
 mod env;
 mod leaves;
+mod read_off;
 mod solver;
 mod spaces;
 mod stages;

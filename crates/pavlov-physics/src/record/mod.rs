@@ -59,11 +59,6 @@ impl Rec {
         with(|t| t.constant(self.0))
     }
 
-    /// `self == other`.
-    pub fn same(self, other: Self) -> RecMask {
-        RecMask(with(|t| t.compare(Compare::Eq, self.0, other.0)))
-    }
-
     fn unary(self, op: Unary) -> Self {
         Self(with(|t| t.unary(op, self.0)))
     }
@@ -221,6 +216,12 @@ impl Real for Rec {
     }
     fn select(mask: RecMask, yes: Self, no: Self) -> Self {
         Self(with(|t| t.select(mask.0, yes.0, no.0)))
+    }
+    fn floor(self) -> Self {
+        self.call("floor")
+    }
+    fn same(self, other: Self) -> RecMask {
+        self.compare(Compare::Eq, other)
     }
     fn is_finite(self) -> RecMask {
         RecMask(with(|t| t.node(Node::Finite(self.0))))
