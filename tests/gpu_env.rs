@@ -37,9 +37,9 @@ fn both(name: &str, options: &EnvOptions, steps: usize) -> Option<(GpuEnv, GpuRo
     }
     gpu.write(on_gpu.actions(), 0, &columns);
     let mut encoder = gpu.encoder();
-    (0..steps).for_each(|t| on_gpu.encode_step(&mut encoder, t));
+    (0..steps).for_each(|t| on_gpu.encode_step(&mut encoder, t, None));
     gpu.submit(encoder).expect("submit");
-    let rollout = on_gpu.finish_rollout().unwrap_or_else(|e| panic!("{name}: {e}"));
+    let rollout = on_gpu.finish_rollout(&[]).unwrap_or_else(|e| panic!("{name}: {e}")).0;
 
     let mut env = Env::new(task.clone(), reward, options).expect("env");
     let mut list = vec![Step { obs: vec![0.0; n * row], ..Step::default() }];
@@ -156,9 +156,9 @@ fn a_saved_environment_goes_on_where_it_was() {
     let saved = first.save().expect("save");
     let go_on = |env: &mut GpuEnv| {
         let mut encoder = env.gpu().encoder();
-        (0..4).for_each(|t| env.encode_step(&mut encoder, t));
+        (0..4).for_each(|t| env.encode_step(&mut encoder, t, None));
         env.gpu().submit(encoder).expect("submit");
-        env.finish_rollout().expect("rollout")
+        env.finish_rollout(&[]).expect("rollout").0
     };
     let expected = go_on(&mut first);
     first.restore(&saved).expect("restore");
@@ -177,7 +177,7 @@ fn the_log_and_the_sums_are_those_of_the_processor() {
     let Some((on_gpu, _, _, env)) = both("cartpole_swingup", &options(Profile::Fast), 40) else { return };
     let mut stats = pavlov_env::StepStats::default();
     env.blocks.iter().for_each(|b| stats.add(b.stats()));
-    let found = on_gpu.stats();
+    let found = &on_gpu.ledger().stats;
     assert_eq!(found.world_steps, stats.world_steps);
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{a} {b}");
     close(found.reward, stats.reward);
@@ -216,9 +216,9 @@ fn compile_time_of_the_humanoid_environment_slow() {
         // software drivers compile at the first launch
         env.reset().expect("reset");
         let mut encoder = gpu.encoder();
-        env.encode_step(&mut encoder, 0);
+        env.encode_step(&mut encoder, 0, None);
         gpu.submit(encoder).expect("submit");
-        env.finish_rollout().expect("rollout");
+        env.finish_rollout(&[]).expect("rollout");
         *s = begin.elapsed().as_secs_f64();
     }
     println!("humanoid: {:.1} s, then {:.2} s", seconds[0], seconds[1]);

@@ -17,6 +17,8 @@ pub mod gpu;
 mod lanes;
 mod options;
 mod plan;
+#[cfg(test)]
+mod reference;
 pub mod rng;
 mod stages;
 mod task;

@@ -153,8 +153,8 @@ impl Worlds {
                 }
             }
             Self::Device(d) => {
-                log.extend(d.env.0.log());
-                sums.add(d.env.0.stats());
+                log.extend(&d.env.0.ledger().log);
+                sums.add(&d.env.0.ledger().stats);
             }
         }
     }
@@ -163,7 +163,7 @@ impl Worlds {
     pub fn bad_value(&self) -> Option<&BadValue> {
         match self {
             Self::Blocks(blocks) => blocks.iter().find_map(|b| b.inner().bad_value()),
-            Self::Device(d) => d.env.0.bad_value(),
+            Self::Device(d) => d.env.0.ledger().bad.as_ref(),
         }
     }
 
@@ -185,8 +185,8 @@ impl Worlds {
                 }
             }
             Self::Device(d) => {
-                d.env.0.clear_log();
-                d.env.0.clear_stats();
+                d.env.0.ledger_mut().log.clear();
+                d.env.0.ledger_mut().stats.clear();
             }
         }
     }
@@ -266,15 +266,15 @@ impl DeviceEnv for OnDevice {
     }
 
     fn obs_dim(&self) -> usize {
-        self.0.policy_obs_dim()
+        self.0.task().policy_obs_dim()
     }
 
     fn critic_obs_dim(&self) -> usize {
-        self.0.obs_dim() - self.0.policy_obs_dim()
+        self.0.task().obs_dim() - self.0.task().policy_obs_dim()
     }
 
     fn act_dim(&self) -> usize {
-        self.0.act_dim()
+        self.0.task().act_dim()
     }
 
     fn horizon(&self) -> usize {
@@ -294,14 +294,14 @@ impl DeviceEnv for OnDevice {
     }
 
     fn encode_step(&self, encoder: &mut wgpu::CommandEncoder, t: usize, timing: Option<&mut Timing>) {
-        self.0.encode_step_timed(encoder, t, timing);
+        self.0.encode_step(encoder, t, timing);
     }
 
     fn finish_rollout(
         &mut self,
         also: &[(&wgpu::Buffer, usize)],
     ) -> Result<(DeviceRollout, Vec<Vec<f32>>), LearnError> {
-        let (rollout, rest) = self.0.finish_rollout_with(also).map_err(|e| failed(self.0.gpu(), e))?;
+        let (rollout, rest) = self.0.finish_rollout(also).map_err(|e| failed(self.0.gpu(), e))?;
         let GpuRollout { obs, reward, ended, final_obs, slots } = rollout;
         Ok((DeviceRollout { obs, reward, ended, final_obs, slots }, rest))
     }

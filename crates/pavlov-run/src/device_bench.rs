@@ -169,7 +169,7 @@ fn env_kernels(env: &GpuEnv) -> Result<Vec<KernelTime>, RunError> {
     let steps = TIMED.min(env.horizon());
     let Some(mut timing) = env.gpu().timing(16 * steps + 1) else { return Ok(Vec::new()) };
     let mut encoder = env.gpu().encoder();
-    (0..steps).for_each(|t| env.encode_step_timed(&mut encoder, t, Some(&mut timing)));
+    (0..steps).for_each(|t| env.encode_step(&mut encoder, t, Some(&mut timing)));
     timing.mark(&mut encoder, "");
     Ok(per_step(timing.finish(env.gpu(), encoder)?, steps))
 }
@@ -195,15 +195,15 @@ fn env(
         // One submission a step: measured times do not need fewer, and no driver takes them for hung.
         for t in 0..HORIZON {
             let mut encoder = gpu.encoder();
-            env.encode_step(&mut encoder, t);
+            env.encode_step(&mut encoder, t, None);
             gpu.submit(encoder)?;
         }
-        env.finish_rollout()?;
+        env.finish_rollout(&[])?;
         Ok(())
     };
     rollout(&mut env)?;
     let compile_s = begin.elapsed().as_secs_f64();
-    env.clear_stats();
+    env.ledger_mut().stats.clear();
     let start = Instant::now();
     let mut rollouts = 0u64;
     while rollouts == 0 || start.elapsed().as_secs_f64() < seconds {
@@ -212,7 +212,7 @@ fn env(
     }
     let seconds = start.elapsed().as_secs_f64();
     let step_s = seconds / (rollouts as f64 * HORIZON as f64);
-    let nonfinite = env.stats().nonfinite;
+    let nonfinite = env.ledger().stats.nonfinite;
     let kernels = env_kernels(&env)?;
     let bytes = 4 * (env.columns_per_step() * worlds) as u64;
     let rate = worlds as f64 / step_s;
@@ -255,7 +255,7 @@ fn learn(
         ppo.update_on_device(&mut env, &mut nets, &pool)?;
     }
     let compile_s = begin.elapsed().as_secs_f64();
-    env.0.clear_stats();
+    env.0.ledger_mut().stats.clear();
     let start = Instant::now();
     let (mut updates, mut rollout_s, mut train_s) = (0u64, 0.0, 0.0);
     while updates == 0 || start.elapsed().as_secs_f64() < seconds {
@@ -264,7 +264,7 @@ fn learn(
         updates += 1;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let nonfinite = env.0.stats().nonfinite;
+    let nonfinite = env.0.ledger().stats.nonfinite;
     let worlds = env.num_worlds();
     let samples = (updates as usize * worlds * config.learner.horizon) as f64;
     let times = ppo.time_on_device(&mut env, &nets, TIMED)?.unwrap_or_default();

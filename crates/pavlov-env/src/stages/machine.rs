@@ -68,6 +68,35 @@ impl<R: Elementary> Machine for Scripted<R> {
     }
 }
 
+#[cfg(test)]
+impl Elementary for f64 {
+    fn function(self, op: Un) -> f64 {
+        match op {
+            Un::Exp => self.exp(),
+            Un::Ln => self.ln(),
+            Un::Tan => self.tan(),
+            Un::Asin => self.asin(),
+            Un::Acos => self.acos(),
+            Un::Atan => self.atan(),
+            Un::Tanh => self.tanh(),
+            Un::Ceil => self.ceil(),
+            Un::Round => self.round(),
+            Un::Trunc => self.trunc(),
+            Un::Sign if self == 0.0 => 0.0,
+            Un::Sign => self.signum(),
+            Un::Neg | Un::Abs | Un::Sqrt | Un::Sin | Un::Cos | Un::Floor | Un::Not => {
+                unreachable!("a function of Real")
+            }
+        }
+    }
+    fn remainder(self, by: f64) -> f64 {
+        self % by
+    }
+    fn power(self, exponent: f64) -> f64 {
+        self.powf(exponent)
+    }
+}
+
 impl Elementary for Rec {
     fn function(self, op: Un) -> Rec {
         self.call(match op {
