@@ -1,11 +1,11 @@
 //! How fast physics and environment run: random actions, resets as the task asks, whole blocks on each thread.
 
-use crate::lanes::block::EnvBlock;
-use crate::plan::whole::Shared;
 use crate::env::Env;
 use crate::error::EnvError;
-use crate::rng::{Purpose, WorldRng};
+use crate::lanes::block::EnvBlock;
 use crate::options::{EnvOptions, StepOut};
+use crate::plan::whole::Shared;
+use crate::rng::{Purpose, WorldRng};
 use crate::task::load::Task;
 use pavlov_reward::Reward;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The vectorised environment: blocks of 64 worlds over one task, one reward, one seed.
 
-use crate::lanes::block::EnvBlock;
 use crate::error::EnvError;
+use crate::lanes::block::EnvBlock;
 use crate::options::{BLOCK_WORLDS, EnvOptions};
 use crate::plan::whole::Shared;
 use crate::task::load::Task;

@@ -102,13 +102,7 @@ impl Reference {
             stats: StepStats::new(plan.nodes(), plan.metrics()),
             plan: plan.clone(),
         };
-        Self {
-            world,
-            params,
-            data,
-            present: vec![0.0; plan.inputs.len()],
-            looked: vec![0.0; plan.task().obs_dim()],
-        }
+        Self { world, params, data, present: vec![0.0; plan.inputs.len()], looked: vec![0.0; plan.task().obs_dim()] }
     }
 
     /// Begins the episode whose number is kept; its first observation.

@@ -1,13 +1,12 @@
 //! An environment whose worlds live on the GPU: a control step is a handful of launches, and nothing crosses the bus but once a rollout.
 
 use super::kernels::{self, BUFFERS, ENTRY, GROUP};
-use super::record::Recorder;
-use super::refuse::refuse;
-use super::tail::Tail;
+use super::record::{Recorder, Tail};
 use crate::columns::ledger::{BadValue, Ledger, StepStats, Sum};
 use crate::env::Env;
 use crate::error::EnvError;
 use crate::options::EnvOptions;
+use crate::plan::on_gpu::refuse;
 use crate::plan::whole::Plan;
 use crate::stages::finish;
 use crate::task::load::Task;
@@ -80,8 +79,7 @@ impl GpuEnv {
         let (shared, tail, worlds) = (&plan.shared, Tail::new(&plan), options.worlds);
         let varied = if shared.randomised() { task.random.fields() } else { Vec::new() };
         let kernel = env_kernel(&shared.physics, &varied, &task.feet);
-        let physics =
-            GpuWorlds::new(&gpu, &shared.physics, kernel, worlds, shared.frame_skip, HINT).map_err(wrong)?;
+        let physics = GpuWorlds::new(&gpu, &shared.physics, kernel, worlds, shared.frame_skip, HINT).map_err(wrong)?;
         let recorder = Recorder { plan: &plan, tail: &tail, kernel: &physics.kernel };
         let slots = 2 + horizon / task.episode_steps.max(1) as usize;
         let (row, nu) = (task.obs_dim(), task.act_dim());
@@ -253,10 +251,7 @@ impl GpuEnv {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn finish_rollout(
-        &mut self,
-        also: &[(&wgpu::Buffer, usize)],
-    ) -> Result<(GpuRollout, Vec<Vec<f32>>), EnvError> {
+    pub fn finish_rollout(&mut self, also: &[(&wgpu::Buffer, usize)]) -> Result<(GpuRollout, Vec<Vec<f32>>), EnvError> {
         let (w, row, columns) = (self.worlds, self.task().obs_dim(), self.tail.results);
         let episode = self.plan.layout.flat(self.plan.layout.episode.one());
         let wanted = [

@@ -10,10 +10,10 @@
 //!
 //! `begin` stands in for 1 to 3 where all worlds start anew, with `redraw` of what is drawn once, too.
 
-use super::record::Recorder;
-use crate::stages::push;
+use super::record::{Recorder, column, sliced};
+use crate::stages::{account, act, command, finish, push};
 use pavlov_physics::gpu::Access;
-use pavlov_physics::record::{Function, LIBRARY};
+use pavlov_physics::record::{Function, LIBRARY, Rec};
 use std::fmt::Write;
 
 /// Buffers of these kernels, in binding order.
@@ -38,25 +38,26 @@ pub(super) const ENTRY: &str = "for_a_world";
 
 /// Clips and maps the actions, and kicks what is due.
 pub(super) fn act(r: &Recorder<'_>) -> String {
-    match push::planned(r.plan) {
-        Some(_) => kernel(
-            r,
-            &[r.act(), r.push_due(), r.push()],
-            "act();\nlet due = push_due();\nif (due[0] > 0f) { push_base(); }",
-        ),
-        None => kernel(r, &[r.act()], "act();"),
+    let asked = |i| Rec::load(sliced("actions", i));
+    let act = r.record("act", |w| act::act(r.plan, w, asked, |i, x| x.store(column("control", i))));
+    if push::planned(r.plan).is_none() {
+        return kernel(r, &[act], "act();");
     }
+    let due = r.question("push_due", |w| push::due(r.plan, w));
+    kernel(r, &[act, due, r.push()], "act();\nlet due = push_due();\nif (due[0] > 0f) { push_base(); }")
 }
 
 /// Everything after the physics steps. `slots` is room for last observations of truncated episodes.
 pub(super) fn evaluate(r: &Recorder<'_>, slots: usize) -> String {
     let row = r.plan.task().obs_dim();
     let cuts = format!("env[{}u * worlds + world]", r.tail.cuts);
-    let mut functions =
-        vec![r.count(), r.sense(false), r.score(), r.observe(), r.remember(false), r.finish(), r.begin(false)];
+    let count = r.record("count", |w| account::count(r.plan, w));
+    let finish = r.record("finish", |w| finish::finish(r.plan, w, |i, x| x.store(sliced("results", 2 + i))));
+    let mut functions = vec![count, r.sense(false), r.score(), r.observe(), r.remember(false), finish, r.begin(false)];
     let mut redraw_command = "";
     if r.plan.task().command.len() > 0 {
-        functions.extend([r.command_due(), r.command()]);
+        functions.push(r.question("command_due", |w| command::due(r.plan, w)));
+        functions.push(r.record("draw_command", |w| command::command(r.plan, w)));
         redraw_command = "let due = command_due();\nif (ended == 0f && due[0] > 0f) { draw_command(); }";
     }
     let body = format!(

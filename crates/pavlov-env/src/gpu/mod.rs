@@ -3,8 +3,6 @@
 mod env;
 mod kernels;
 mod record;
-mod refuse;
-mod tail;
 
-pub use env::{GpuEnv, GpuRollout};
 pub use crate::stages::machine::script_kernel;
+pub use env::{GpuEnv, GpuRollout};

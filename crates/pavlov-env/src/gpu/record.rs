@@ -1,6 +1,5 @@
 //! The stages of a control step, recorded: each runs once on numbers that write down what is done to them.
 
-use super::tail::Tail;
 use crate::columns::layout::{Column, Entry};
 use crate::columns::ledger::Sum;
 use crate::plan::observation::Source;
@@ -8,7 +7,7 @@ use crate::plan::randomization::Itself;
 use crate::plan::sensed::{Sensed, Touch};
 use crate::plan::whole::{Origin, Plan};
 use crate::rng::{Purpose, Recorded};
-use crate::stages::{Moment, Stepped, Worlds, account, act, begin, command, finish, observe, push, score, sense};
+use crate::stages::{Moment, Stepped, Worlds, account, begin, finish, observe, push, score, sense};
 use crate::task::schema::Sensing;
 use pavlov_physics::record::{Function, Place, Rec, RecMask, Space};
 use pavlov_physics::{EnvKernel, Real};
@@ -24,12 +23,35 @@ fn private(name: &'static str, index: usize) -> Place {
     Place { space: Space::Private(name), index: index as u32 }
 }
 
-fn sliced(name: &'static str, index: usize) -> Place {
+pub(super) fn sliced(name: &'static str, index: usize) -> Place {
     Place { space: Space::Sliced(name), index: index as u32 }
 }
 
+/// What a device keeps of each world for the length of a rollout: first columns in the `env` buffer, after what is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Tail {
+    /// Sums over the rollout, in the order of [`Sum::all`].
+    pub sums: usize,
+    /// Truncations in this rollout.
+    pub cuts: usize,
+    /// The first node that was not finite (from 1), the step, the value.
+    pub bad: usize,
+    /// All columns of the buffer.
+    pub columns: usize,
+    /// Columns of a step in the `results` buffer: reward, how it ended, then the numbers of the episode that ended.
+    pub results: usize,
+}
+
+impl Tail {
+    pub fn new(plan: &Plan) -> Self {
+        let sums = plan.layout.columns();
+        let cuts = sums + Sum::all(plan.nodes(), plan.metrics()).count();
+        Self { sums, cuts, bad: cuts + 1, columns: cuts + 4, results: 2 + finish::numbers(plan) }
+    }
+}
+
 /// A world of a kernel while a function is recorded.
-struct World<'a> {
+pub(super) struct World<'a> {
     recorder: &'a Recorder<'a>,
     /// Columns of `env` that were written: what is read of them afterwards is what was written.
     written: RefCell<HashMap<usize, Rec>>,
@@ -103,24 +125,15 @@ pub(super) struct Recorder<'a> {
 
 impl Recorder<'_> {
     /// A function of the kernels.
-    fn record(&self, name: &str, stage: impl FnOnce(&mut World<'_>)) -> Function {
+    pub fn record(&self, name: &str, stage: impl FnOnce(&mut World<'_>)) -> Function {
         Function::record(name, || {
             stage(&mut World { recorder: self, written: RefCell::default(), outputs: Default::default() });
         })
     }
 
     /// A function that says whether something is due: one number, 0 or 1.
-    fn question(&self, name: &str, answer: impl FnOnce(&mut World<'_>) -> RecMask) -> Function {
+    pub fn question(&self, name: &str, answer: impl FnOnce(&mut World<'_>) -> RecMask) -> Function {
         self.record(name, |w| answer(w).number().store(Place { space: Space::Result, index: 0 }))
-    }
-
-    pub fn act(&self) -> Function {
-        let asked = |i| Rec::load(sliced("actions", i));
-        self.record("act", |w| act::act(self.plan, w, asked, |i, x| x.store(column("control", i))))
-    }
-
-    pub fn push_due(&self) -> Function {
-        self.question("push_due", |w| push::due(self.plan, w))
     }
 
     /// Kicks the free joint.
@@ -133,10 +146,6 @@ impl Recorder<'_> {
                 (Rec::load(at) + v).store(at);
             }
         })
-    }
-
-    pub fn count(&self) -> Function {
-        self.record("count", |w| account::count(self.plan, w))
     }
 
     /// Reads everything that scripts and observation need of physics. After a reset (`begin`) no step has been made: there is no
@@ -207,14 +216,6 @@ impl Recorder<'_> {
         }
     }
 
-    pub fn command_due(&self) -> Function {
-        self.question("command_due", |w| command::due(self.plan, w))
-    }
-
-    pub fn command(&self) -> Function {
-        self.record("draw_command", |w| command::command(self.plan, w))
-    }
-
     /// Writes the observation.
     pub fn observe(&self) -> Function {
         self.record("observe", |w| {
@@ -240,11 +241,6 @@ impl Recorder<'_> {
             let now: Vec<Rec> = (0..self.plan.inputs.len()).map(|place| present(w, place)).collect();
             begin::remember(self.plan, w, |place| now[place]);
         })
-    }
-
-    /// Writes what is known of an episode that ended.
-    pub fn finish(&self) -> Function {
-        self.record("finish", |w| finish::finish(self.plan, w, |i, x| x.store(sliced("results", 2 + i))))
     }
 
     /// Begins an episode. `first` when it is the world's first, number 0.

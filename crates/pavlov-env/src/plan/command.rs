@@ -52,8 +52,7 @@ impl CommandPlan {
     pub fn new(table: &CommandTable, control_dt: f64, text: &TaskText) -> Result<Self, EnvError> {
         let mut plan = Self { zero_share: table.zero_share as f32, ..Self::default() };
         if !(0.0..=1.0).contains(&table.zero_share) {
-            let message =
-                format!("{}: command zero_share {}: expected 0 to 1", text.path.display(), table.zero_share);
+            let message = format!("{}: command zero_share {}: expected 0 to 1", text.path.display(), table.zero_share);
             return Err(EnvError::Usage(message));
         }
         if table.values.len() > MAX_VALUES {
@@ -106,7 +105,12 @@ pub(crate) fn after<D: Draw>(step: D::N, interval: D::N) -> D::N {
 }
 
 /// A range in seconds, as control steps.
-pub(crate) fn steps_range(seconds: &Spanned<[f64; 2]>, dt: f64, text: &TaskText, key: &str) -> Result<[f32; 2], EnvError> {
+pub(crate) fn steps_range(
+    seconds: &Spanned<[f64; 2]>,
+    dt: f64,
+    text: &TaskText,
+    key: &str,
+) -> Result<[f32; 2], EnvError> {
     let [low, high] = checked_range(seconds, text, key)?;
     if low <= 0.0 {
         return Err(text.error(seconds.span(), format!("`{key}` from {low} s: expected a positive time")));

@@ -3,6 +3,7 @@
 pub(crate) mod action;
 pub(crate) mod command;
 pub(crate) mod observation;
+pub(crate) mod on_gpu;
 pub(crate) mod push;
 pub(crate) mod randomization;
 pub(crate) mod reset;

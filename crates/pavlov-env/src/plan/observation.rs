@@ -298,10 +298,7 @@ fn sources(table: &Observation, model: &Model, sizes: Sizes<'_>, text: &TaskText
 impl Source {
     /// Is it physics that knows the column, rather than the environment?
     pub fn is_physical(self) -> bool {
-        !matches!(
-            self,
-            Self::Action(_) | Self::PrevAction(_) | Self::Command(_) | Self::Push(_) | Self::Script(_)
-        )
+        !matches!(self, Self::Action(_) | Self::PrevAction(_) | Self::Command(_) | Self::Push(_) | Self::Script(_))
     }
 
     /// The value of a column that physics knows; zero for what the environment keeps.

@@ -57,4 +57,3 @@ impl PushPlan {
         [speed * cos, speed * sin, D::N::ZERO, spin(), spin(), spin()]
     }
 }
-

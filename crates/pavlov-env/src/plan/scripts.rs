@@ -74,4 +74,3 @@ impl TaskScript {
         [&self.fitness, &self.success].into_iter().chain(optional.into_iter().flatten())
     }
 }
-

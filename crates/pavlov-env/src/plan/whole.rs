@@ -128,8 +128,7 @@ impl Plan {
             actions: task.act_dim(),
             delay: task.action.delay,
             previous: previous.len(),
-            memory: Entry::ALL
-                .map(|entry| program(&task.script, &reward, entry).map_or(0, |p| p.memory_init().len())),
+            memory: Entry::ALL.map(|entry| program(&task.script, &reward, entry).map_or(0, |p| p.memory_init().len())),
             nodes: reward.node_names().len(),
             metrics: task.metric_names().len(),
         };

@@ -135,7 +135,8 @@ pub fn script_kernel(program: &Program) -> Option<String> {
         let load = |name, n| -> Vec<Rec> { (0..n).map(|i| Rec::load(column(name, i))).collect() };
         let shared = |i| Place { space: Space::Shared("params"), index: i as u32 };
         let params: Vec<Rec> = (0..program.params().len()).map(|i| Rec::load(shared(i))).collect();
-        let (inputs, mut memory) = (load("inputs", program.inputs().len()), load("memory", program.memory_init().len()));
+        let (inputs, mut memory) =
+            (load("inputs", program.inputs().len()), load("memory", program.memory_init().len()));
         let outputs = program.replay(&mut Scripted::new(), &inputs, &params, &mut memory).unwrap_or_default();
         outputs.into_iter().enumerate().for_each(|(i, x)| x.store(column("outputs", i)));
         memory.into_iter().enumerate().for_each(|(i, x)| x.store(column("memory", i)));

@@ -9,8 +9,7 @@ use pavlov_reward::Combine;
 use pavlov_script::Channel;
 
 /// Scripts of a step. Those before the reward are the task's; the reward may read what they found.
-pub(crate) const ORDER: [Entry; 5] =
-    [Entry::Fitness, Entry::Success, Entry::Terminated, Entry::Metrics, Entry::Reward];
+pub(crate) const ORDER: [Entry; 5] = [Entry::Fitness, Entry::Success, Entry::Terminated, Entry::Metrics, Entry::Reward];
 
 /// A channel that the environment keeps; none for those that physics or scripts know.
 pub(crate) fn kept<W: Worlds>(plan: &Plan, w: &W, channel: Channel) -> Option<W::N> {

@@ -86,7 +86,8 @@ impl Task {
         (script_file, script_text): (&str, &str),
         lib: Vec<PathBuf>,
     ) -> Result<Self, EnvError> {
-        let frame_skip = checked(&file.timing.frame_skip, source, "frame_skip", |v| (1..=1000).contains(&v), "1 to 1000")?;
+        let frame_skip =
+            checked(&file.timing.frame_skip, source, "frame_skip", |v| (1..=1000).contains(&v), "1 to 1000")?;
         let timestep = timestep(file.timing.timestep.as_ref(), model.opt.timestep, source)?;
         let control_dt = f64::from(frame_skip) * timestep;
         let episode_steps = checked(
@@ -318,4 +319,3 @@ fn timestep(value: Option<&Spanned<f64>>, own: f64, source: &TaskText) -> Result
         None => Ok(own),
     }
 }
-

@@ -64,8 +64,7 @@ pub(crate) fn checked_range(value: &Spanned<[f64; 2]>, text: &TaskText, what: &s
     if low.is_finite() && high.is_finite() && low <= high {
         return Ok([low, high]);
     }
-    Err(text
-        .error(value.span(), format!("{what} of [{low}, {high}]: expected two finite numbers, the smaller first")))
+    Err(text.error(value.span(), format!("{what} of [{low}, {high}]: expected two finite numbers, the smaller first")))
 }
 
 /// The keyframe of that name.

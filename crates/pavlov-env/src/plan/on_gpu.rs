@@ -1,11 +1,11 @@
-//! What cannot run on a GPU, with what to do.
+//! What of a plan cannot run on a GPU, with what to do.
 
+use super::whole::Plan;
 use crate::error::EnvError;
 use crate::options::BackendKind;
-use crate::plan::whole::Plan;
 use pavlov_model::SensorKind;
 
-pub(super) fn refuse(plan: &Plan) -> Result<(), EnvError> {
+pub(crate) fn refuse(plan: &Plan) -> Result<(), EnvError> {
     let (task, reward, options) = (plan.task(), &plan.reward, &plan.shared.options);
     let refused = |message: String| Err(EnvError::Gpu { message });
     if options.backend == BackendKind::Rapier {
