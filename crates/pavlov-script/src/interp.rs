@@ -1,6 +1,7 @@
 //! The reference: rhai's own interpreter, one world at a time, in `f64`.
 //!
-//! Every row of the table is registered under its name; the meaning comes from `builtins.rs`, the control flow is rhai's.
+//! Every row of the table is registered under its name; the meaning comes from `builtins.rs`, the control flow is
+//! rhai's.
 
 use crate::builtins::{Fault, apply, find};
 use crate::library::{Modules, Resolver};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub(crate) const MAX_OPERATIONS: u64 = 2_000_000;
 const MAX_CALLS: usize = 32;
 const MAX_ARRAY: usize = 10_000;
-/// Modules that may be loaded; which there are is found out before.
+/// Modules that may be loaded; the import statements are read beforehand.
 const MAX_IMPORTS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +42,7 @@ struct View {
     values: Vec<f64>,
 }
 
-/// Numbers that are just numbers.
+/// The builder whose numbers are `f64`: it computes at once.
 struct Plain<'a> {
     scene: &'a Scene,
     view: Option<&'a View>,
@@ -56,10 +57,10 @@ impl Builder for Plain<'_> {
         x
     }
     fn un(&mut self, op: Un, x: f64) -> f64 {
-        op.of(x)
+        op.apply(x)
     }
     fn bin(&mut self, op: Bin, a: f64, b: f64) -> f64 {
-        op.of(a, b)
+        op.apply(a, b)
     }
     fn sel(&mut self, c: f64, a: f64, b: f64) -> f64 {
         if c != 0.0 { a } else { b }
@@ -244,8 +245,8 @@ impl std::fmt::Debug for Interp {
 
 /// Every column there is, in the order in which an interpreted script gets them.
 pub(crate) fn all_inputs(scene: &Scene) -> Vec<Input> {
-    let now = scene.channels();
-    now.iter().map(|&c| Input::now(c)).chain(now.iter().map(|&c| Input::prev(c))).collect()
+    let channels = scene.channels();
+    channels.iter().map(|&c| Input::now(c)).chain(channels.iter().map(|&c| Input::prev(c))).collect()
 }
 
 /// Columns of a robot at rest: zeros, and no rotation.
@@ -273,7 +274,7 @@ impl Interp {
         Self { engine, ast, scene: scene.clone(), entry: entry.into(), args, places, names, memory }
     }
 
-    /// Says anew which column is which input.
+    /// Sets anew which column holds which input.
     pub fn place(&mut self, inputs: &[Input]) {
         self.places = Arc::new(inputs.iter().enumerate().map(|(i, &input)| (input, i)).collect());
     }

@@ -4,7 +4,8 @@
 //! text ─ Script::parse ─ Script::compile(entry, scene) ─> Program ─ run over [column][world]
 //!                          lower (graph) ─ program (registers)      └ run_interpreted: rhai itself, the reference
 //! ```
-//! [`BUILTINS`] is the one table of names. Scripts are untrusted: no files, no network, bounded operations, memory and depth.
+//! [`BUILTINS`] is the one table of names. Scripts are untrusted: no files, no network, bounded operations, memory and
+//! depth.
 
 mod builtins;
 mod diag;

@@ -45,8 +45,8 @@ pub(crate) fn walk_mut<'v>(mut value: &'v mut V, path: &[Step]) -> Result<&'v mu
     Ok(value)
 }
 
-fn cannot(value: &V, what: String) -> Fault {
-    fault("type", format!("cannot {what} a {}", value.type_name()), "")
+fn cannot(value: &V, action: String) -> Fault {
+    fault("type", format!("cannot {action} a {}", value.type_name()), "")
 }
 
 fn no_key<'k>(key: &str, keys: impl Iterator<Item = &'k String> + Clone) -> Fault {
@@ -109,15 +109,15 @@ impl Lowerer<'_> {
             Expr::Dot(..) | Expr::Index(..) => self.chain(e),
             Expr::And(list, _) | Expr::Or(list, _) => {
                 let and = matches!(e, Expr::And(..));
-                let mut all = self.g.lit(f64::from(and));
+                let mut result = self.g.lit(f64::from(and));
                 for item in list.iter() {
                     let c = self.condition(item)?;
-                    all = self.g.bin(if and { Bin::And } else { Bin::Or }, all, c);
-                    if self.g.constant(all).is_some_and(|v| (v == 0.0) == and) {
+                    result = self.g.bin(if and { Bin::And } else { Bin::Or }, result, c);
+                    if self.g.constant(result).is_some_and(|v| (v == 0.0) == and) {
                         break;
                     }
                 }
-                Ok(Value::Bool(all))
+                Ok(Value::Bool(result))
             }
             other => Err(Stop::Interpret("this expression".into(), other.position())),
         }
@@ -350,20 +350,20 @@ impl Lowerer<'_> {
         };
         match (name, start) {
             ("map", None) => {
-                let out = items.iter().enumerate().map(|(i, x)| each(self, i, x)).collect::<Res<_>>()?;
-                Ok(Some(Value::Array(out)))
+                let found = items.iter().enumerate().map(|(i, x)| each(self, i, x)).collect::<Res<_>>()?;
+                Ok(Some(Value::Array(found)))
             }
             ("all" | "some", None) => {
-                let all = name == "all";
-                let mut out = self.g.lit(f64::from(all));
+                let every = name == "all";
+                let mut found = self.g.lit(f64::from(every));
                 for (i, x) in items.iter().enumerate() {
                     let Value::Bool(c) = each(self, i, x)? else {
                         let message = format!("the closure of `{name}` must give true or false");
                         return Err(Stop::Error(fault("type", message, ""), pos));
                     };
-                    out = self.g.bin(if all { Bin::And } else { Bin::Or }, out, c);
+                    found = self.g.bin(if every { Bin::And } else { Bin::Or }, found, c);
                 }
-                Ok(Some(Value::Bool(out)))
+                Ok(Some(Value::Bool(found)))
             }
             ("reduce", Some(start)) if takes(2) => {
                 let mut sum = start.clone();

@@ -34,7 +34,7 @@ pub struct Script {
     ast: AST,
 }
 
-/// A script longer than this is no reward.
+/// A longer script is refused.
 const MAX_TEXT: usize = 1 << 20;
 
 fn place(pos: Position) -> (usize, usize) {
@@ -45,7 +45,7 @@ impl Script {
     /// Parses `text`; `file` is what findings call it.
     ///
     /// # Errors
-    /// What is no rhai, with its place.
+    /// When the text is not rhai: what is wrong, and where.
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
         let mut sink = Sink::new(file, text);
         if text.len() > MAX_TEXT {
@@ -149,10 +149,10 @@ impl Script {
                 sink.add(Severity::Error, rule, place(pos), message, hint);
                 None
             }
-            Err(Ended { stop: Stop::Interpret(what, pos), term, module }) => {
+            Err(Ended { stop: Stop::Interpret(construct, pos), term, module }) => {
                 sink.term = term;
                 sink.enter(&modules.0[module].file, &modules.0[module].text);
-                self.interpreted(parts, &what, pos, sink)
+                self.interpreted(parts, &construct, pos, sink)
             }
         }
     }
@@ -161,7 +161,7 @@ impl Script {
     fn memory(&self, scene: &Arc<Scene>, modules: &Modules, sink: &mut Sink<'_>) -> Option<Value<f64>> {
         if !self.has("memory") {
             let hint = "add `fn memory() { #{ name: 0.0 } }`";
-            let message = "the third parameter is what the script remembers, but nothing is declared";
+            let message = "the third parameter is the script's memory, but no memory is declared";
             sink.add(Severity::Error, "unknown-name", (0, 0), message.into(), hint.into());
             return None;
         }
@@ -172,8 +172,8 @@ impl Script {
                 sink.add(Severity::Error, f.rule, place(pos), f.message, f.hint);
                 return None;
             }
-            Err(Stop::Interpret(what, pos)) => {
-                let message = format!("`memory` uses {what}");
+            Err(Stop::Interpret(construct, pos)) => {
+                let message = format!("`memory` uses {construct}");
                 sink.add(Severity::Error, "type", place(pos), message, "give numbers as they are".into());
                 return None;
             }
@@ -212,14 +212,14 @@ impl Script {
             Ok(done) => done,
             Err(stop) => return Err(Ended { stop, term: l.term, module: l.ended_in }),
         };
-        let outputs = self.outputs(parts, &value).map_err(|f| Ended::of(Stop::Error(f, Position::NONE)))?;
+        let outputs = self.outputs(parts, &value).map_err(|f| Ended::in_script(Stop::Error(f, Position::NONE)))?;
         let mut memory = Vec::new();
         if let Some(shape) = &parts.memory
             && flatten(shape, &left[2], &mut memory).is_none()
         {
             let message = "the memory does not have the shape at the end that `memory` gives it";
             let stop = Stop::Error(crate::builtins::fault("shape", message, "only change its values"), Position::NONE);
-            return Err(Ended::of(stop));
+            return Err(Ended::in_script(stop));
         }
         let ids: Vec<u32> = outputs.iter().map(|(_, n)| *n).collect();
         let lowered = Lowered::new(&l.g, &ids, &memory);
@@ -230,8 +230,8 @@ impl Script {
     /// The numbers of a result, with their names. Terms stand in the order of the text.
     pub(crate) fn outputs<N: Copy>(&self, parts: &Parts<'_>, value: &Value<N>) -> Result<Vec<(String, N)>, Fault> {
         let (entry, kind) = (parts.entry, parts.kind);
-        let wrong = |what: &str, hint: &str| {
-            let message = format!("`{entry}` must return {what}, this returns a {}", value.type_name());
+        let wrong = |expected: &str, hint: &str| {
+            let message = format!("`{entry}` must return {expected}, this returns a {}", value.type_name());
             crate::builtins::fault("type", message, hint)
         };
         match (kind, value) {
@@ -277,7 +277,7 @@ impl Script {
     }
 
     /// A program for the interpreter, after a trial on a robot at rest that shows which terms there are.
-    fn interpreted(&self, parts: Parts<'_>, what: &str, pos: Position, sink: &mut Sink<'_>) -> Option<Program> {
+    fn interpreted(&self, parts: Parts<'_>, construct: &str, pos: Position, sink: &mut Sink<'_>) -> Option<Program> {
         let mut program = self.program(parts.clone(), Vec::new(), None);
         let values = neutral(&program.inputs).iter().map(|&x| f64::from(x)).collect();
         let params: Vec<f32> = parts.params.iter().map(|(_, x)| *x as f32).collect();
@@ -295,8 +295,8 @@ impl Script {
                 let mut hint = String::new();
                 if let Some(name) = message.strip_prefix("Function not found: ").and_then(|m| m.split(' ').next()) {
                     let mut names: Vec<&str> = crate::table::BUILTINS.iter().map(|b| b.name).collect();
-                    let own = self.functions();
-                    names.extend(own.iter().map(String::as_str));
+                    let functions = self.functions();
+                    names.extend(functions.iter().map(String::as_str));
                     hint =
                         pavlov_model::nearest(name, names).map(|n| format!("did you mean `{n}`?")).unwrap_or_default();
                 }
@@ -309,7 +309,7 @@ impl Script {
                 return None;
             }
         }
-        let message = format!("{what} cannot be lowered: the whole function runs by the interpreter");
+        let message = format!("{construct} cannot be lowered: the whole function runs by the interpreter");
         let hint =
             "this is some hundred times slower; use what is known beforehand: constant loops, arrays, `map`, `if`";
         sink.add(Severity::Warning, "interpreted", place(pos), message, hint.into());
@@ -358,7 +358,7 @@ struct Ended {
 
 impl Ended {
     /// In the script itself, outside of terms.
-    fn of(stop: Stop) -> Self {
+    fn in_script(stop: Stop) -> Self {
         Self { stop, term: String::new(), module: 0 }
     }
 }
@@ -461,7 +461,9 @@ mod tests {
         assert!(clock.elapsed().as_secs() < 20, "{:?}", clock.elapsed());
     }
 
-    const GOOD: &str = "fn memory() { #{ n: 0.0 } }\nfn reward(s, p, m) {\n  let v = s.body(\"torso\").linvel;\n  for j in s.joints { if j.pos > 0.5 { m.n += 1.0; } }\n  #{ forward: p.forward * v.x, n: m.n, sum: s.feet.map(|f| f.contact).sum() }\n}";
+    const GOOD: &str = "fn memory() { #{ n: 0.0 } }\nfn reward(s, p, m) {\n  let v = s.body(\"torso\").linvel;\n  \
+                        for j in s.joints { if j.pos > 0.5 { m.n += 1.0; } }\n  \
+                        #{ forward: p.forward * v.x, n: m.n, sum: s.feet.map(|f| f.contact).sum() }\n}";
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
