@@ -118,7 +118,7 @@ impl Reader {
             body.inertia = [(a + b + c) / 3.0; 3];
         } else if bad {
             let message = format!(
-                "moments of inertia {a}, {b}, {c} break the triangle inequality: no distribution of mass has these"
+                "moments of inertia {a}, {b}, {c} break the triangle inequality: no body has such moments"
             );
             return Err(element
                 .error(message)

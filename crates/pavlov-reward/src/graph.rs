@@ -266,7 +266,7 @@ impl Build<'_> {
             if delta.is_some() {
                 return fault(
                     &here,
-                    "`delta` must be the last transform: the value of what follows it is not known before the next step",
+                    "`delta` must be the last transform: what would follow it is not known before the next step",
                 );
             }
             let label = format!("{}.{}", self.nodes[x.node], instance.block.name);

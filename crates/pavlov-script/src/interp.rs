@@ -4,6 +4,7 @@
 //! rhai's.
 
 use crate::builtins::{Fault, apply, find};
+use crate::engine::engine;
 use crate::library::{Modules, Resolver};
 use crate::scene::{Channel, Input, Scene};
 use crate::table::{BUILTINS, Form, Ty};
@@ -13,10 +14,6 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Limits of untrusted scripts.
-pub(crate) const MAX_OPERATIONS: u64 = 2_000_000;
-const MAX_CALLS: usize = 32;
-const MAX_ARRAY: usize = 10_000;
 /// Modules that may be loaded; the import statements are read beforehand.
 const MAX_IMPORTS: usize = 256;
 
@@ -131,28 +128,6 @@ fn types(ty: Ty) -> Vec<TypeId> {
         Ty::Map => vec![TypeId::of::<rhai::Map>()],
         Ty::Handle(_) => vec![TypeId::of::<Thing>()],
     }
-}
-
-/// An engine with the limits, for parsing and running.
-pub(crate) fn engine() -> Engine {
-    let mut engine = Engine::new();
-    engine.set_optimization_level(rhai::OptimizationLevel::None);
-    engine.set_max_operations(MAX_OPERATIONS);
-    engine.set_max_call_levels(MAX_CALLS);
-    engine.set_max_expr_depths(64, 48);
-    engine.set_max_array_size(MAX_ARRAY);
-    engine.set_max_map_size(1_000);
-    engine.set_max_string_size(10_000);
-    engine.set_max_variables(1_000);
-    engine.set_max_functions(500);
-    engine.set_max_modules(0);
-    engine.set_module_resolver(rhai::module_resolvers::DummyModuleResolver::new());
-    engine.disable_symbol("eval");
-    engine.on_print(|_| {}).on_debug(|_, _, _| {});
-    let refuse = |_: FLOAT| -> Result<(), Box<EvalAltResult>> { Err("scripts cannot sleep".into()) };
-    engine.register_fn("sleep", refuse);
-    engine.register_fn("sleep", move |t: INT| refuse(t as FLOAT));
-    engine
 }
 
 fn register(engine: &mut Engine, scene: &Arc<Scene>) {

@@ -8,12 +8,15 @@
 //! depth.
 
 mod builtins;
+mod compile;
 mod diag;
+mod engine;
 mod graph;
 mod interp;
 mod library;
 mod lower;
 mod lower_expr;
+mod path;
 mod program;
 mod run;
 mod scene;

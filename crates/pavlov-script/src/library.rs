@@ -102,7 +102,7 @@ impl Modules {
                     });
                     let shown = path.display().to_string();
                     let text = read.map_err(|e| refuse(pos, format!("{shown}: {e}"), String::new()))?;
-                    let parsed = crate::interp::engine().compile(&text);
+                    let parsed = crate::engine::engine().compile(&text);
                     let ast = parsed.map_err(|e| Refused {
                         file: shown.clone(),
                         text: text.clone(),

@@ -8,10 +8,9 @@
 use crate::builtins::{Fault, fault};
 use crate::graph::{Graph, Id};
 use crate::library::Modules;
+use crate::path::{Step, V, walk, walk_mut};
 use crate::value::{Bin, Builder, Un, Value};
 use rhai::{AST, ASTFlags, Expr, FlowControl, Position, Stmt, StmtBlock};
-
-pub(crate) type V = Value<Id>;
 
 /// Why lowering ended.
 #[derive(Debug)]
@@ -439,7 +438,7 @@ impl<'a> Lowerer<'a> {
     }
 
     /// Puts a value where `path` leads inside the variable, in the worlds of the present mask.
-    pub fn put(&mut self, name: &str, path: &[crate::lower_expr::Step], value: V, pos: Position) -> Res<()> {
+    pub fn put(&mut self, name: &str, path: &[Step], value: V, pos: Position) -> Res<()> {
         let mask = self.mask;
         let Some(at) = self.frame().vars.iter().rposition(|v| v.name == name) else {
             let hint = pavlov_model::did_you_mean(name, self.variable_names());
@@ -453,12 +452,12 @@ impl<'a> Lowerer<'a> {
         if var.shared {
             return Err(Stop::Interpret(format!("`{name}` is changed after a closure took it"), pos));
         }
-        let old = crate::lower_expr::walk(&var.value, path).map_err(|f| Stop::Error(f, pos))?.clone();
+        let old = walk(&var.value, path).map_err(|f| Stop::Error(f, pos))?.clone();
         let new = match mask {
             Mask::Some(m) if var.declared != mask => self.merge(m, &value, &old, pos)?,
             _ => value,
         };
-        let slot = crate::lower_expr::walk_mut(&mut self.frame().vars[at].value, path);
+        let slot = walk_mut(&mut self.frame().vars[at].value, path);
         *slot.map_err(|f| Stop::Error(f, pos))? = new;
         Ok(())
     }
