@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_an_import_is_told_where_it_is() {
-        let import = |what: &str| format!("import \"{what}\" as g;\nfn reward(s) {{ g::twice(s.time) }}");
+        let import = |name: &str| format!("import \"{name}\" as g;\nfn reward(s) {{ g::twice(s.time) }}");
         for (files, text, words) in [
             (FILES, import("lib/gate"), "did you mean `lib/gait`"),
             (FILES, import("secret"), "only modules of `rewards/lib/`"),
