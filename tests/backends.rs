@@ -1,6 +1,8 @@
-//! One suite for everything that implements `Backend`: states, snapshots, repetition, energy, rest, limits, motors, free motion.
+//! One suite for everything that implements `Backend`: states, snapshots, repetition, energy, rest, limits, motors,
+//! free motion.
 //!
-//! The judge of free motion is the `f64` engine with RK4 at 1 ms; rapier shares no line with it but the reader of robot files.
+//! The judge of free motion is the `f64` engine with RK4 at 1 ms; rapier shares no line with it but the reader of robot
+//! files.
 
 use pavlov_model::{Integrator, JointKind, Model, load_mjcf, parse_mjcf};
 use pavlov_physics::{Backend, CpuBackend, GpuBackend, Lane, Physics, RapierBackend, WorldState};
@@ -9,16 +11,16 @@ use std::sync::Arc;
 
 /// Every backend, with how far it may be from `f64` for its number type alone.
 fn backends(physics: &Physics, worlds: usize) -> Vec<(Box<dyn Backend>, f64)> {
-    let mut all: Vec<(Box<dyn Backend>, f64)> = vec![
+    let mut backends: Vec<(Box<dyn Backend>, f64)> = vec![
         (Box::new(CpuBackend::<f64>::new(physics.clone(), worlds)), 1e-12),
         (Box::new(CpuBackend::<Lane>::new(physics.clone(), worlds)), 1e-4),
         (Box::new(RapierBackend::new(physics.clone(), worlds)), 1e-12),
     ];
     if let Some(gpu) = gpu() {
         let on_gpu = GpuBackend::new(gpu, physics.clone(), worlds).unwrap_or_else(|e| panic!("{e}"));
-        all.push((Box::new(on_gpu), 1e-4));
+        backends.push((Box::new(on_gpu), 1e-4));
     }
-    all
+    backends
 }
 
 fn physics(model: Model) -> Physics {
@@ -43,21 +45,24 @@ impl Stream {
     }
 }
 
-/// What rapier's joints must bear: several joints on a body, all kinds of them, anchors and centres of mass off the origin,
-/// `ref`, turned frames, a welded body, armature, damping, springs, gear, motors and servos.
+/// What rapier's joints must bear: several joints on a body, all kinds of them, anchors and centres of mass off the
+/// origin, `ref`, turned frames, a welded body, armature, damping, springs, gear, motors and servos.
 const FEATURES: &str = "<default><geom contype='0' conaffinity='0'/></default><worldbody>
     <body name='base' pos='0 0 3' euler='0.3 0.2 0.1'><freejoint/>
       <geom type='box' size='0.2 0.15 0.1' pos='0.05 -0.02 0.03' euler='0.1 0.4 0.2'/>
       <body pos='0.3 0.1 0' euler='0 0.5 0.3'>
-        <joint name='s' type='slide' axis='1 2 0.5' pos='0.02 0 0.1' stiffness='40' damping='2' ref='0.1' springref='0.05'/>
+        <joint name='s' type='slide' axis='1 2 0.5' pos='0.02 0 0.1' stiffness='40' damping='2' ref='0.1' \
+        springref='0.05'/>
         <joint name='h' axis='0 1 0.3' pos='0.05 0.02 -0.04' damping='0.3' armature='0.02'/>
         <joint name='g' axis='1 0 0.2' pos='-0.03 0.05 0.02' damping='0.2' armature='0.01' ref='0.2'/>
         <geom type='capsule' size='0.05 0.15' pos='0.02 0.1 0'/>
         <body pos='0.1 0.2 0' euler='0.4 0 0'><geom size='0.06' pos='0 0.03 0'/>
-          <body pos='0 0.1 0.05'><joint type='ball' pos='0.01 -0.03 0.02' damping='0.05' stiffness='1' armature='0.004'/>
+          <body pos='0 0.1 0.05'><joint type='ball' pos='0.01 -0.03 0.02' damping='0.05' stiffness='1' \
+          armature='0.004'/>
             <geom type='box' size='0.04 0.12 0.06' pos='0.02 0.1 0'/></body></body>
       </body></body>
-    <body pos='3 0 3'><joint name='p' axis='0 1 0' pos='0 0 0.3' ref='-0.4'/><geom type='box' size='0.1 0.1 0.3' pos='0 0.05 -0.2'/></body>
+    <body pos='3 0 3'><joint name='p' axis='0 1 0' pos='0 0 0.3' ref='-0.4'/>\
+    <geom type='box' size='0.1 0.1 0.3' pos='0 0.05 -0.2'/></body>
   </worldbody>
   <actuator><motor joint='h' gear='3'/><position joint='g' kp='8' kv='0.4'/><velocity joint='p' kv='0.5' gear='2'/>
     <general joint='s' gainprm='5' biastype='affine' biasprm='1 -20 -1' gear='0.5'/></actuator>";
@@ -118,7 +123,8 @@ fn a_state_comes_out_as_it_went_in() {
 fn snapshots_instances_and_neighbours_repeat_the_same_bits() {
     let floor = "<worldbody><geom type='plane' size='9 9 1'/>
       <body pos='0 0 0.4'><freejoint/><geom type='box' size='0.1 0.2 0.05'/>
-        <body pos='0.1 0 0'><joint axis='0 1 0' range='-1 1' limited='true'/><geom type='capsule' size='0.03' fromto='0 0 0 0.2 0 -0.3'/>
+        <body pos='0.1 0 0'><joint axis='0 1 0' range='-1 1' limited='true'/>\
+        <geom type='capsule' size='0.03' fromto='0 0 0 0.2 0 -0.3'/>
       </body></body></worldbody>";
     let physics = scene("timestep='0.004'", floor);
     let start = |stream: &mut Stream| {
@@ -184,8 +190,8 @@ fn passive_pendulums_keep_their_energy() {
             let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
             for _ in 0..50 {
                 b.step(100).unwrap();
-                let now = (energy(&physics, &b.state(0).unwrap()) - start) / (start - lowest);
-                (least, most) = (least.min(now), most.max(now));
+                let share = (energy(&physics, &b.state(0).unwrap()) - start) / (start - lowest);
+                (least, most) = (least.min(share), most.max(share));
             }
             println!("{}, {links} links: energy {least:+.1e} to {most:+.1e} of what it swings with, in 5 s", b.name());
             assert!(least > -0.001 && most < 0.001, "{}: {least} to {most}", b.name());
@@ -223,7 +229,8 @@ fn friction_holds_and_slides_by_coulombs_law() {
     for (slope, law) in [(0.3f64, 0.0), (0.45, 0.0), (0.8, 2.298)] {
         let (s, c) = slope.atan().sin_cos();
         let box_on = "<worldbody><geom type='plane' size='9 9 1' friction='0.5 0 0'/>
-          <body pos='0 0 0.05'><freejoint/><geom type='box' size='0.2 0.2 0.05' friction='0.5 0 0'/></body></worldbody>";
+          <body pos='0 0 0.05'><freejoint/><geom type='box' size='0.2 0.2 0.05' friction='0.5 0 0'/></body>\
+          </worldbody>";
         let option = format!("timestep='0.002' cone='elliptic' impratio='10' gravity='{} 0 {}'", 9.81 * s, -9.81 * c);
         let physics = scene(&option, box_on);
         for (mut b, _) in backends(&physics, 1) {
@@ -237,9 +244,11 @@ fn friction_holds_and_slides_by_coulombs_law() {
 #[test]
 fn limits_hold() {
     let arms = "<worldbody>
-      <body pos='0 0 1'><joint axis='0 1 0' range='-0.5 0.4' limited='true' damping='0.05'/><geom type='capsule' size='0.04' fromto='0 0 0 0.6 0 0'/></body>
+      <body pos='0 0 1'><joint axis='0 1 0' range='-0.5 0.4' limited='true' damping='0.05'/>\
+      <geom type='capsule' size='0.04' fromto='0 0 0 0.6 0 0'/></body>
       <body pos='0 2 1'><joint type='slide' axis='0 0 1' range='-0.2 0.3' limited='true'/><geom size='0.1'/></body>
-      <body pos='0 4 1'><joint type='ball' range='0 0.5' limited='true' damping='0.05'/><geom type='capsule' size='0.04' fromto='0 0 0 0.6 0 0'/></body></worldbody>";
+      <body pos='0 4 1'><joint type='ball' range='0 0.5' limited='true' damping='0.05'/>\
+      <geom type='capsule' size='0.04' fromto='0 0 0 0.6 0 0'/></body></worldbody>";
     let physics = scene("timestep='0.002'", arms);
     for (mut b, _) in backends(&physics, 1) {
         b.step(1500).unwrap();
@@ -262,15 +271,22 @@ fn limits_hold() {
 #[test]
 fn armature_gear_clamps_dry_friction_and_gravity_compensation_do_what_they_say() {
     let rotor = "<worldbody>
-      <body><joint name='a' axis='0 0 1' armature='0.5'/><inertial mass='1' pos='0 0 0' diaginertia='0.25 0.25 0.25'/></body>
-      <body pos='1 0 0'><joint name='b' axis='0 0 1' frictionloss='1'/><inertial mass='1' pos='0 0 0' diaginertia='0.25 0.25 0.25'/></body>
-      <body pos='2 0 0'><joint name='c' type='slide' axis='1 0 0' frictionloss='1'/><inertial mass='2' pos='0 0 0' diaginertia='1 1 1'/></body>
-      <body pos='3 0 0' gravcomp='1'><joint name='d' type='slide' axis='0 0 1'/><inertial mass='2' pos='0.1 0 0' diaginertia='1 1 1'/></body>
-      <body pos='4 0 0'><joint name='e' type='slide' axis='1 0 0' actuatorfrcrange='-1 1'/><inertial mass='2' pos='0 0 0' diaginertia='1 1 1'/></body>
-      <body pos='5 0 0'><joint name='f' type='slide' axis='1 0 0'/><inertial mass='2' pos='0 0 0' diaginertia='1 1 1'/></body>
+      <body><joint name='a' axis='0 0 1' armature='0.5'/>\
+      <inertial mass='1' pos='0 0 0' diaginertia='0.25 0.25 0.25'/></body>
+      <body pos='1 0 0'><joint name='b' axis='0 0 1' frictionloss='1'/>\
+      <inertial mass='1' pos='0 0 0' diaginertia='0.25 0.25 0.25'/></body>
+      <body pos='2 0 0'><joint name='c' type='slide' axis='1 0 0' frictionloss='1'/>\
+      <inertial mass='2' pos='0 0 0' diaginertia='1 1 1'/></body>
+      <body pos='3 0 0' gravcomp='1'><joint name='d' type='slide' axis='0 0 1'/>\
+      <inertial mass='2' pos='0.1 0 0' diaginertia='1 1 1'/></body>
+      <body pos='4 0 0'><joint name='e' type='slide' axis='1 0 0' actuatorfrcrange='-1 1'/>\
+      <inertial mass='2' pos='0 0 0' diaginertia='1 1 1'/></body>
+      <body pos='5 0 0'><joint name='f' type='slide' axis='1 0 0'/>\
+      <inertial mass='2' pos='0 0 0' diaginertia='1 1 1'/></body>
     </worldbody><actuator>
       <motor joint='a' gear='3'/><motor joint='b'/><motor joint='c'/>
-      <motor joint='e' ctrlrange='-5 5' ctrllimited='true'/><motor joint='f' gear='2' forcerange='-3 3' forcelimited='true'/></actuator>";
+      <motor joint='e' ctrlrange='-5 5' ctrllimited='true'/>\
+      <motor joint='f' gear='2' forcerange='-3 3' forcelimited='true'/></actuator>";
     let physics = scene("timestep='0.001'", rotor);
     for (mut b, _) in backends(&physics, 1) {
         b.reset_world(0, &physics.model().qpos0, &[0.0; 6]);
@@ -286,8 +302,8 @@ fn armature_gear_clamps_dry_friction_and_gravity_compensation_do_what_they_say()
     }
 }
 
-/// A robot as it ships (but for dry friction, which is a constraint), in the air at 1 ms steps, in a state whose joints stay within their limits for a second under constant
-/// random controls (halved until they do).
+/// A robot as it ships (but for dry friction, which is a constraint), in the air at 1 ms steps, in a state whose joints
+/// stay within their limits for a second under constant random controls (halved until they do).
 fn in_flight(mut model: Model, seed: u64) -> (Physics, WorldState, Vec<f64>) {
     model.opt.timestep = 1e-3;
     model.opt.integrator = Integrator::Rk4;
@@ -335,7 +351,7 @@ fn in_flight(mut model: Model, seed: u64) -> (Physics, WorldState, Vec<f64>) {
 /// Robots of `assets/robots`, and the scene of all features.
 fn robots() -> Vec<(String, Model)> {
     let folder = root().join("assets/robots");
-    let mut all: Vec<(String, Model)> = std::fs::read_dir(&folder)
+    let mut models: Vec<(String, Model)> = std::fs::read_dir(&folder)
         .unwrap()
         .filter_map(|e| {
             let path = e.unwrap().path();
@@ -344,10 +360,10 @@ fn robots() -> Vec<(String, Model)> {
                 .then(|| (name, load_mjcf(&path).unwrap_or_else(|e| panic!("{e}"))))
         })
         .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(all.len() >= 7);
-    all.push(("features".into(), (**scene("", FEATURES).model()).clone()));
-    all
+    models.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(models.len() >= 7);
+    models.push(("features".into(), (**scene("", FEATURES).model()).clone()));
+    models
 }
 
 /// The bar: free motion agrees to 1e-3 over a second of 1 ms steps.

@@ -74,8 +74,8 @@ fn the_gpu_trains_and_is_measured_where_there_is_one() {
         // Training goes on with the processor then, and says so.
         let args = [&["train", "cartpole_balance", "--device", "gpu", "--steps", "2k", "--out", "run"], SMALL].concat();
         let out = output(dir.path(), &args);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success() && said.contains("no GPU adapter was found"), "{said}");
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && message.contains("no GPU adapter was found"), "{message}");
         return;
     }
     refused(dir.path(), &["train", "cartpole_balance", "--device", "gpu:77"], &["no GPU adapter 77", "pavlov devices"]);
@@ -98,35 +98,35 @@ fn the_gpu_trains_and_is_measured_where_there_is_one() {
 #[test]
 fn a_reward_is_made_checked_and_tuned() {
     let dir = tempfile::tempdir().unwrap();
-    let here = dir.path();
+    let folder = dir.path();
     // A root of its own, so that nothing is written to the repository; the user's folder is one of its own too.
     for folder in ["tasks", "assets/robots", "rewards/cartpole_balance/default", "rewards/lib"] {
-        std::fs::create_dir_all(here.join(folder)).unwrap();
+        std::fs::create_dir_all(folder.join(folder)).unwrap();
         for entry in std::fs::read_dir(root().join(folder)).unwrap().flatten().filter(|e| e.path().is_file()) {
-            std::fs::copy(entry.path(), here.join(folder).join(entry.file_name())).unwrap();
+            std::fs::copy(entry.path(), folder.join(folder).join(entry.file_name())).unwrap();
         }
     }
     let run = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pavlov"));
-        command.current_dir(here).env("XDG_CONFIG_HOME", here.join("config")).arg("--root").arg(here).args(args);
+        command.current_dir(folder).env("XDG_CONFIG_HOME", folder.join("config")).arg("--root").arg(folder).args(args);
         let out = command.output().unwrap();
         let (text, errors) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
         (out.status.code(), text, errors)
     };
-    let made = run(&["rewards", "new", "cartpole_balance/mine"]);
-    assert!(made.0 == Some(0) && made.1.contains("pavlov train cartpole_balance"), "{made:?}");
+    let created = run(&["rewards", "new", "cartpole_balance/mine"]);
+    assert!(created.0 == Some(0) && created.1.contains("pavlov train cartpole_balance"), "{created:?}");
     assert_eq!(run(&["rewards", "new", "cartpole_balance/mine"]).0, Some(2), "it is there already");
     assert!(run(&["rewards", "new", "mine"]).2.contains("TASK/NAME"));
     let from = ["rewards", "new", "cartpole_balance/copy", "--from", "default", "--user"];
     assert_eq!(run(&from).0, Some(0));
-    let copy = here.join("config/pavlov/rewards/cartpole_balance/copy");
+    let copy = folder.join("config/pavlov/rewards/cartpole_balance/copy");
     assert!(std::fs::read_to_string(copy.join("reward.toml")).unwrap().contains("parent = \"default\""));
     let listed = run(&["rewards", "--task", "cartpole_balance"]).1;
     assert!(["default", "mine", "copy"].iter().all(|n| listed.contains(&format!("cartpole_balance/{n}"))), "{listed}");
     let names = ["cartpole_balance/mine", "cartpole_balance/copy", "cartpole_balance/default"];
     assert_eq!(run(&[&["rewards", "check"], &names[..]].concat()).0, Some(0));
 
-    // Slips in the manifest are placed; cases that do not hold are told.
+    // Slips in the manifest are reported with their place, and so are cases that do not hold.
     let toml = copy.join("reward.toml");
     let good = std::fs::read_to_string(&toml).unwrap();
     std::fs::write(&toml, format!("{good}\n[terms.upright]\ntransform = [\n  {{ clip = {{ mx = 1.0 }} }},\n]\n"))
@@ -151,7 +151,7 @@ fn a_reward_is_made_checked_and_tuned() {
     assert!(code == Some(0) && text.lines().count() == 4, "{text}{errors}");
     let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let best = end["best"]["params"][0][1].as_f64().unwrap();
-    let tuned = std::fs::read_to_string(here.join("rewards/cartpole_balance/tuned/reward.toml")).unwrap();
+    let tuned = std::fs::read_to_string(folder.join("rewards/cartpole_balance/tuned/reward.toml")).unwrap();
     let written: toml::Table = tuned.parse().unwrap();
     assert_eq!(written["params"]["effort"]["value"].as_float().unwrap() as f32, best as f32);
     assert_eq!(written["parent"].as_str(), Some("cartpole_balance/mine"));
@@ -179,9 +179,9 @@ fn the_same_seed_gives_the_same_metrics_with_one_and_two_threads() {
         let more = ["--steps", "8192", "--set", "worlds=256", "--set", "horizon=8"];
         train(dir.path(), task, "one", &[&more[..], &["--threads", "1"]].concat());
         train(dir.path(), task, "two", &[&more[..], &["--threads", "2"]].concat());
-        let (one, two) = (metrics(&dir.path().join("one")), metrics(&dir.path().join("two")));
-        assert!(one.len() >= 4, "{}", one.len());
-        assert_eq!(one, two, "{task}");
+        let (single, double) = (metrics(&dir.path().join("one")), metrics(&dir.path().join("two")));
+        assert!(single.len() >= 4, "{}", single.len());
+        assert_eq!(single, double, "{task}");
         for name in ["one", "two"] {
             std::fs::remove_dir_all(dir.path().join(name)).unwrap();
         }
@@ -214,7 +214,8 @@ fn a_killed_run_resumes_as_if_nothing_had_happened() {
     assert!(policy("whole") == policy("cut"), "the policies differ");
 }
 
-/// The backend is the run's: training, its evaluation, resume and later evaluations are on it unless told otherwise.
+/// The backend is the run's: training, its evaluation, resume and later evaluations are on it unless asked for
+/// otherwise.
 #[test]
 fn a_run_on_rapier_stays_on_rapier_and_resumes_to_the_bit() {
     let dir = tempfile::tempdir().unwrap();
@@ -225,9 +226,9 @@ fn a_run_on_rapier_stays_on_rapier_and_resumes_to_the_bit() {
     assert_eq!(metrics(&dir.path().join("whole")), metrics(&dir.path().join("part")));
     let config = std::fs::read_to_string(dir.path().join("whole/config.toml")).unwrap();
     assert!(config.contains("backend = \"rapier\""), "{config}");
-    let own = &json(dir.path(), &["eval", "whole", "--episodes", "2"])[0];
+    let as_trained = &json(dir.path(), &["eval", "whole", "--episodes", "2"])[0];
     let other = &json(dir.path(), &["eval", "whole", "--episodes", "2", "--backend", "batch"])[0];
-    assert_eq!((own["backend"].as_str(), other["backend"].as_str()), (Some("rapier"), Some("batch")));
+    assert_eq!((as_trained["backend"].as_str(), other["backend"].as_str()), (Some("rapier"), Some("batch")));
     let bench = &json(
         dir.path(),
         &["bench", "physics", "--task", "hopper_hop", "--backend", "rapier", "--seconds", "0.2", "--worlds", "8"],
@@ -265,7 +266,7 @@ fn a_run_is_drawn_and_what_cannot_be_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path();
     train(d, "cartpole_balance", "x", &["--steps", "2048"]);
-    // Wrong use is told before anything is drawn, with or without an adapter.
+    // Wrong use is reported before anything is drawn, with or without an adapter.
     refused(d, &["render", "x", "--camera", "sidee"], &["no camera `sidee`", "track, side, front, back, top, fixed"]);
     for size in ["big", "0x10", "640", "9999x9999"] {
         refused(d, &["render", "x", "--size", size], &["WIDTHxHEIGHT"]);
@@ -274,14 +275,14 @@ fn a_run_is_drawn_and_what_cannot_be_is_told() {
     refused(d, &["render", "x", "--clip", "best"], &["no clip `best`", "final"]);
     refused(d, &["render", "x", "--start", "99"], &["--start 99", "the clip lasts"]);
     refused(d, &["render", "x", "--device", "cpu"], &["pavlov devices"]);
-    let none = pavlov(d, &["render", "x", "--png", "a.png"])
+    let without_gpu = pavlov(d, &["render", "x", "--png", "a.png"])
         .env("VK_DRIVER_FILES", "none")
         .env("VK_ICD_FILENAMES", "none")
         .output();
-    let none = none.unwrap();
-    if !none.status.success() {
-        let said = String::from_utf8_lossy(&none.stderr);
-        assert!(none.status.code() == Some(2) && said.contains("mesa-vulkan-drivers"), "{said}");
+    let without_gpu = without_gpu.unwrap();
+    if !without_gpu.status.success() {
+        let message = String::from_utf8_lossy(&without_gpu.stderr);
+        assert!(without_gpu.status.code() == Some(2) && message.contains("mesa-vulkan-drivers"), "{message}");
     }
     if json(d, &["devices"]).len() == 1 {
         println!("skipped: no Vulkan, Metal or DX12 adapter");
@@ -289,12 +290,12 @@ fn a_run_is_drawn_and_what_cannot_be_is_told() {
     }
     refused(d, &["render", "x", "--device", "gpu:77"], &["no GPU adapter 77"]);
     let unwritable = output(d, &["render", "x", "--png", "no/such/a.png", "--size", "32x32"]);
-    let said = String::from_utf8_lossy(&unwritable.stderr);
-    assert!(unwritable.status.code() == Some(1) && said.contains("no/such/a.png"), "{said}");
+    let message = String::from_utf8_lossy(&unwritable.stderr);
+    assert!(unwritable.status.code() == Some(1) && message.contains("no/such/a.png"), "{message}");
 
     let small = ["--size", "64x48", "--seconds", "0.5", "--fps", "20"];
-    let all = ["--png", "a.png", "--frames", "3", "--gif", "a.gif", "--apng", "a.apng", "--camera", "side"];
-    let lines = json(d, &[&["render", "x"], &small[..], &all[..]].concat());
+    let arguments = ["--png", "a.png", "--frames", "3", "--gif", "a.gif", "--apng", "a.apng", "--camera", "side"];
+    let lines = json(d, &[&["render", "x"], &small[..], &arguments[..]].concat());
     let formats: Vec<&str> = lines.iter().filter_map(|l| l["format"].as_str()).collect();
     assert_eq!(formats, ["png", "gif", "apng"]);
     assert!(lines[0]["width"] == 192 && lines[0]["height"] == 48 && lines[0]["frames"] == 3, "{lines:?}");
@@ -387,7 +388,8 @@ fn a_damaged_checkpoint_is_refused_and_nothing_is_lost() {
 
 /// The same task, reward, seed and steps on the processor and on the GPU.
 #[test]
-#[ignore = "trains for some minutes; needs an optimised program: cargo test --release -p pavlov --test cli -- --ignored --nocapture trained_on_the_gpu"]
+#[ignore = "trains for some minutes; needs an optimised program: cargo test --release -p pavlov --test cli -- \
+            --ignored --nocapture trained_on_the_gpu"]
 fn an_ant_trained_on_the_gpu_is_as_good_as_one_trained_on_the_processor() {
     let dir = tempfile::tempdir().unwrap();
     if json(dir.path(), &["devices"]).iter().all(|d| d["device"] == "cpu") {
@@ -413,7 +415,8 @@ fn an_ant_trained_on_the_gpu_is_as_good_as_one_trained_on_the_processor() {
 }
 
 #[test]
-#[ignore = "a measurement; needs an optimised program: cargo test --release -p pavlov --test cli -- --ignored --nocapture"]
+#[ignore = "a measurement; needs an optimised program: cargo test --release -p pavlov --test cli -- --ignored \
+            --nocapture"]
 fn start_up_times() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path();

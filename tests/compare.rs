@@ -1,19 +1,19 @@
-//! STARC, EPIC and rank correlations against values that `tests/compare/reference.py` worked out by itself.
+//! STARC, EPIC and rank correlations against values that `tests/compare/reference.py` computed independently.
 
 use pavlov_reward::compare::{Canon, CanonKind, EpicSamples, Transitions, epic, epic_canonical, kendall, spearman};
 use pavlov_tests::Arrays;
 use std::convert::Infallible;
 
 /// Distances of all pairs of rewards, and of them the largest difference to the reference.
-fn compare(data: &Arrays, name: &str, what: &str, found: impl Fn(usize, usize) -> f64) -> f64 {
+fn compare(data: &Arrays, name: &str, distance: &str, found: impl Fn(usize, usize) -> f64) -> f64 {
     let pairs = data.len(&format!("{name}.pairs"));
     let mut worst = 0.0f64;
     for k in 0..pairs {
         let pair = data.row(&format!("{name}.pairs"), k);
-        let expected = data.row(&format!("{name}.{what}"), k)[0];
+        let expected = data.row(&format!("{name}.{distance}"), k)[0];
         worst = worst.max((found(pair[0] as usize, pair[1] as usize) - expected).abs());
     }
-    println!("{name:>6} {what:<8} {pairs} pairs, largest difference {worst:.1e}");
+    println!("{name:>6} {distance:<8} {pairs} pairs, largest difference {worst:.1e}");
     worst
 }
 
@@ -21,18 +21,18 @@ fn compare(data: &Arrays, name: &str, what: &str, found: impl Fn(usize, usize) -
 fn finite_mdps_agree_with_the_reference() {
     let data = Arrays::read("compare");
     for (name, states, actions) in [("mdp0", 6, 3), ("mdp1", 8, 2), ("mdp2", 5, 4)] {
-        let of = |key: &str, i: usize| data.row(&format!("{name}.{key}"), i).to_vec();
-        let gamma = of("gamma", 0)[0];
-        let end = of("end", 0)[0];
+        let values = |key: &str, i: usize| data.row(&format!("{name}.{key}"), i).to_vec();
+        let gamma = values("gamma", 0)[0];
+        let end = values("end", 0)[0];
         let mut t = Transitions { width: states, ..Transitions::default() };
         let mut places = Vec::new();
         for s in (0..states).filter(|s| *s as f64 != end) {
-            let (p, policy, start) = (of("P", s), of("policy", s), of("start", s)[0]);
+            let (p, policy, start) = (values("P", s), values("policy", s), values("start", s)[0]);
             for a in 0..actions {
                 for n in 0..states {
-                    let one = |k: usize| (0..states).map(move |i| f64::from(u8::from(i == k)));
-                    t.state.extend(one(s));
-                    t.next.extend(one(n));
+                    let one_hot = |k: usize| (0..states).map(move |i| f64::from(u8::from(i == k)));
+                    t.state.extend(one_hot(s));
+                    t.next.extend(one_hot(n));
                     t.terminal.push(n as f64 == end);
                     t.weight.push(start * policy[a] * p[a * states + n]);
                     t.group.push(s * actions + a);
@@ -40,7 +40,7 @@ fn finite_mdps_agree_with_the_reference() {
                 }
             }
         }
-        let tables: Vec<Vec<f64>> = (0..6).map(|k| of("R", k)).collect();
+        let tables: Vec<Vec<f64>> = (0..6).map(|k| values("R", k)).collect();
         let rewards: Vec<Vec<f64>> = tables.iter().map(|r| places.iter().map(|&i| r[i]).collect()).collect();
         for kind in [CanonKind::Val, CanonKind::Minimal] {
             let canon = Canon::new(kind, gamma, &t).unwrap();

@@ -121,10 +121,10 @@ fn conform(name: &str, file: &Path) {
     println!("{name:14} {:>12} {:>9} {:>7} {:>7}  condition", "worst", "bar", "state", "above");
     for w in &table {
         let condition = recorded.row("condition", w.state)[0];
-        println!("  {:12} {:12.1e} {:9.0e} {:7} {:7}  {condition:.0e}", w.what, w.error, w.bar, w.state, w.above);
+        println!("  {:12} {:12.1e} {:9.0e} {:7} {:7}  {condition:.0e}", w.quantity, w.error, w.bar, w.state, w.above);
     }
     assert!(lanes.error < LANE_GRAZING && lanes.above as f64 <= GRAZING * recorded.len("qpos") as f64, "{name}: lanes");
-    let missed: Vec<&str> = table[..table.len() - 1].iter().filter(|w| w.above > 0).map(|w| w.what).collect();
+    let missed: Vec<&str> = table[..table.len() - 1].iter().filter(|w| w.above > 0).map(|w| w.quantity).collect();
     assert!(missed.is_empty(), "{name}: above the bar: {}", missed.join(", "));
 }
 

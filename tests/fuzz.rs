@@ -1,7 +1,8 @@
-//! Fuzzing scripts and manifests: what is shipped, damaged and crossed with what should not be there.
+//! Fuzzing scripts and manifests: the shipped ones, damaged and crossed with pieces that should not be there.
 //!
-//! A script must give an error or run: no panic, at most 100 ms for a step of a world, at most 64 MiB more memory than before, and (on
-//! Linux, by the kernel's counters of the thread) not a single read or write. The short version runs with all tests; ten minutes:
+//! A script must give an error or run: no panic, at most 100 ms for a step of a world, at most 64 MiB more memory than
+//! before, and (on Linux, by the kernel's counters of the thread) not a single read or write. The short version runs
+//! with all tests; ten minutes:
 //!
 //! ```sh
 //! cargo test --release -p pavlov-tests --test fuzz -- --ignored --nocapture
@@ -25,7 +26,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MAX_BYTES: usize = 64 << 20;
 /// A step of one world.
 const MAX_STEP: Duration = Duration::from_millis(100);
-/// What checking a script may take.
+/// Longest time that checking a script may take.
 const MAX_CHECK: Duration = Duration::from_secs(5);
 
 /// Pieces that are put anywhere: valid ones, and what an attacker would try.
@@ -124,9 +125,12 @@ const PIECES: &[&str] = &[
 /// Scripts that run by the interpreter, and that remember: what they do is not known beforehand.
 const EXTRA: &[&str] = &[
     "fn reward(s) { let n = 0.0; while n < 5.0 + s.time { n += 1.0; } #{ n: n, t: s.time } }",
-    "fn memory() { #{ a: [0.0, 0.0], n: 0.0 } } fn reward(s, p, m) { m.n += 1.0; m.a[1] = m.n * 0.5; #{ n: m.n, a: m.a[1] } }",
-    "fn reward(s) { let k = 0; let t = 0.0; for v in s.qvel { k += 1; if v > 1.0 { t += v * k; } } switch k { 1 => #{ t: t }, _ => #{ t: -t } } }",
-    "fn g(x, n) { if n <= 0 { x } else { g(x * 0.5, n - 1) } } fn reward(s) { let a = s.qpos.map(|q| g(q, 5)); #{ a: a.sum(), b: a.norm2() } }",
+    "fn memory() { #{ a: [0.0, 0.0], n: 0.0 } } fn reward(s, p, m) { m.n += 1.0; m.a[1] = m.n * 0.5; \
+     #{ n: m.n, a: m.a[1] } }",
+    "fn reward(s) { let k = 0; let t = 0.0; for v in s.qvel { k += 1; if v > 1.0 { t += v * k; } } \
+     switch k { 1 => #{ t: t }, _ => #{ t: -t } } }",
+    "fn g(x, n) { if n <= 0 { x } else { g(x * 0.5, n - 1) } } fn reward(s) { let a = s.qpos.map(|q| g(q, 5)); \
+     #{ a: a.sum(), b: a.norm2() } }",
 ];
 
 /// Pieces of manifests.
@@ -247,23 +251,23 @@ fn files(folder: &Path, ending: &str, out: &mut Vec<PathBuf>) {
 }
 
 fn texts(folders: &[&str], ending: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    folders.iter().for_each(|f| files(&root().join(f), ending, &mut all));
-    all.sort();
-    all.iter().map(|p| std::fs::read_to_string(p).unwrap()).collect()
+    let mut paths = Vec::new();
+    folders.iter().for_each(|f| files(&root().join(f), ending, &mut paths));
+    paths.sort();
+    paths.iter().map(|p| std::fs::read_to_string(p).unwrap()).collect()
 }
 
 /// Reads and writes this thread has made, where the kernel counts them.
 fn accesses() -> Option<u64> {
-    // One read each time, so that what asking costs stays the same.
+    // One read each time, so that the cost of a reading stays the same.
     let mut bytes = [0; 1024];
     let n = std::fs::File::open("/proc/thread-self/io").ok()?.read(&mut bytes).ok()?;
     let text = std::str::from_utf8(&bytes[..n]).ok()?;
-    let of = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse::<u64>().ok());
-    Some(of("syscr:")? + of("syscw:")?)
+    let field = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse::<u64>().ok());
+    Some(field("syscr:")? + field("syscw:")?)
 }
 
-/// What asking costs by itself.
+/// What a reading of the counters costs by itself.
 fn cost_of_asking() -> Option<u64> {
     let first = accesses()?;
     Some(accesses()? - first)
@@ -297,7 +301,7 @@ fn case(text: &str, manifest: &Manifest, scene: &Arc<Scene>, tally: &mut Tally) 
         let inputs: Vec<f32> = (0..program.inputs().len() * 8).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.1).collect();
         let mut memory = vec![0.0; program.memory_init().len() * 8];
         let mut out = vec![0.0; program.outputs().len() * 8];
-        // What else runs on the machine is not the script's fault: the best of three counts.
+        // Other work on the machine is not the script's fault: the best of three counts.
         let step = (0..3)
             .map(|_| {
                 program.reset_memory(0, 8, &mut memory);
@@ -329,14 +333,14 @@ fn fuzz(time: Duration, seed: u64) {
     let assets = Assets::from_roots([root()]);
     // Each with the scene it was written for, so that many mutants still run.
     let mut scenes: Vec<Arc<Scene>> = Vec::new();
-    let (mut scripts, mut of) = (Vec::new(), Vec::new());
+    let (mut scripts, mut scene_of) = (Vec::new(), Vec::new());
     for task in assets.tasks() {
         let name = task.name;
         let folders = [format!("rewards/{name}"), format!("tests/faulty/{name}")];
-        let own = folders.iter().filter(|f| root().join(f).is_dir()).flat_map(|f| texts(&[f], "rhai"));
-        for text in own.chain(EXTRA.iter().map(|t| (*t).to_string())) {
+        let matching = folders.iter().filter(|f| root().join(f).is_dir()).flat_map(|f| texts(&[f], "rhai"));
+        for text in matching.chain(EXTRA.iter().map(|t| (*t).to_string())) {
             scripts.push(text);
-            of.push(scenes.len());
+            scene_of.push(scenes.len());
         }
         scenes.push(Task::load(&assets, &name).unwrap().scene().clone());
     }
@@ -358,7 +362,7 @@ fn fuzz(time: Duration, seed: u64) {
         let toml = manifests[random.below(manifests.len())].clone();
         let damaged = random.mutate(&toml, &manifests, TOML_PIECES);
         let manifest = toml::from_str(&damaged).or_else(|_| toml::from_str(&toml)).unwrap_or_default();
-        let scene = &scenes[of[base]];
+        let scene = &scenes[scene_of[base]];
         let first = accesses();
         let result = catch_unwind(AssertUnwindSafe(|| case(&script, &manifest, scene, &mut tally)));
         // Modules of `rewards/lib` are read where a script imports them; nothing else is.

@@ -49,18 +49,18 @@ fn verdict(assets: &Assets, task: &str, path: &Path) -> (Vec<(String, String)>, 
 fn faults() -> Vec<(String, String, PathBuf)> {
     let base = root().join("tests/faulty");
     let list = |p: &Path| {
-        let mut all: Vec<PathBuf> = std::fs::read_dir(p).unwrap().map(|e| e.unwrap().path()).collect();
-        all.sort();
-        all
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(p).unwrap().map(|e| e.unwrap().path()).collect();
+        entries.sort();
+        entries
     };
-    let of = |folder: PathBuf| {
+    let faults_of = |folder: PathBuf| {
         let task = folder.file_name().unwrap().to_string_lossy().into_owned();
         list(&folder).into_iter().map(move |path| {
             let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
             (task.clone(), stem.rsplit_once('_').unwrap().0.to_string(), path)
         })
     };
-    list(&base).into_iter().filter(|p| p.is_dir()).flat_map(of).collect()
+    list(&base).into_iter().filter(|p| p.is_dir()).flat_map(faults_of).collect()
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn every_planted_fault_is_stopped_by_its_rule() {
     let faults = faults();
     let mut slowest = 0.0f64;
     for (kind, rules) in KINDS {
-        let own: Vec<_> = faults.iter().filter(|f| f.1 == kind).collect();
-        assert_eq!(own.len(), 3, "{kind}");
-        for (task, _, path) in own {
+        let of_kind: Vec<_> = faults.iter().filter(|f| f.1 == kind).collect();
+        assert_eq!(of_kind.len(), 3, "{kind}");
+        for (task, _, path) in of_kind {
             let (errors, seconds) = verdict(&assets, task, path);
             slowest = slowest.max(seconds);
             let name = path.strip_prefix(root()).unwrap().display();
@@ -115,8 +115,8 @@ fn no_shipped_reward_is_stopped_and_every_task_has_an_audit_set() {
             );
             let errors: Vec<_> = report.findings.iter().filter(|f| f.severity == "error").collect();
             assert!(report.ok && errors.is_empty(), "{}: {errors:?}", reward.name);
-            // What is computed outside of the program, such as a picture's score, is not in recorded states: the order is not known, and the
-            // report says so.
+            // What is computed outside of the program, such as a picture's score, is not in recorded states: the order
+            // is not known, and the report says so.
             let outside = report.findings.iter().any(|f| f.rule == "outside");
             assert_eq!(report.good_rank, if outside { None } else { Some(1) }, "{}", reward.name);
             assert!(seconds < LIMIT_S, "{}: {seconds:.2} s", reward.name);

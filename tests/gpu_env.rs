@@ -1,5 +1,6 @@
-//! Whole environments on the GPU give what the processor's give: observations, rewards, ends of episodes, sums, resets, parameters drawn per
-//! world. Any Vulkan, Metal or DX12 adapter serves, a software one too; without one these tests say so and pass.
+//! Whole environments on the GPU give what the processor's give: observations, rewards, ends of episodes, sums, resets,
+//! parameters drawn per world. Any Vulkan, Metal or DX12 adapter serves, a software one too; without one these tests
+//! say so and pass.
 
 use pavlov_env::gpu::{GpuEnv, GpuRollout};
 use pavlov_env::{Assets, Env, EnvOptions, Profile, StepOut, Task};
@@ -149,7 +150,7 @@ fn cartpole_through_many_episodes() {
     agree("cartpole_balance", &EnvOptions { stagger: true, ..options(Profile::Fast) }, 60, 1e-3, 0.0);
 }
 
-/// What a run's checkpoint holds is enough to go on with the same numbers.
+/// A run's checkpoint is enough to go on with the same numbers.
 #[test]
 fn a_saved_environment_goes_on_where_it_was() {
     let Some((mut first, _, _, _)) = both("go1_velocity", &options(Profile::Fast), 4) else { return };
@@ -186,7 +187,7 @@ fn the_log_and_the_sums_are_those_of_the_processor() {
     found.metrics.iter().zip(&stats.metrics).for_each(|(a, b)| close(*a, *b));
 }
 
-/// What has no place on a GPU is told, with what to do.
+/// What cannot run on a GPU is refused, with what to do.
 #[test]
 fn what_the_gpu_cannot_do_is_refused() {
     let Some(gpu) = gpu() else { return };
@@ -201,7 +202,8 @@ fn what_the_gpu_cannot_do_is_refused() {
     assert!(e.contains("loop.rhai:1") && e.contains("--device cpu"), "{e}");
 }
 
-/// All kernels of the largest task. Set `PAVLOV_CACHE` and `MESA_SHADER_CACHE_DIR` to an empty folder for the cold figure.
+/// All kernels of the largest task. Set `PAVLOV_CACHE` and `MESA_SHADER_CACHE_DIR` to an empty folder for the cold
+/// figure.
 #[test]
 #[ignore = "compiles the largest kernels, twice"]
 fn compile_time_of_the_humanoid_environment_slow() {

@@ -1,5 +1,6 @@
-//! The physics on the GPU against the `f64` reference: accelerations and contacts in recorded states of every robot, long motion without
-//! contact, scripts of every shipped reward; and how long kernels take to compile. Without an adapter these tests say so and pass.
+//! The physics on the GPU against the `f64` reference: accelerations and contacts in recorded states of every robot,
+//! long motion without contact, scripts of every shipped reward; and how long kernels take to compile. Without an
+//! adapter these tests say so and pass.
 
 use pavlov_env::gpu::script_kernel;
 use pavlov_env::{Assets, Task};
@@ -50,8 +51,8 @@ fn conform(name: &str) {
         let contacts = if g.contacts.len() == r.contacts.len() {
             let error = |(a, b): (&pavlov_physics::ContactPoint, &pavlov_physics::ContactPoint)| {
                 assert_eq!((a.geom1, a.geom2), (b.geom1, b.geom2));
-                let all = |c: &pavlov_physics::ContactPoint| [&[c.dist][..], &c.pos, &c.normal].concat();
-                relative_error(&all(a), &all(b))
+                let numbers = |c: &pavlov_physics::ContactPoint| [&[c.dist][..], &c.pos, &c.normal].concat();
+                relative_error(&numbers(a), &numbers(b))
             };
             g.contacts.iter().zip(&r.contacts).map(error).fold(0.0, f64::max)
         } else {
@@ -66,10 +67,10 @@ fn conform(name: &str) {
         ];
         table.iter_mut().zip(errors).for_each(|(worst, e)| worst.see(s, e));
     }
-    let line: Vec<String> = table.iter().map(|w| format!("{} {:.1e}", w.what, w.error)).collect();
+    let line: Vec<String> = table.iter().map(|w| format!("{} {:.1e}", w.quantity, w.error)).collect();
     println!("{name}: {} states, {}", n, line.join(", "));
     for w in table {
-        assert_eq!(w.above, 0, "{name}: {} in state {}: {}", w.what, w.state, w.error);
+        assert_eq!(w.above, 0, "{name}: {} in state {}: {}", w.quantity, w.state, w.error);
     }
 }
 
@@ -155,26 +156,27 @@ fn script_error(gpu: &Gpu, reward: &Reward) -> f64 {
     let kernel = gpu.pipeline(reward.name(), &text, "run_script", &access).unwrap_or_else(|e| panic!("{e}"));
     let (inputs, memory, outputs) = (program.inputs().len(), program.memory_init().len(), program.outputs().len());
     let columns: Vec<f32> = (0..inputs * N).map(|i| 2.0 * ((i as f32 * 0.734_1).sin() * 43.7).sin()).collect();
-    let mut kept = vec![0.0f32; memory * N];
-    (0..N).for_each(|w| program.reset_memory(w, N, &mut kept));
+    let mut remembered = vec![0.0f32; memory * N];
+    (0..N).for_each(|w| program.reset_memory(w, N, &mut remembered));
     let buffer = |n: usize| gpu.buffer("columns", n.max(1), "").unwrap();
     let (a, b, c, d) = (buffer(inputs * N), buffer(reward.values().len()), buffer(memory * N), buffer(outputs * N));
     gpu.write(&a, 0, &columns);
     gpu.write(&b, 0, reward.values());
-    gpu.write(&c, 0, &kept);
+    gpu.write(&c, 0, &remembered);
     let run = gpu.uniform(&[N as u32, 0, 0, 0]);
     let group = gpu.bind(&kernel, &[&run, &a, &b, &c, &d]);
     gpu.launch(&kernel, &group, N.div_ceil(32) as u32).unwrap();
     let found = gpu.read(&[(&d, outputs * N)]).unwrap().remove(0);
     let mut expected = vec![0.0f32; outputs * N];
     let mut scratch = program.scratch();
-    program.run(N, N, &columns, reward.values(), &mut kept, &mut scratch, &mut expected).unwrap();
+    program.run(N, N, &columns, reward.values(), &mut remembered, &mut scratch, &mut expected).unwrap();
     let error =
         |(f, e): (&f32, &f32)| if f == e { 0.0 } else { f64::from((f - e).abs()) / f64::from(e.abs()).max(1.0) };
     found.iter().zip(&expected).map(error).fold(0.0, f64::max)
 }
 
-/// Cold, from an empty cache of the driver's and of ours, and warm. Set `PAVLOV_CACHE` and `MESA_SHADER_CACHE_DIR` to an empty folder first.
+/// Cold, from an empty cache of the driver's and of ours, and warm. Set `PAVLOV_CACHE` and `MESA_SHADER_CACHE_DIR` to
+/// an empty folder first.
 #[test]
 #[ignore = "compiles the largest kernel, twice"]
 fn compile_time_of_the_humanoid_slow() {

@@ -1,8 +1,10 @@
-//! Rewards with a planted hackable term: which transforms and combiners keep the task's fitness where a plain sum loses it.
+//! Rewards with a planted hackable term: which transforms and combiners keep the task's fitness where a plain sum loses
+//! it.
 //!
-//! In each of four tasks a second estimate of what is wanted agrees with the first one while the robot does what is meant, and is
-//! fooled by an exploit: a pole's energy by spinning, its balance by leaving the middle, a speed by tumbling or by turning on the spot. All rewards of a task are
-//! trained side by side, with the same worlds, seeds and steps.
+//! In each of four tasks a second estimate of what is wanted agrees with the first one while the robot does what is
+//! meant, and is fooled by an exploit: a pole's energy by spinning, its balance by leaving the middle, a speed by
+//! tumbling or by turning on the spot. All rewards of a task are trained side by side, with the same worlds, seeds and
+//! steps.
 
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_reward::{Manifest, Reward};
@@ -94,37 +96,38 @@ fn rewards(good: f64) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Trains all of a task's rewards side by side and compares what they keep of the fitness that the honest term alone gives.
+/// Trains all of a task's rewards side by side and compares what they keep of the fitness that the honest term alone
+/// gives.
 fn keep(study: &Study) {
     let task = Arc::new(Task::load(&Assets::from_roots([root()]), study.task).unwrap());
-    let all = rewards(study.good);
+    let named_rewards = rewards(study.good);
     let make = |(name, toml): &(&str, String)| {
         let manifest: Manifest = toml::from_str(toml).unwrap();
         let reward = Reward::from_text(name, "reward.rhai", study.script, manifest, task.scene());
         Arc::new(reward.unwrap_or_else(|e| panic!("{name}: {e}")))
     };
-    let made: Vec<Arc<Reward>> = all.iter().map(make).collect();
-    let asked = Overrides {
+    let loaded: Vec<Arc<Reward>> = named_rewards.iter().map(make).collect();
+    let overrides = Overrides {
         worlds: Some(study.worlds),
         steps: Some(study.steps),
         seed: Some(1),
         profile: Some(Profile::Fast),
         ..Overrides::default()
     };
-    let config = RunConfig::resolve(&task, &mut (*made[0]).clone(), &asked).unwrap();
+    let config = RunConfig::resolve(&task, &mut (*loaded[0]).clone(), &overrides).unwrap();
     let pool = Arc::new(thread_pool(config.machine.threads).unwrap());
-    let mut variants = Variants::new(&task, &made, &config, pool).unwrap();
+    let mut variants = Variants::new(&task, &loaded, &config, pool).unwrap();
     while variants.env_steps() < study.steps {
         for update in variants.update() {
             update.unwrap();
         }
     }
     let fitness: Vec<f64> = variants.evaluate().unwrap().iter().map(|e| e.fitness.mean).collect();
-    println!("| task | {} |", all.iter().map(|r| r.0).collect::<Vec<_>>().join(" | "));
+    println!("| task | {} |", named_rewards.iter().map(|r| r.0).collect::<Vec<_>>().join(" | "));
     println!("| {} | {} |", study.task, fitness.iter().map(|f| format!("{f:.2}")).collect::<Vec<_>>().join(" | "));
     let honest = fitness[0];
     assert!(fitness[1] < 0.5 * honest, "the plain sum keeps {} of {honest}", fitness[1]);
-    for (fitness, (name, _)) in fitness.iter().zip(&all).skip(2) {
+    for (fitness, (name, _)) in fitness.iter().zip(&named_rewards).skip(2) {
         assert!(*fitness > study.kept * honest, "{name}: {fitness} of {honest}");
     }
 }

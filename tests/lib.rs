@@ -1,4 +1,4 @@
-//! What the tests of the whole share: where files lie, recorded arrays, and the table of worst errors.
+//! What the tests of the workspace share: where files lie, recorded arrays, and the table of worst errors.
 
 use pavlov_physics::gpu::{Gpu, GpuError};
 use safetensors::{Dtype, SafeTensors};
@@ -104,22 +104,22 @@ pub fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
 /// The worst error seen of one quantity.
 #[derive(Debug, Clone, Copy)]
 pub struct Worst {
-    /// What was compared.
-    pub what: &'static str,
-    /// What it may be.
+    /// The quantity compared.
+    pub quantity: &'static str,
+    /// Largest error allowed.
     pub bar: f64,
-    /// What it was.
+    /// Largest error seen.
     pub error: f64,
-    /// In which state.
+    /// The state it was seen in.
     pub state: usize,
-    /// In how many states it was above the bar.
+    /// States in which the error was above the bar.
     pub above: usize,
 }
 
 impl Worst {
-    /// Nothing seen yet.
-    pub fn new(what: &'static str, bar: f64) -> Self {
-        Self { what, bar, error: 0.0, state: 0, above: 0 }
+    /// No state seen yet.
+    pub fn new(quantity: &'static str, bar: f64) -> Self {
+        Self { quantity, bar, error: 0.0, state: 0, above: 0 }
     }
 
     /// Takes an error of a state into account.

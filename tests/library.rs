@@ -13,8 +13,8 @@ fn compile(text: &str) -> Program {
 /// Value of every term in a state of zeros without rotation.
 fn values(program: &Program) -> Vec<(String, f32)> {
     let stride = 8;
-    let one = |i: &pavlov_script::Input| matches!(i.channel, pavlov_script::Channel::BodyQuat { axis: 0, .. });
-    let inputs: Vec<f32> = program.inputs().iter().flat_map(|i| [f32::from(u8::from(one(i))); 8]).collect();
+    let is_unit = |i: &pavlov_script::Input| matches!(i.channel, pavlov_script::Channel::BodyQuat { axis: 0, .. });
+    let inputs: Vec<f32> = program.inputs().iter().flat_map(|i| [f32::from(u8::from(is_unit(i))); 8]).collect();
     let mut memory = vec![0.0; program.memory_init().len() * stride];
     for world in 0..stride {
         program.reset_memory(world, stride, &mut memory);
@@ -24,7 +24,7 @@ fn values(program: &Program) -> Vec<(String, f32)> {
     program.outputs().iter().cloned().zip(out.chunks(stride).map(|c| c[0])).collect()
 }
 
-/// Calls with numbers: what they give.
+/// Calls with numbers, and their results.
 const NUMBERS: &[(&str, f64)] = &[
     ("kernel::gaussian(0.5, 0.5)", 0.367_879),
     ("kernel::gaussian2(0.25, 0.5)", 0.367_879),
@@ -52,7 +52,7 @@ const NUMBERS: &[(&str, f64)] = &[
     ("stage::staged([0.3, 1.0, 0.7], [0.0, 1.0, 1.0])", 0.3),
 ];
 
-/// Calls on the state, and what they are in the script's own words.
+/// Calls on the state, and the same written out in the script.
 const OF_STATE: &[(&str, &str)] = &[
     (
         "kernel::planar_velocity(trunk, 0.5, 0.1, 0.5)",
@@ -122,10 +122,11 @@ fn functions_of_the_state_are_what_they_say_lowered_and_interpreted() {
     let terms: Vec<String> = OF_STATE
         .iter()
         .enumerate()
-        .map(|(i, (call, own))| format!("t{i}: {call},\nd{i}: ({call}) - ({own})"))
+        .map(|(i, (call, expanded))| format!("t{i}: {call},\nd{i}: ({call}) - ({expanded})"))
         .collect();
     let text = format!(
-        "{}fn reward(s) {{ let trunk = s.body(\"trunk\"); let now = s.action; let last = s.prev_action; let before = s.prev.prev_action; #{{ {} }} }}",
+        "{}fn reward(s) {{ let trunk = s.body(\"trunk\"); let now = s.action; let last = s.prev_action; \
+         let before = s.prev.prev_action; #{{ {} }} }}",
         imports(),
         terms.join(",\n")
     );
@@ -164,7 +165,9 @@ fn functions_of_the_state_are_what_they_say_lowered_and_interpreted() {
 #[test]
 fn air_time_is_paid_when_a_foot_lands() {
     let text = format!(
-        "{}fn memory() {{ #{{ air: [0.0, 0.0, 0.0, 0.0] }} }}\nfn reward(s, p, m) {{\n  let paid = feet::air_time(s.feet, m.air, 0.2, 0.4);\n  m.air = feet::airborne(s.feet, m.air, s.dt);\n  #{{ paid: paid, flight: m.air[0] }} }}",
+        "{}fn memory() {{ #{{ air: [0.0, 0.0, 0.0, 0.0] }} }}\nfn reward(s, p, m) {{\n  \
+         let paid = feet::air_time(s.feet, m.air, 0.2, 0.4);\n  m.air = feet::airborne(s.feet, m.air, s.dt);\n  \
+         #{{ paid: paid, flight: m.air[0] }} }}",
         imports()
     );
     let program = compile(&text);
@@ -242,10 +245,10 @@ fn the_shipped_reward_gives_what_it_gives_written_out() {
     let task = Task::load(&assets, "go1_velocity").unwrap();
     let path = assets.reward("go1_velocity", "default").unwrap();
     let reward = pavlov_reward::Reward::load(&path, "default", task.scene()).unwrap();
-    let own = reward.program();
+    let modular = reward.program();
     let script = Script::parse("long.rhai", WRITTEN_OUT).unwrap();
-    let long = script.compile("reward", EntryKind::Terms, task.scene(), own.params()).unwrap();
-    assert_eq!(own.outputs(), long.outputs());
+    let long = script.compile("reward", EntryKind::Terms, task.scene(), modular.params()).unwrap();
+    assert_eq!(modular.outputs(), long.outputs());
     let stride = 64;
     let column = |input: &pavlov_script::Input, step: usize| -> Vec<f32> {
         let text = input.describe(task.scene());
@@ -263,7 +266,7 @@ fn the_shipped_reward_gives_what_it_gives_written_out() {
             p.run(stride, stride, &inputs, reward.values(), memory, &mut p.scratch(), &mut out).unwrap();
             out
         };
-        let (a, b) = (run(own, &mut ma), run(&long, &mut mb));
+        let (a, b) = (run(modular, &mut ma), run(&long, &mut mb));
         worst = a.iter().zip(&b).fold(worst, |w, (x, y)| w.max((x - y).abs() / y.abs().max(1.0)));
     }
     assert!(worst < 1e-6 && ma == mb, "{worst}");

@@ -1,5 +1,6 @@
-//! Pictures show what they should: robots framed and in their colours, shadows, the same bytes every time, and films that decode to what was drawn.
-//! Any Vulkan, Metal or DX12 adapter serves, a software one too; without one these tests say so and pass.
+//! Pictures show what they should: robots framed and in their colours, shadows, the same bytes every time, and films
+//! that decode to what was drawn. Any Vulkan, Metal or DX12 adapter serves, a software one too; without one these tests
+//! say so and pass.
 
 use pavlov_env::{Assets, Task};
 use pavlov_render::{
@@ -167,7 +168,8 @@ fn a_view_is_the_same_alone_in_an_atlas_and_again() {
     let mut other = Renderer::new(0).expect("a second renderer");
     for (i, (scene, eye)) in scenes.iter().enumerate().step_by(9) {
         let alone = other.render(&[View { scene, eye: *eye }], 96, 96).expect("a picture").remove(0);
-        // Corners are rounded to fractions of a pixel of the whole atlas: a few samples on edges fall to the other side.
+        // Corners are rounded to fractions of a pixel of the whole atlas: a few samples on edges fall to the other
+        // side.
         let differ = alone.rgba.iter().zip(&all[i].rgba).filter(|(a, b)| a.abs_diff(**b) > 1).count();
         let off = difference(&alone.rgba, &all[i].rgba);
         println!("view {i}: {differ} of {} bytes differ, by {off:.5} in the mean", alone.rgba.len());

@@ -1,4 +1,5 @@
-//! The environment on rapier: every shipped task, resets, snapshots, randomised parameters, the whole of a step's readings.
+//! The environment on rapier: every shipped task, resets, snapshots, randomised parameters, the whole of a step's
+//! readings.
 
 use pavlov_env::{Assets, BackendKind, Env, EnvBlock, EnvOptions, StepOut, Task};
 use pavlov_reward::Reward;
@@ -41,8 +42,8 @@ impl Rows {
     }
 
     fn step(&mut self, block: &mut EnvBlock, task: &Task, step: usize) {
-        let of = |i: usize| ((i * 7919 + step * 104_729) % 2001) as f32 / 1000.0 - 1.0;
-        let actions: Vec<f32> = (0..block.num_worlds() * task.act_dim()).map(of).collect();
+        let action = |i: usize| ((i * 7919 + step * 104_729) % 2001) as f32 / 1000.0 - 1.0;
+        let actions: Vec<f32> = (0..block.num_worlds() * task.act_dim()).map(action).collect();
         let Self { obs, final_obs, reward, terminated, truncated } = self;
         block.step(&actions, StepOut { obs, reward, terminated, truncated, final_obs });
     }
@@ -104,7 +105,8 @@ fn a_restored_block_goes_on_to_the_bit() {
     }
 }
 
-/// What both engines read off the same start: the same first observation, and much the same after a control step in the air.
+/// What both engines read off the same start: the same first observation, and much the same after a control step in the
+/// air.
 #[test]
 fn both_engines_are_read_off_alike() {
     for name in ["gym/ant", "go1_velocity", "humanoid_run"] {
@@ -134,7 +136,7 @@ fn both_engines_are_read_off_alike() {
                 for i in columns.clone() {
                     let at = world * dim + i;
                     let (start, after) = ((seen[0].0[at], seen[1].0[at]), (seen[0].1[at], seen[1].1[at]));
-                    // accelerations of a first step and their sensors differ by what the integrators make of them
+                    // accelerations of a first step, and their sensors, differ by the integrators' errors
                     let loose = if term.contains("acc") { 0.5 } else { 0.15 };
                     let near = |(a, b): (f32, f32), tolerance: f32| (a - b).abs() <= tolerance * a.abs().max(1.0);
                     assert!(

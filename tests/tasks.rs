@@ -1,5 +1,5 @@
-//! Every shipped task and reward: they load, are lowered, agree with the interpreter, and step without a non-finite number.
-//! The Gymnasium tasks give Gymnasium's observations, rewards and terminations for the same states and actions.
+//! Every shipped task and reward: they load, are lowered, agree with the interpreter, and step without a non-finite
+//! number. The Gymnasium tasks give Gymnasium's observations, rewards and terminations for the same states and actions.
 
 use pavlov_env::{Assets, Env, EnvOptions, Profile, StepOut, Task};
 use pavlov_reward::Reward;
@@ -91,15 +91,16 @@ fn gymnasium_tasks_answer_as_gymnasium_does() {
         let mut alive = vec![true; n];
         for step in 0..=steps {
             for w in (0..n).filter(|w| alive[*w]).collect::<Vec<_>>() {
-                let wanted = &table.row("obs", w)[step * dim..][..dim];
+                let expected = &table.row("obs", w)[step * dim..][..dim];
                 let done = step > 0 && (b.terminated[w] || b.truncated[w]);
                 let found = &(if done { &b.final_obs } else { &b.obs })[w * dim..][..dim];
-                for (x, y) in found.iter().zip(wanted) {
+                for (x, y) in found.iter().zip(expected) {
                     worst_obs = worst_obs.max((f64::from(*x) - y).abs() / y.abs().max(1.0));
                 }
                 if step > 0 {
-                    let wanted = table.row("reward", w)[step - 1];
-                    worst_reward = worst_reward.max((f64::from(b.reward[w]) - wanted).abs() / wanted.abs().max(1.0));
+                    let expected = table.row("reward", w)[step - 1];
+                    worst_reward =
+                        worst_reward.max((f64::from(b.reward[w]) - expected).abs() / expected.abs().max(1.0));
                     assert_eq!(
                         b.terminated[w],
                         table.row("terminated", w)[step - 1] != 0.0,
@@ -170,7 +171,8 @@ fn a_native_source_is_a_term_like_any_other_and_is_saved() {
     let (task, _) = load("cartpole_balance");
     let reward = |plugin: &str, options: &str| {
         let toml = format!(
-            "[sources.count]\nkind = \"native\"\nplugin = \"{plugin}\"\noptions = {{ {options} }}\n[terms.count]\ntransform = [{{ clip = {{ max = 1.0 }} }}]"
+            "[sources.count]\nkind = \"native\"\nplugin = \"{plugin}\"\noptions = {{ {options} }}\n[terms.count]\n\
+             transform = [{{ clip = {{ max = 1.0 }} }}]"
         );
         let manifest = toml::from_str(&toml).unwrap();
         Arc::new(

@@ -13,7 +13,7 @@ const UPDATES: usize = 12;
 const ROUNDS: usize = 5;
 
 fn make(task: &Arc<Task>, reward: &Reward, variants: usize, worlds: usize) -> Variants {
-    let asked = Overrides { worlds: Some(worlds), profile: Some(Profile::Fast), ..Overrides::default() };
+    let overrides = Overrides { worlds: Some(worlds), profile: Some(Profile::Fast), ..Overrides::default() };
     let rewards: Vec<Arc<Reward>> = (0..variants)
         .map(|k| {
             let mut reward = reward.clone();
@@ -21,7 +21,7 @@ fn make(task: &Arc<Task>, reward: &Reward, variants: usize, worlds: usize) -> Va
             Arc::new(reward)
         })
         .collect();
-    let config = RunConfig::resolve(task, &mut reward.clone(), &asked).unwrap();
+    let config = RunConfig::resolve(task, &mut reward.clone(), &overrides).unwrap();
     let pool = Arc::new(thread_pool(config.machine.threads).unwrap());
     Variants::new(task, &rewards, &config, pool).unwrap()
 }
@@ -42,12 +42,12 @@ fn eight_variants_cost_under_one_and_a_half_times_one_of_the_same_worlds() {
         let task = Arc::new(Task::load(&assets, name).unwrap());
         let reward = load_reward(&assets, &task, None).unwrap();
         let mut many = make(&task, &reward, VARIANTS, WORLDS);
-        let mut one = make(&task, &reward, 1, VARIANTS * WORLDS);
+        let mut single = make(&task, &reward, 1, VARIANTS * WORLDS);
         // A round to warm up.
         seconds(&mut many);
-        seconds(&mut one);
-        // In turns, so that what else the machine does falls on both.
-        let mut ratios: Vec<f64> = (0..ROUNDS).map(|_| seconds(&mut many) / seconds(&mut one)).collect();
+        seconds(&mut single);
+        // In turns, so that other work on the machine slows both.
+        let mut ratios: Vec<f64> = (0..ROUNDS).map(|_| seconds(&mut many) / seconds(&mut single)).collect();
         ratios.sort_by(f64::total_cmp);
         println!(
             "{name}: {VARIANTS} variants of {WORLDS} worlds cost {:.2} times one of {} ({ratios:.2?})",

@@ -1,7 +1,7 @@
 //! Adam (Kingma and Ba 2015) and the sum and norm of gradients, over flat vectors.
 //!
-//! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `p -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)`.
-//! Long vectors are cut in fixed pieces given to threads; every number is computed in the same way whichever thread has it.
+//! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `p -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)`. Long
+//! vectors are cut in fixed pieces given to threads; every number is computed in the same way whichever thread has it.
 
 use rayon::prelude::*;
 use wide::f32x8;
@@ -24,7 +24,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// No steps done; `len` is a multiple of 8.
+    /// Zero moments, before the first step; `len` is a multiple of 8.
     pub fn new(len: usize) -> Self {
         Self { m: vec![0.0; len], v: vec![0.0; len], steps: 0 }
     }
@@ -117,10 +117,10 @@ mod tests {
         let len = 3 * PIECE + 8;
         let grad: Vec<f32> = (0..len).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
         let config = PpoConfig::default();
-        let (mut whole, mut params) = (Adam::new(len), vec![0.5; len]);
-        whole.step(&config, 0.1, 1.0, &grad, &mut params);
-        let (mut one, mut short) = (Adam::new(8), vec![0.5; 8]);
-        one.step(&config, 0.1, 1.0, &grad[len - 8..], &mut short);
+        let (mut long, mut params) = (Adam::new(len), vec![0.5; len]);
+        long.step(&config, 0.1, 1.0, &grad, &mut params);
+        let (mut tail, mut short) = (Adam::new(8), vec![0.5; 8]);
+        tail.step(&config, 0.1, 1.0, &grad[len - 8..], &mut short);
         assert_eq!(&params[len - 8..], short);
 
         let mut total = vec![f32::NAN; len];

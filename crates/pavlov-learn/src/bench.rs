@@ -49,7 +49,7 @@ pub fn bench(
     let data = made_up(config, &model, obs_dim);
     let mut adam = Adam::new(model.params.len());
     let mut scratch = Scratch::default();
-    // Small and constant, so that a long run stays where it is.
+    // Small and constant, so that the parameters hardly move in a long run.
     let mut lr = 1e-6;
     let config = PpoConfig { schedule: crate::config::Schedule::Constant, target_kl: 0.0, ..config.clone() };
     let scale = [ValueScale { mean: 0.0, inv_std: 1.0 }];
@@ -140,7 +140,8 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a measurement, not a check: cargo test --release -p pavlov-learn -- --ignored --nocapture rollout_speed"]
+    #[ignore = "a measurement, not a check: cargo test --release -p pavlov-learn -- --ignored --nocapture \
+                rollout_speed"]
     fn rollout_speed() {
         for threads in [1, 2] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -154,7 +155,8 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a measurement, not a check: cargo test --release -p pavlov-learn -- --ignored --nocapture learner_speed"]
+    #[ignore = "a measurement, not a check: cargo test --release -p pavlov-learn -- --ignored --nocapture \
+                learner_speed"]
     fn learner_speed() {
         for (hidden, obs, act) in [(vec![64, 64], 27, 8), (vec![256, 256], 27, 8), (vec![512, 256, 128], 105, 12)] {
             for threads in [1, 2] {

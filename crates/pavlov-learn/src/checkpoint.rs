@@ -9,9 +9,9 @@
 //! carried.obs f32 [worlds, row]     carried.episode_return f64 [worlds]
 //! carried.episode_length u64 [worlds]                 carried.discounted f64 [worlds]
 //! ```
-//! With several critics the critic's last layer has as many outputs, discounted sums `[worlds, critics]` and moments as many columns.
-//! Reading trusts nothing: sizes that the header asks for must be those of the tensors in the file before memory is taken for
-//! them, every number must be finite, and any other tensor is an error.
+//! With several critics the critic's last layer has as many outputs, discounted sums `[worlds, critics]` and moments as
+//! many columns. Reading trusts nothing: sizes that the header asks for must be those of the tensors in the file before
+//! memory is taken for them, every number must be finite, and any other tensor is an error.
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +36,7 @@ const KEY: &str = "pavlov_learn";
 /// Version of this layout.
 const FORMAT: u32 = 1;
 
-/// What is not a tensor.
+/// All that is not a tensor.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -45,7 +45,7 @@ struct Header {
     obs_dim: usize,
     critic_obs_dim: usize,
     act_dim: usize,
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "single_critic", skip_serializing_if = "is_one")]
     critics: usize,
     updates: u64,
     env_steps: u64,
@@ -56,7 +56,7 @@ struct Header {
     config: PpoConfig,
 }
 
-fn one() -> usize {
+fn single_critic() -> usize {
     1
 }
 
@@ -122,8 +122,8 @@ impl<'a> Reader<'a> {
     fn take(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8], LearnError> {
         let tensor = self.tensors.tensor(name).map_err(|_| bad(format!("tensor `{name}` is missing")))?;
         if tensor.dtype() != dtype || tensor.shape() != shape {
-            let (found, of) = (tensor.shape(), tensor.dtype());
-            return Err(bad(format!("tensor `{name}` is {of:?} {found:?}, expected {dtype:?} {shape:?}")));
+            let (found, found_dtype) = (tensor.shape(), tensor.dtype());
+            return Err(bad(format!("tensor `{name}` is {found_dtype:?} {found:?}, expected {dtype:?} {shape:?}")));
         }
         self.taken += 1;
         Ok(tensor.data())
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         Ok(bytes.as_chunks().0.iter().map(|&b| u64::from_le_bytes(b)).collect())
     }
 
-    /// Numbers of a net in the net's own layout, `before` numbers in front of it and `behind` numbers of room after it.
+    /// Numbers of a net in the net's own layout, with `before` numbers in front and `behind` numbers of room after it.
     fn net(&mut self, prefix: &str, shape: &Shape) -> Result<Vec<f32>, LearnError> {
         let mut layers = Vec::with_capacity(shape.layers.len());
         for (l, layer) in shape.layers.iter().enumerate() {
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
             let bias = self.f32(&format!("{prefix}.{l}.bias"), &[layer.outputs])?;
             layers.push((weight, bias));
         }
-        // Only now that the file has been seen to hold the numbers.
+        // Memory is taken only now that the file is known to hold the numbers.
         let mut values = vec![0.0; shape.len];
         for (layer, (weight, bias)) in shape.layers.iter().zip(&layers) {
             layer.pack(weight, bias, &mut values);
@@ -184,12 +184,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn finite(name: &str, all: bool) -> Result<(), LearnError> {
-    if all { Ok(()) } else { Err(bad(format!("tensor `{name}` has a number that is not finite"))) }
+fn finite(name: &str, is_finite: bool) -> Result<(), LearnError> {
+    if is_finite { Ok(()) } else { Err(bad(format!("tensor `{name}` has a number that is not finite"))) }
 }
 
 impl Ppo {
-    /// The learner as a safetensors file: everything for a bit-exact resume but the blocks' own state, which is the caller's to save.
+    /// The learner as a safetensors file: everything for a bit-exact resume but the blocks' own state, which is the
+    /// caller's to save.
     ///
     /// # Errors
     /// [`LearnError::Checkpoint`] if it cannot be encoded.
@@ -292,7 +293,8 @@ impl Ppo {
         Ok(Self::from_parts(config, sizes, header.seed, model, adam, moments, carried, counters))
     }
 
-    /// Writes [`Ppo::to_bytes`] to a file, which is replaced whole or not at all: the bytes go to a file beside it first.
+    /// Writes [`Ppo::to_bytes`] to a file, which is replaced whole or not at all: the bytes go to a file beside it
+    /// first.
     ///
     /// # Errors
     /// [`LearnError::Io`] if it cannot be written.

@@ -30,7 +30,7 @@ pub enum Schedule {
     Adaptive,
 }
 
-/// Over what advantages are normalised to mean 0 and deviation 1.
+/// The samples over which advantages are normalised to mean 0 and deviation 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdvantageNorm {
@@ -89,7 +89,7 @@ pub struct PpoConfig {
     pub adam_beta2: f64,
     /// Adam's epsilon.
     pub adam_eps: f64,
-    /// Over what advantages are normalised.
+    /// The samples over which advantages are normalised.
     pub advantage_norm: AdvantageNorm,
     /// Normalise observations by their running mean and deviation.
     pub normalize_obs: bool,
@@ -107,9 +107,9 @@ pub struct PpoConfig {
     pub critic_hidden: Vec<usize>,
     /// Activation of all hidden layers.
     pub activation: Activation,
-    /// Elite cloning in place of PPO (RAFT, Dong et al. 2023): every update begins new episodes, so many worlds at a time alike, and the policy
-    /// learns by maximum likelihood what the best of them did, up to the end of its episode. `horizon` is then the length that is judged.
-    /// A divisor of 64; 0: PPO.
+    /// Elite cloning in place of PPO (RAFT, Dong et al. 2023): every update begins new episodes, so many worlds at a
+    /// time alike, and the policy learns by maximum likelihood what the best of them did, up to the end of its episode.
+    /// `horizon` is then the length that is judged. A divisor of 64; 0: PPO.
     pub elite_of: usize,
     /// Standard deviation of the policy at the start, in the units of actions.
     pub init_std: f64,
@@ -169,13 +169,13 @@ impl PpoConfig {
     /// # Errors
     /// [`LearnError::Config`] names the first field out of range.
     pub fn validate(&self) -> Result<(), LearnError> {
-        let whole = |key: &'static str, value: usize| {
+        let positive = |key: &'static str, value: usize| {
             if value >= 1 { Ok(()) } else { Err(bad(key, value, "at least 1")) }
         };
-        whole("worlds", self.worlds)?;
-        whole("horizon", self.horizon)?;
-        whole("epochs", self.epochs)?;
-        whole("minibatches", self.minibatches)?;
+        positive("worlds", self.worlds)?;
+        positive("horizon", self.horizon)?;
+        positive("epochs", self.epochs)?;
+        positive("minibatches", self.minibatches)?;
         if self.total_steps < 1 {
             return Err(bad("total_steps", self.total_steps, "at least 1"));
         }

@@ -178,8 +178,9 @@ impl EnvBlock for Pull {
 #[test]
 fn the_policy_goes_where_the_mix_has_no_slope() {
     let pool = pool(2);
-    // With the deviation s the slopes by the mean m are 2 (1 - m) and 1, the deviations of the parts sqrt(4 (1 - m)^2 s^2 + 2 s^4)
-    // and s. Weights 1 and -w balance at 1 - m = w / 2, of normalised parts at 1 - m = s w / sqrt(2 (1 - w^2)).
+    // With the deviation s the slopes by the mean m are 2 (1 - m) and 1, the deviations of the parts sqrt(4 (1 - m)^2
+    // s^2 + 2 s^4) and s. Weights 1 and -w balance at 1 - m = w / 2, of normalised parts at 1 - m = s w / sqrt(2 (1 -
+    // w^2)).
     for (norm, w, s, expected) in [
         (AdvantageNorm::None, 1.0, 0.3, 0.5),
         (AdvantageNorm::Rollout, 0.8, 0.3, 1.0 - 0.3 * 0.8 / (2.0f64 * 0.36).sqrt()),
@@ -213,13 +214,13 @@ fn the_policy_goes_where_the_mix_has_no_slope() {
 
 #[test]
 fn what_does_not_fit_is_told() {
-    let mut one = Ppo::new(config(), 2, 1, 1, 1).unwrap();
-    let error = one.update(&mut Split::blocks(4, 16, 40), &pool(1)).unwrap_err().to_string();
+    let mut single = Ppo::new(config(), 2, 1, 1, 1).unwrap();
+    let error = single.update(&mut Split::blocks(4, 16, 40), &pool(1)).unwrap_err().to_string();
     assert!(error.contains("the number of critics is 2"), "{error}");
-    let mut two = Ppo::with_critics(config(), 2, 1, 1, 2, 1).unwrap();
-    assert!(two.update(&mut Mass::blocks(4, 16, 40), &pool(1)).is_err());
+    let mut double = Ppo::with_critics(config(), 2, 1, 1, 2, 1).unwrap();
+    assert!(double.update(&mut Mass::blocks(4, 16, 40), &pool(1)).is_err());
     for weights in [&[1.0][..], &[1.0, f64::NAN], &[0.0, 0.0], &[1.0; 3]] {
-        assert!(two.set_mix(weights).is_err(), "{weights:?}");
+        assert!(double.set_mix(weights).is_err(), "{weights:?}");
     }
     for critics in [0, 257] {
         let error = Ppo::with_critics(config(), 2, 1, 1, critics, 1).unwrap_err().to_string();

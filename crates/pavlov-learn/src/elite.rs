@@ -1,30 +1,32 @@
-//! Elite cloning: which rollouts are worth to be imitated (RAFT: Dong et al. 2023, *Reward ranked finetuning*).
+//! Elite cloning: which rollouts are worth imitating (RAFT: Dong et al. 2023, *Reward ranked finetuning*).
 //!
-//! Worlds come in groups that began alike. Of each group the one whose reward sums to the most up to the end of its first episode (or the
-//! rollout's) is cloned: its steps up to there weigh `n / chosen` and all others 0, so that the mean of `A log_prob` over the `n` samples is
-//! the mean log likelihood of what was chosen. Where a group's best is no better than its worst there is nothing to learn from it.
+//! Worlds come in groups that began alike. Of each group the one whose reward sums to the most up to the end of its
+//! first episode (or the rollout's) is cloned: its steps up to there weigh `n / chosen` and all others 0, so that the
+//! mean of `A log_prob` over the `n` samples is the mean log likelihood of what was chosen. Where a group's best is no
+//! better than its worst there is nothing to learn from it.
 
-/// Writes the weights `[worlds, horizon]` of rewards `[worlds, parts, horizon]`, whose parts count as `mix`; `done` is `[worlds, horizon]`.
+/// Writes the weights `[worlds, horizon]` of rewards `[worlds, parts, horizon]`, whose parts count as `mix`; `done` is
+/// `[worlds, horizon]`.
 pub fn choose(reward: &[f32], done: &[bool], (mix, horizon): (&[f64], usize), group: usize, weights: &mut [f32]) {
     let parts = mix.len();
-    // Steps of the first episode, and what they sum to.
-    let of = |world: usize| -> (usize, f64) {
+    // Length of a world's first episode, and the sum of its rewards.
+    let first_episode = |world: usize| -> (usize, f64) {
         let done = &done[world * horizon..(world + 1) * horizon];
         let steps = done.iter().position(|&d| d).map_or(horizon, |t| t + 1);
         let part = |c: usize| &reward[(world * parts + c) * horizon..][..steps];
         let sum = (0..parts).map(|c| mix[c] * part(c).iter().map(|&r| f64::from(r)).sum::<f64>()).sum();
         (steps, sum)
     };
-    let all: Vec<(usize, f64)> = (0..weights.len() / horizon).map(of).collect();
+    let episodes: Vec<(usize, f64)> = (0..weights.len() / horizon).map(first_episode).collect();
     let best = |g: &[(usize, f64)]| (0..g.len()).max_by(|&a, &b| g[a].1.total_cmp(&g[b].1));
     let differ = |g: &[(usize, f64)]| g.iter().any(|w| w.1 != g[0].1);
-    let chosen: Vec<Option<usize>> = all.chunks(group).map(|g| if differ(g) { best(g) } else { None }).collect();
-    let kept: usize = chosen.iter().zip(all.chunks(group)).filter_map(|(c, g)| c.map(|c| g[c].0)).sum();
-    let weight = weights.len() as f32 / kept.max(1) as f32;
+    let chosen: Vec<Option<usize>> = episodes.chunks(group).map(|g| if differ(g) { best(g) } else { None }).collect();
+    let cloned: usize = chosen.iter().zip(episodes.chunks(group)).filter_map(|(c, g)| c.map(|c| g[c].0)).sum();
+    let weight = weights.len() as f32 / cloned.max(1) as f32;
     weights.fill(0.0);
     for (g, c) in chosen.iter().enumerate().filter_map(|(g, c)| c.map(|c| (g, c))) {
         let world = g * group + c;
-        weights[world * horizon..][..all[world].0].fill(weight);
+        weights[world * horizon..][..episodes[world].0].fill(weight);
     }
 }
 
@@ -37,7 +39,8 @@ mod tests {
 
     #[test]
     fn the_best_of_each_group_is_chosen_up_to_its_end() {
-        // Two groups of two worlds, three steps. The first world falls, and what comes after counts for another episode.
+        // Two groups of two worlds, three steps. The first world falls, and what comes after counts for another
+        // episode.
         let reward = [5.0, 0.0, 9.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0];
         let done = [false, true, false, false, false, false, false, false, false, false, false, false];
         let mut weights = [7.0; 12];

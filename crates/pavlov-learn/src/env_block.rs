@@ -16,9 +16,11 @@ pub struct StepOut<'a> {
     pub final_obs: &'a mut [f32],
 }
 
-/// A block of worlds. The rollout runs a block for the whole horizon on one thread, so blocks never wait for each other.
+/// A block of worlds. The rollout runs a block for the whole horizon on one thread, so blocks never wait for each
+/// other.
 ///
-/// A block's results must depend on its own state and the actions only: then training does not depend on the number of threads.
+/// A block's results must depend on its own state and the actions only: then training does not depend on the number of
+/// threads.
 pub trait EnvBlock: Send {
     /// Worlds in this block.
     fn num_worlds(&self) -> usize;
@@ -32,10 +34,12 @@ pub trait EnvBlock: Send {
     fn act_dim(&self) -> usize;
     /// Starts a new episode in every world and writes its first observation `[worlds, row]`.
     fn reset(&mut self, obs: &mut [f32]);
-    /// One control step. `actions` `[worlds, act_dim]` are unbounded samples of a Gaussian: clipping is the environment's work.
+    /// One control step. `actions` `[worlds, act_dim]` are unbounded samples of a Gaussian: clipping is the
+    /// environment's work.
     fn step(&mut self, actions: &[f32], out: StepOut<'_>);
-    /// What the last step adds to the reward of the step before it `[worlds]`; none when rewards are complete at once. Where no next
-    /// step is known (a time limit, the end of a rollout) the number stands for what that one would add to this step.
+    /// What the last step adds to the reward of the step before it `[worlds]`; none when rewards are complete at once.
+    /// Where no next step is known (a time limit, the end of a rollout) the number stands for what that one would add
+    /// to this step.
     fn late(&self) -> Option<&[f32]> {
         None
     }
@@ -43,8 +47,8 @@ pub trait EnvBlock: Send {
     fn critics(&self) -> usize {
         1
     }
-    /// With several critics: their rewards in the last step `[worlds, critics]`. The reward of the step is then for logs only, and
-    /// [`EnvBlock::late`] must be none.
+    /// With several critics: their rewards in the last step `[worlds, critics]`. The reward of the step is then for
+    /// logs only, and [`EnvBlock::late`] must be none.
     fn critic_rewards(&self, _out: &mut [f32]) {}
 }
 

@@ -16,22 +16,22 @@ pub enum LearnError {
         expected: String,
     },
     /// The environment's blocks do not fit the learner, or a slice has the wrong size.
-    #[error("{what} is {found}, the learner was made for {expected}")]
+    #[error("{size} is {found}, the learner was made for {expected}")]
     Shape {
         /// Which size.
-        what: &'static str,
+        size: &'static str,
         /// Size found.
         found: usize,
         /// Size expected.
         expected: usize,
     },
     /// Training gave a number that is not finite. The parameters are left as they were before the bad step.
-    #[error("update {update}: {what} is not finite; {hint}")]
+    #[error("update {update}: {quantity} is not finite; {hint}")]
     NotFinite {
         /// Update (counted from 0) in which it happened.
         update: u64,
         /// Which quantity.
-        what: &'static str,
+        quantity: &'static str,
         /// What to look at.
         hint: &'static str,
     },

@@ -1,7 +1,9 @@
-//! Generalised advantage estimates (Schulman, Moritz, Levine, Jordan, Abbeel 2016), episode ends told apart.
+//! Generalised advantage estimates (Schulman, Moritz, Levine, Jordan, Abbeel 2016), with terminations and time limits
+//! told apart.
 //!
-//! `delta_t = r_t + gamma V' - V_t` with `V' = V_{t+1}` inside an episode, `V(final observation)` where a time limit cut it and
-//! 0 where it terminated; `A_t = delta_t + gamma lambda A_{t+1}`, the sum ending with the episode. `return_t = A_t + V_t`.
+//! `delta_t = r_t + gamma V' - V_t` with `V' = V_{t+1}` inside an episode, `V(final observation)` where a time limit
+//! cut it and 0 where it terminated; `A_t = delta_t + gamma lambda A_{t+1}`, the sum ending with the episode. `return_t
+//! = A_t + V_t`.
 
 /// One world's steps, oldest first; all slices have a number per step.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,9 @@
 //! Dense kernels in f32: matrix products in register tiles, activations in lanes of eight.
 //!
-//! Layout. Activations are row-major `[rows, width]`, widths of hidden and output layers padded to a multiple of 8 by zeros.
-//! A matrix `[k, n]` that multiplies from the right lies in panels of 8 columns: element `(i, j)` is at `(j/8 * k + i) * 8 + j%8`.
-//! A tile of 6 rows and 2 panels keeps 12 accumulators in registers, enough to hide the latency of fused multiply-adds on AVX2.
+//! Layout. Activations are row-major `[rows, width]`, widths of hidden and output layers padded to a multiple of 8 by
+//! zeros. A matrix `[k, n]` that multiplies from the right lies in panels of 8 columns: element `(i, j)` is at `(j/8 *
+//! k + i) * 8 + j%8`. A tile of 6 rows and 2 panels keeps 12 accumulators in registers, enough to hide the latency of
+//! fused multiply-adds on AVX2.
 //!
 //! Every output is summed over `k` in order, whatever tile it falls in: results do not depend on how rows are grouped.
 
@@ -78,8 +79,8 @@ fn row_tile<const R: usize>(k: usize, a: &[f32], stride: usize, w: &[f32], bias:
     }
 }
 
-/// `out [rows, n] = a [rows, k] * w [k, n] + bias`; rows of `a` are `stride` apart, `w` lies in panels, `n` is a multiple of 8.
-/// After each tile `finish(first row, rows of the tile)` may change it while it is in cache.
+/// `out [rows, n] = a [rows, k] * w [k, n] + bias`; rows of `a` are `stride` apart, `w` lies in panels, `n` is a
+/// multiple of 8. After each tile `finish(first row, rows of the tile)` may change it while it is in cache.
 pub fn multiply(
     k: usize,
     a: &[f32],
@@ -185,12 +186,13 @@ pub fn add_columns(dy: &[f32], n: usize, grad: &mut [f32]) {
     }
 }
 
-/// Hyperbolic tangent, largest error 3e-7: the rational function of degree 13 over 6 of Eigen (`generic_fast_tanh_float`).
+/// Hyperbolic tangent, largest error 3e-7: the rational function of degree 13 over 6 of Eigen
+/// (`generic_fast_tanh_float`).
 #[inline(always)]
 pub fn tanh(x: f32x8) -> f32x8 {
     const LIMIT: f32 = 7.905_311;
     let c = f32x8::splat;
-    // In this order a NaN comes through.
+    // This order lets a NaN through.
     let x = c(-LIMIT).fast_max(c(LIMIT).fast_min(x));
     let x2 = x * x;
     let p = c(-2.760_768_5e-16).mul_add(x2, c(2.000_188e-13));
@@ -219,7 +221,8 @@ impl Activation {
         }
     }
 
-    /// Multiplies `delta` by the derivative, written in the function's value `h`: `1 - h^2`, `h + 1` (below zero), 0 or 1.
+    /// Multiplies `delta` by the derivative, written in the function's value `h`: `1 - h^2`, `h + 1` (below zero), 0 or
+    /// 1.
     pub(crate) fn apply_slope(self, h: &[f32], delta: &mut [f32]) {
         let pairs = panels_mut(delta).iter_mut().zip(panels(h));
         match self {
@@ -266,7 +269,8 @@ mod tests {
         assert!(out.len() >= m * n && b.len() >= k * n);
         assert!(a.len() > (m - 1) * a_strides.0 as usize + (k - 1) * a_strides.1 as usize);
         #[expect(unsafe_code, reason = "gemm takes pointers; it is the independent answer here")]
-        // SAFETY: the assertions above keep every element named by sizes and strides inside its slice; `out` overlaps neither.
+        // SAFETY: the assertions above keep every element named by sizes and strides inside its slice; `out` overlaps
+        // neither.
         unsafe {
             gemm::gemm(
                 m,

@@ -5,7 +5,8 @@
 //! EnvBlock ─┼─> Ppo::update ─> UpdateStats        Ppo::policy ─> Policy ─> act, policy.onnx
 //! EnvBlock ─┘  training: 256-row chunks over threads, gradients summed in chunk order
 //! ```
-//! Results are the same bits for any number of threads. With a [`DeviceEnv`] rollouts run on a GPU instead of in blocks.
+//! Results are the same bits for any number of threads. With a [`DeviceEnv`] rollouts run on a GPU instead of in
+//! blocks.
 
 mod adam;
 mod bench;

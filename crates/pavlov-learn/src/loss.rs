@@ -1,19 +1,21 @@
-//! Loss and gradient of a minibatch: the clipped surrogate of Schulman et al., "Proximal policy optimization algorithms" (2017).
+//! Loss and gradient of a minibatch: the clipped surrogate of Schulman et al., "Proximal policy optimization
+//! algorithms" (2017).
 //!
 //! With `n` samples, `r = exp(log_prob - old log_prob)` and advantage `A`:
 //!
 //! ```text
 //! - 1/n sum min(r A, clip(r, 1 ± clip) A)  +  value_coef / (2 n) sum (v - target)^2  -  entropy_coef * entropy
 //! ```
-//! With `elite_of` the first term is the negative log likelihood of what was chosen to be cloned, whose advantage is 1 over its share, others' 0:
-//! `- 1/n sum A log_prob`.
+//! With `elite_of` the first term is the negative log likelihood of what was chosen to be cloned, whose advantage is 1
+//! over its share, others' 0: `- 1/n sum A log_prob`.
 //!
-//! The value's part is the mean over the critics where there are several.
-//! With `value_clip` the squared error is the larger one of `v` and of `v` kept within `± value_clip` of the rollout's value.
-//! Derivatives of a Gaussian's log density: `(a - m) / s^2` by the mean, `z^2 - 1` by `ln s`.
+//! The value's part is the mean over the critics where there are several. With `value_clip` the squared error is the
+//! larger one of `v` and of `v` kept within `± value_clip` of the rollout's value. Derivatives of a Gaussian's log
+//! density: `(a - m) / s^2` by the mean, `z^2 - 1` by `ln s`.
 //!
-//! A minibatch is cut in chunks of 256 rows; at most 32 slots take neighbouring chunks and sum their gradients, and the slots are
-//! summed in order. Chunks and slots depend on the size of the minibatch only: the same bits for any number of threads.
+//! A minibatch is cut in chunks of 256 rows; at most 32 slots take neighbouring chunks and sum their gradients, and the
+//! slots are summed in order. Chunks and slots depend on the size of the minibatch only: the same bits for any number
+//! of threads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -31,7 +33,7 @@ pub const CHUNK: usize = 256;
 /// Most partial sums of a minibatch's gradient.
 pub const SLOTS: usize = 32;
 
-/// What a thread works in.
+/// The buffers a thread works in.
 #[derive(Debug, Default)]
 pub struct Desk {
     work: Workspace,
@@ -126,16 +128,16 @@ impl Batch<'_> {
             let log_prob = self.gaussian.log_prob(mean, action, &mut desk.z);
             let ratio = (log_prob - data.log_prob[i]).exp();
             let advantage = (data.advantage[i] - self.advantage_mean) * self.advantage_scale;
-            let (free, held) = match clones {
+            let (free, clipped) = match clones {
                 true => (advantage, advantage),
                 false => (ratio * advantage, ratio.clamp(low, high) * advantage),
             };
-            let objective = if clones { advantage * log_prob } else { free.min(held) };
+            let objective = if clones { advantage * log_prob } else { free.min(clipped) };
             sums.policy -= f64::from(objective);
             sums.clipped += f64::from(u8::from(!(low..=high).contains(&ratio)));
             sums.kl += f64::from(self.gaussian.kl_of_mean(&data.mean[i * act..][..act], mean));
             // Where the clipped term is the smaller one, it is constant.
-            let by_log_prob = if held < free { 0.0 } else { -free * share };
+            let by_log_prob = if clipped < free { 0.0 } else { -free * share };
             slope[act..].fill(0.0);
             for j in 0..act {
                 slope[j] = by_log_prob * desk.z[j] * self.gaussian.inv_std[j];
@@ -163,10 +165,10 @@ impl Batch<'_> {
                 if clip > 0.0 {
                     let old = (data.value[i] - scale.mean) * scale.inv_std;
                     let moved = value - old;
-                    let held = old + moved.clamp(-clip, clip) - target;
-                    if held * held > error * error {
-                        error = held;
-                        by_value = if moved.abs() <= clip { coef * held } else { 0.0 };
+                    let clipped = old + moved.clamp(-clip, clip) - target;
+                    if clipped * clipped > error * error {
+                        error = clipped;
+                        by_value = if moved.abs() <= clip { coef * clipped } else { 0.0 };
                     }
                 }
                 sums.value += part * f64::from(0.5 * error * error);
@@ -237,7 +239,7 @@ pub(crate) mod tests {
         model.init(config, 5);
         let (actor, critic) = (model.ranges().actor, model.ranges().critic);
         let rng = Rng::new(2, Purpose::Bench, 0);
-        // Real places only: padding stays zero.
+        // Only numbers in use: padding stays zero.
         for range in [actor, critic] {
             let mut noise = vec![0.0; range.len()];
             rng.normals(9, range.start as u32, &mut noise);
@@ -317,8 +319,8 @@ pub(crate) mod tests {
                 let (target, old) = (scaled(data.returns[at]), scaled(data.value[at]));
                 let mut square = (value - target).powi(2);
                 if config.value_clip > 0.0 {
-                    let held = old + (value - old).clamp(-config.value_clip, config.value_clip);
-                    square = square.max((held - target).powi(2));
+                    let clipped = old + (value - old).clamp(-config.value_clip, config.value_clip);
+                    square = square.max((clipped - target).powi(2));
                 }
                 loss += 0.5 * config.value_coef * square / values.len() as f64;
             }

@@ -1,8 +1,8 @@
 //! A multilayer perceptron with its optimiser, for models beside the policy: learned rewards, cloned policies.
 //!
-//! The same kernels as PPO's nets. Rows are f32 `[rows, inputs]`, outputs `[rows, outputs]`; a loss is given by its derivative by the
-//! output. Work is cut in chunks of [`CHUNK`] rows whose gradients are added in their order, so results are the same bits on every machine
-//! with the same instructions.
+//! The same kernels as PPO's nets. Rows are f32 `[rows, inputs]`, outputs `[rows, outputs]`; a loss is given by its
+//! derivative by the output. Work is cut in chunks of [`CHUNK`] rows whose gradients are added in their order, so
+//! results are the same bits on every machine with the same instructions.
 
 use crate::adam::Adam;
 use crate::config::{Activation, PpoConfig};
@@ -24,7 +24,8 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// A net of `inputs` to `outputs` numbers with an orthogonal start; `head_gain` scales the last layer's. Nets of one seed differ by `index`.
+    /// A net of `inputs` to `outputs` numbers with an orthogonal start; `head_gain` scales the last layer's. Nets of
+    /// one seed differ by `index`.
     pub fn new(
         inputs: usize,
         hidden: &[usize],
@@ -70,11 +71,11 @@ impl Mlp {
         parts.flat_map(|(weight, bias)| weight.into_iter().chain(bias)).collect()
     }
 
-    /// Takes over what [`Self::weights`] gave; false when the length is another.
+    /// Takes over what [`Self::weights`] gave; false when the length differs.
     #[must_use]
     pub fn set_weights(&mut self, weights: &[f32]) -> bool {
-        let wanted: usize = self.shape.layers.iter().map(|l| (l.inputs + 1) * l.outputs).sum();
-        if weights.len() != wanted {
+        let expected: usize = self.shape.layers.iter().map(|l| (l.inputs + 1) * l.outputs).sum();
+        if weights.len() != expected {
             return false;
         }
         let mut at = 0;
@@ -99,7 +100,8 @@ impl Mlp {
         &self.out
     }
 
-    /// Adds the gradient of a loss with derivative `dy` `[rows, outputs]` by the outputs of `x` to what is gathered for [`Self::step`].
+    /// Adds the gradient of a loss with derivative `dy` `[rows, outputs]` by the outputs of `x` to what is gathered for
+    /// [`Self::step`].
     pub fn backward(&mut self, x: &[f32], dy: &[f32]) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let width = self.shape.out_width();
@@ -116,7 +118,8 @@ impl Mlp {
         }
     }
 
-    /// One step of Adam (Kingma and Ba 2015) down the gathered gradient times `scale`, with decoupled weight decay (Loshchilov and Hutter 2019).
+    /// One step of Adam (Kingma and Ba 2015) down the gathered gradient times `scale`, with decoupled weight decay
+    /// (Loshchilov and Hutter 2019).
     pub fn step(&mut self, lr: f64, scale: f64, decay: f64) {
         if decay > 0.0 {
             let keep = (1.0 - lr * decay) as f32;

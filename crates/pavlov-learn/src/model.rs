@@ -1,8 +1,8 @@
 //! Actor, critic and the deviation of the policy in one flat vector of parameters.
 //!
-//! Order: actor, log standard deviations `[act]` padded to 8, critic. One vector makes Adam, the norm of the gradient and the sum
-//! over chunks plain loops. The policy is `N(actor(x), diag(exp(log_std))^2)`, the deviation not depending on the observation.
-//! The actor sees the first `obs` columns of a row, the critic all of them.
+//! Order: actor, log standard deviations `[act]` padded to 8, critic. One vector makes Adam, the norm of the gradient
+//! and the sum over chunks plain loops. The policy is `N(actor(x), diag(exp(log_std))^2)`, the deviation not depending
+//! on the observation. The actor sees the first `obs` columns of a row, the critic all of them.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::net::Shape;
 /// Half of `ln(2 pi)`.
 pub const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
 
-/// Parameters and what they mean.
+/// The parameters with the shapes of the nets they belong to.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// Net from the policy's columns to mean actions.
@@ -103,7 +103,7 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Of log standard deviations.
+    /// From log standard deviations.
     pub fn new(log_std: &[f32]) -> Self {
         let peak = log_std.iter().map(|&s| -f64::from(s) - HALF_LN_TAU).sum::<f64>() as f32;
         Self {

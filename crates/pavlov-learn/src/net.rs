@@ -1,9 +1,10 @@
 //! Multilayer perceptrons in f32: layout of the parameters, forward and backward pass, orthogonal start.
 //!
-//! Parameters of a net are one flat slice: for each layer its weight `[in, out]` in panels of 8 columns (see `kernels`), then its
-//! bias; `out` is padded to a multiple of 8. Padding is zero and stays so: its gradient is zero.
+//! Parameters of a net are one flat slice: for each layer its weight `[in, out]` in panels of 8 columns (see
+//! `kernels`), then its bias; `out` is padded to a multiple of 8. Padding is zero and stays so: its gradient is zero.
 //! Hidden layers have an activation, the last one has none. Gradients: `dW = x^T dy`, `db = sum dy`, `dx = dy W^T`.
-//! Start: Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear networks" (2014).
+//! Start: Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear networks"
+//! (2014).
 
 use crate::config::Activation;
 use crate::kernels::{LANES, add_columns, add_outer, multiply, padded};
@@ -141,7 +142,8 @@ impl Shape {
         }
     }
 
-    /// Output `[rows, out_width]` for `rows` rows of `x`, `stride` apart. The output of a row does not depend on the other rows.
+    /// Output `[rows, out_width]` for `rows` rows of `x`, `stride` apart. The output of a row does not depend on the
+    /// other rows.
     pub fn forward<'w>(
         &self,
         params: &[f32],
@@ -177,8 +179,9 @@ impl Shape {
         &work.outputs[self.layers.len() - 1][..rows * self.out_width()]
     }
 
-    /// Adds to `grad` the gradient of a loss whose derivative by the output `[rows, out_width]` is in [`Workspace::head`].
-    /// `x` and `work` are as [`Shape::forward`] left them; `transposed` comes from [`Shape::transpose`].
+    /// Adds to `grad` the gradient of a loss whose derivative by the output `[rows, out_width]` is in
+    /// [`Workspace::head`]. `x` and `work` are as [`Shape::forward`] left them; `transposed` comes from
+    /// [`Shape::transpose`].
     pub fn backward(
         &self,
         transposed: &[f32],
@@ -226,15 +229,16 @@ impl Workspace {
         }
     }
 
-    /// Where the derivative by the output goes before [`Shape::backward`]: `[rows, out_width]`, with the output itself beside it.
+    /// Where the derivative by the output goes before [`Shape::backward`]: `[rows, out_width]`, with the output itself
+    /// beside it.
     pub fn head(&mut self, shape: &Shape, rows: usize) -> (&[f32], &mut [f32]) {
         let len = rows * shape.out_width();
         (&self.outputs[shape.layers.len() - 1][..len], &mut self.delta[0][..len])
     }
 }
 
-/// `min(inputs, outputs)` orthonormal vectors of length `max(inputs, outputs)`, uniformly distributed: Gaussian vectors through
-/// two passes of modified Gram and Schmidt.
+/// `min(inputs, outputs)` orthonormal vectors of length `max(inputs, outputs)`, uniformly distributed: Gaussian vectors
+/// through two passes of modified Gram and Schmidt.
 fn orthogonal(inputs: usize, outputs: usize, seed: u64, net: u64, layer: u32) -> Vec<Vec<f64>> {
     let rng = Rng::new(seed, Purpose::Init, net);
     let (count, len) = (inputs.min(outputs), inputs.max(outputs));
@@ -279,8 +283,8 @@ mod tests {
                 }
             }
             let real: f32 = w.iter().map(|x| x.abs()).sum();
-            let all: f32 = params.iter().map(|x| x.abs()).sum();
-            assert!((all - real).abs() <= 1e-4 * all, "padding is not zero");
+            let total: f32 = params.iter().map(|x| x.abs()).sum();
+            assert!((total - real).abs() <= 1e-4 * total, "padding is not zero");
             let mut other = params.clone();
             shape.init(&mut other, 4, 0, 2.0);
             assert_ne!(other, params);
@@ -300,10 +304,10 @@ mod tests {
             let mut x = vec![0.0; 71 * inputs];
             Rng::new(1, Purpose::Bench, 0).normals(0, 0, &mut x);
             let mut work = Workspace::default();
-            let all = shape.forward(&params, &x, inputs, 71, &mut work).to_vec();
+            let batch = shape.forward(&params, &x, inputs, 71, &mut work).to_vec();
             for (row, x) in x.chunks_exact(inputs).enumerate() {
-                let one = shape.forward(&params, x, inputs, 1, &mut work);
-                assert_eq!(one, &all[row * 8..row * 8 + 8], "row {row} of {inputs} columns");
+                let single = shape.forward(&params, x, inputs, 1, &mut work);
+                assert_eq!(single, &batch[row * 8..row * 8 + 8], "row {row} of {inputs} columns");
             }
         }
     }

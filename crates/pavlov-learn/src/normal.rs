@@ -1,7 +1,8 @@
 //! Running mean and variance in f64, merged from parts by the formula of Chan, Golub and LeVeque (1979).
 //!
-//! Parts are gathered on their own (one per block of worlds) and merged in the order of the blocks, so that the result does not
-//! depend on threads. Variances are of the population (`m2 / count`). Units are those of the numbers that went in.
+//! Parts are gathered on their own (one per block of worlds) and merged in the order of the blocks, so that the result
+//! does not depend on threads. Variances are of the population (`m2 / count`). Units are those of the numbers that went
+//! in.
 
 /// Added to variances before a square root.
 const EPS: f64 = 1e-8;

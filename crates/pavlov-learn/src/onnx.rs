@@ -1,4 +1,5 @@
-//! ONNX export. The messages are the part of onnx.proto (ONNX IR version 8) that a policy needs, written out for `prost`.
+//! ONNX export. The messages are the part of onnx.proto (ONNX IR version 8) that a policy needs, written out for
+//! `prost`.
 //!
 //! Graph: `obs -> Sub mean -> Mul 1/std -> Clip -> (Gemm -> activation)* -> Gemm -> (Max low -> Min high) -> action`.
 //! Weights are `[in, out]` row-major, as Gemm without transposition takes them; numbers are f32, little-endian.
@@ -262,8 +263,8 @@ mod tests {
                     let (k, n) = (inputs[1].0[0], inputs[1].0[1]);
                     assert_eq!((dims[1], &inputs[2].0), (k, &vec![n]));
                     let dot = |r: usize, j: usize| (0..k).map(|i| x[r * k + i] * inputs[1].1[i * n + j]).sum::<f64>();
-                    let all = (0..dims[0] * n).map(|e| dot(e / n, e % n) + inputs[2].1[e % n]);
-                    (vec![dims[0], n], all.collect())
+                    let sums = (0..dims[0] * n).map(|e| dot(e / n, e % n) + inputs[2].1[e % n]);
+                    (vec![dims[0], n], sums.collect())
                 }
                 other => panic!("operator {other}"),
             };

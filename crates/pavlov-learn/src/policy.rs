@@ -60,14 +60,14 @@ impl Policy {
         let (obs, act) = (self.obs_dim(), self.act_dim());
         let n = actions.len() / act;
         if actions.len() != n * act {
-            return Err(LearnError::Shape { what: "length of actions", found: actions.len(), expected: n * act });
+            return Err(LearnError::Shape { size: "length of actions", found: actions.len(), expected: n * act });
         }
         if stride < obs {
-            return Err(LearnError::Shape { what: "stride of observations", found: stride, expected: obs });
+            return Err(LearnError::Shape { size: "stride of observations", found: stride, expected: obs });
         }
         if Some(rows.len()) != n.checked_mul(stride) {
             let expected = n.saturating_mul(stride);
-            return Err(LearnError::Shape { what: "length of observations", found: rows.len(), expected });
+            return Err(LearnError::Shape { size: "length of observations", found: rows.len(), expected });
         }
         let width = self.shape.out_width();
         for (rows, actions) in rows.chunks(CHUNK * stride).zip(actions.chunks_mut(CHUNK * act)) {
@@ -84,8 +84,8 @@ impl Policy {
         Ok(())
     }
 
-    /// ONNX model of [`Policy::act`]: `obs` `[n, obs_dim]` to `action` `[n, act_dim]`, both f32. `range` clips the actions to
-    /// `(low, high)` per column. Operator set 17, IR version 8.
+    /// ONNX model of [`Policy::act`]: `obs` `[n, obs_dim]` to `action` `[n, act_dim]`, both f32. `range` clips the
+    /// actions to `(low, high)` per column. Operator set 17, IR version 8.
     ///
     /// # Errors
     /// [`LearnError::Onnx`] if the range does not fit the actions.
@@ -126,15 +126,15 @@ pub(crate) mod tests {
     fn rows_are_independent_and_extra_columns_ignored() {
         let mut policy = policy(Activation::Tanh, &[16, 16], 5, 3, true);
         let x = observations(600, 5);
-        let mut all = vec![0.0; 1800];
-        policy.act(&x, 5, &mut all).unwrap();
+        let mut batch = vec![0.0; 1800];
+        policy.act(&x, 5, &mut batch).unwrap();
         let wide: Vec<f32> = x.chunks(5).flat_map(|row| row.iter().copied().chain([f32::NAN, 7.0])).collect();
         let mut again = vec![0.0; 1800];
         policy.act(&wide, 7, &mut again).unwrap();
-        assert_eq!(all, again);
-        let mut one = [0.0; 3];
-        policy.act(&x[5 * 599..], 5, &mut one).unwrap();
-        assert_eq!(one, all[1797..]);
+        assert_eq!(batch, again);
+        let mut single = [0.0; 3];
+        policy.act(&x[5 * 599..], 5, &mut single).unwrap();
+        assert_eq!(single, batch[1797..]);
         policy.act(&[], 5, &mut []).unwrap();
         assert_eq!((policy.obs_dim(), policy.act_dim(), policy.std()), (5, 3, vec![1.0; 3]));
     }

@@ -1,7 +1,7 @@
-//! A policy alone in a small file: what audit sets and archives of behaviours are kept in.
+//! A policy alone in a small file: the format of audit sets and archives of behaviours.
 //!
-//! safetensors, row-major. The net is bfloat16 (8 bits of precision, which a feedback policy does not notice), the normaliser is not:
-//! columns that hardly vary have means that many deviations fit into.
+//! safetensors, row-major. The net is bfloat16 (8 bits of precision, which a feedback policy does not notice), the
+//! normaliser is not: columns that hardly vary have means that many deviations fit into.
 //!
 //! ```text
 //! bf16  actor.<layer>.weight [in, out]   actor.<layer>.bias [out]
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 
 const KEY: &str = "pavlov_policy";
 const FORMAT: u32 = 1;
-/// No policy of ours has more layers.
+/// Most layers of a policy that is read.
 const MAX_LAYERS: usize = 16;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ fn bad(message: impl Into<String>) -> LearnError {
     LearnError::Checkpoint(message.into())
 }
 
-/// The nearest number with the upper half of the bits.
+/// The upper half of the bits of the nearest bfloat16.
 fn to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
@@ -57,8 +57,8 @@ impl Policy {
             put(format!("actor.{l}.weight"), vec![layer.inputs, layer.outputs], &weight);
             put(format!("actor.{l}.bias"), vec![layer.outputs], &bias);
         }
-        let own = [("obs.mean", &self.frozen.mean), ("obs.inv_std", &self.frozen.inv_std), ("std", &self.std)];
-        for (name, values) in own {
+        let vectors = [("obs.mean", &self.frozen.mean), ("obs.inv_std", &self.frozen.inv_std), ("std", &self.std)];
+        for (name, values) in vectors {
             let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
             tensors.push((name.into(), Dtype::F32, vec![values.len()], bytes));
         }
@@ -104,13 +104,13 @@ impl Policy {
                 false => Err(bad(format!("tensor `{name}` has numbers that are not finite"))),
             }
         };
-        let whole = |name: &str| read(name, Dtype::F32);
-        let ((_, mean), (_, inv_std), (_, std)) = (whole("obs.mean")?, whole("obs.inv_std")?, whole("std")?);
+        let single = |name: &str| read(name, Dtype::F32);
+        let ((_, mean), (_, inv_std), (_, std)) = (single("obs.mean")?, single("obs.inv_std")?, single("std")?);
         let mut layers: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
         let mut width = mean.len();
         while layers.len() < MAX_LAYERS && tensors.tensor(&format!("actor.{}.weight", layers.len())).is_ok() {
             let l = layers.len();
-            let half = |what: &str| read(&format!("actor.{l}.{what}"), Dtype::BF16);
+            let half = |part: &str| read(&format!("actor.{l}.{part}"), Dtype::BF16);
             let ((shape, weight), (_, bias)) = (half("weight")?, half("bias")?);
             if shape != [width, bias.len()] {
                 return Err(bad(format!("actor.{l}.weight is {shape:?}, expected [{width}, {}]", bias.len())));
@@ -140,12 +140,12 @@ mod tests {
 
     #[test]
     fn a_compact_policy_acts_nearly_alike() {
-        let mut whole = policy(Activation::Elu, &[16, 8], 5, 3, true);
-        let bytes = whole.to_compact().unwrap();
+        let mut original = policy(Activation::Elu, &[16, 8], 5, 3, true);
+        let bytes = original.to_compact().unwrap();
         let mut compact = Policy::from_compact(&bytes).unwrap();
         let x = observations(50, 5);
         let (mut a, mut b) = (vec![0.0; 150], vec![0.0; 150]);
-        whole.act(&x, 5, &mut a).unwrap();
+        original.act(&x, 5, &mut a).unwrap();
         compact.act(&x, 5, &mut b).unwrap();
         let worst = a.iter().zip(&b).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
         assert!(worst > 0.0 && worst < 0.05, "{worst}");

@@ -1,12 +1,14 @@
 //! The learner: one update is a rollout, the advantages and the training on them.
 //!
-//! Order within an update: rollout with frozen statistics; statistics of observations and discounted sums merged in the order of
-//! blocks; rewards scaled by the new deviation; advantages; statistics of returns; training. Values leave the rollout in the units
-//! of scaled rewards, and with `normalize_value` the critic learns them by the new mean and deviation, which the next rollout uses.
+//! Order within an update: rollout with frozen statistics; statistics of observations and discounted sums merged in the
+//! order of blocks; rewards scaled by the new deviation; advantages; statistics of returns; training. Values leave the
+//! rollout in the units of scaled rewards, and with `normalize_value` the critic learns them by the new mean and
+//! deviation, which the next rollout uses.
 //!
-//! A reward may have parts with a critic each (one net with several outputs): rewards, values and advantages are then of each part,
-//! and the policy learns from `A = sum w_i A_i / sum |w_i|` (the mixed advantages of Moskovitz et al. 2023, *Confronting reward model
-//! overoptimization with constrained RLHF*), each `A_i` normalised over the rollout unless `advantage_norm` is `none`.
+//! A reward may have parts with a critic each (one net with several outputs): rewards, values and advantages are then
+//! of each part, and the policy learns from `A = sum w_i A_i / sum |w_i|` (the mixed advantages of Moskovitz et al.
+//! 2023, *Confronting reward model overoptimization with constrained RLHF*), each `A_i` normalised over the rollout
+//! unless `advantage_norm` is `none`.
 
 use std::time::Instant;
 
@@ -91,8 +93,8 @@ impl Sizes {
 }
 
 /// An error unless a size is what is expected.
-pub(crate) fn same(what: &'static str, found: usize, expected: usize) -> Result<(), LearnError> {
-    if found == expected { Ok(()) } else { Err(LearnError::Shape { what, found, expected }) }
+pub(crate) fn same(size: &'static str, found: usize, expected: usize) -> Result<(), LearnError> {
+    if found == expected { Ok(()) } else { Err(LearnError::Shape { size, found, expected }) }
 }
 
 /// Numbers that go from update to update.
@@ -108,7 +110,7 @@ pub(crate) struct Counters {
     pub restart: bool,
 }
 
-/// Memory kept between updates; nothing in it carries over.
+/// Buffers kept between updates; their contents carry nothing over.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) rollout: Rollout,
@@ -191,8 +193,9 @@ impl Ppo {
     /// A rollout and the training on it. Resets the blocks on the first call and after [`Ppo::restart`].
     ///
     /// # Errors
-    /// [`LearnError::Shape`] if the blocks do not fit. [`LearnError::NotFinite`] if the environment gave such a number (the next
-    /// update then starts with a reset) or training met one (parameters are as before the bad step; the rollout counts).
+    /// [`LearnError::Shape`] if the blocks do not fit. [`LearnError::NotFinite`] if the environment gave such a number
+    /// (the next update then starts with a reset) or training met one (parameters are as before the bad step; the
+    /// rollout counts).
     pub fn update<B: EnvBlock>(&mut self, blocks: &mut [B], pool: &ThreadPool) -> Result<UpdateStats, LearnError> {
         self.check(blocks)?;
         let start = Instant::now();
@@ -234,16 +237,16 @@ impl Ppo {
 
         let gaussian = self.model.gaussian();
         let episodes: u64 = gathered.iter().map(|g| g.episodes).sum();
-        let some = |value: f64| (episodes > 0).then_some(value);
+        let if_any = |value: f64| (episodes > 0).then_some(value);
         let n = episodes as f64;
         Ok(UpdateStats {
             update: self.counters.updates,
             env_steps: self.counters.env_steps,
             episodes,
-            episode_return: some(gathered.iter().map(|g| g.return_sum).sum::<f64>() / n),
-            episode_return_min: some(gathered.iter().map(|g| g.return_min).fold(f64::INFINITY, f64::min)),
-            episode_return_max: some(gathered.iter().map(|g| g.return_max).fold(f64::NEG_INFINITY, f64::max)),
-            episode_length: some(gathered.iter().map(|g| g.length_sum as f64).sum::<f64>() / n),
+            episode_return: if_any(gathered.iter().map(|g| g.return_sum).sum::<f64>() / n),
+            episode_return_min: if_any(gathered.iter().map(|g| g.return_min).fold(f64::INFINITY, f64::min)),
+            episode_return_max: if_any(gathered.iter().map(|g| g.return_max).fold(f64::NEG_INFINITY, f64::max)),
+            episode_length: if_any(gathered.iter().map(|g| g.length_sum as f64).sum::<f64>() / n),
             reward_mean,
             policy_loss: trained.policy_loss,
             value_loss: trained.value_loss,
@@ -275,7 +278,7 @@ impl Ppo {
         rollout::run(blocks, &shared, carried, rollout)
     }
 
-    /// What a rollout reads, and what it fills, with room for it.
+    /// What a rollout reads, and the buffers it fills, sized for it.
     pub(crate) fn stage<'a>(&'a mut self, frozen: &'a Frozen) -> (Shared<'a>, &'a mut Carried, &'a mut Rollout) {
         let row = self.sizes.row();
         let Sizes { act, critics, .. } = self.sizes;
@@ -299,9 +302,9 @@ impl Ppo {
         let observations = gathered.iter().all(|g| g.obs.is_sound());
         if !(observations && gathered.iter().all(|g| g.discounted.is_sound())) {
             self.counters.restart = true;
-            let what = if observations { "a reward" } else { "an observation" };
+            let quantity = if observations { "a reward" } else { "an observation" };
             let hint = "look at the task's formulas and at the size of actions; the next update resets all worlds";
-            return Err(LearnError::NotFinite { update, what, hint });
+            return Err(LearnError::NotFinite { update, quantity, hint });
         }
         for part in gathered {
             self.obs_moments.merge(&part.obs);
@@ -311,8 +314,8 @@ impl Ppo {
         Ok(gathered.iter().map(|g| g.reward_sum).sum::<f64>() / samples)
     }
 
-    /// Scales rewards, writes advantages and returns, merges the statistics of returns. Returns the explained variance, the mean over
-    /// the critics.
+    /// Scales rewards, writes advantages and returns, merges the statistics of returns. Returns the explained variance,
+    /// the mean over the critics.
     fn advantages(&mut self, update: u64) -> Result<f64, LearnError> {
         let config = &self.config;
         let (horizon, critics) = (config.horizon, self.sizes.critics);
@@ -347,7 +350,7 @@ impl Ppo {
         if !of_errors.is_sound() || !of_returns.is_sound() {
             self.counters.restart = true;
             let hint = "look at final observations and at the size of rewards; the next update resets all worlds";
-            return Err(LearnError::NotFinite { update, what: "an advantage", hint });
+            return Err(LearnError::NotFinite { update, quantity: "an advantage", hint });
         }
         self.value_moments.merge(&of_returns);
         if critics > 1 {
@@ -391,11 +394,12 @@ impl Ppo {
         self.sizes.critics
     }
 
-    /// Weights of the critics' advantages from the next update on, any signs; equal ones at first. They are not part of a checkpoint:
-    /// the caller sets them after a resume, too.
+    /// Weights of the critics' advantages from the next update on, any signs; equal ones at first. They are not part of
+    /// a checkpoint: the caller sets them after a resume, too.
     ///
     /// # Errors
-    /// [`LearnError::Shape`] if they are not as many as the critics, [`LearnError::Config`] if one is not finite or all are zero.
+    /// [`LearnError::Shape`] if they are not as many as the critics, [`LearnError::Config`] if one is not finite or all
+    /// are zero.
     pub fn set_mix(&mut self, weights: &[f64]) -> Result<(), LearnError> {
         same("the number of weights of critics", weights.len(), self.sizes.critics)?;
         let size: f64 = weights.iter().map(|w| w.abs()).sum();
@@ -407,23 +411,23 @@ impl Ppo {
         Ok(())
     }
 
-    /// Begins with what another learner of the same robot and nets has learnt: policy, statistics of observations, and the critic where it has as
-    /// many parts. Values and the scale of rewards are found anew, for another reward.
+    /// Takes over what another learner of the same robot and nets has learnt: policy, statistics of observations, and
+    /// the critic where it has as many parts. Values and the scale of rewards are found anew, for another reward.
     ///
     /// # Errors
     /// [`LearnError::Config`] or [`LearnError::Shape`] when the nets differ.
     pub fn begin_with(&mut self, other: &Self) -> Result<(), LearnError> {
-        let (own, its) = (&self.config, &other.config);
-        for (key, own, its) in [
-            ("actor_hidden", format!("{:?}", own.actor_hidden), format!("{:?}", its.actor_hidden)),
-            ("critic_hidden", format!("{:?}", own.critic_hidden), format!("{:?}", its.critic_hidden)),
-            ("activation", format!("{:?}", own.activation), format!("{:?}", its.activation)),
+        let (ours, theirs) = (&self.config, &other.config);
+        for (key, ours, theirs) in [
+            ("actor_hidden", format!("{:?}", ours.actor_hidden), format!("{:?}", theirs.actor_hidden)),
+            ("critic_hidden", format!("{:?}", ours.critic_hidden), format!("{:?}", theirs.critic_hidden)),
+            ("activation", format!("{:?}", ours.activation), format!("{:?}", theirs.activation)),
         ] {
-            if own != its {
+            if ours != theirs {
                 return Err(LearnError::Config {
                     key,
-                    value: own,
-                    expected: format!("{its}, as in the run to begin with"),
+                    value: ours,
+                    expected: format!("{theirs}, as in the run to begin with"),
                 });
             }
         }
@@ -465,8 +469,8 @@ impl Ppo {
         self.seed
     }
 
-    /// Sets the learning rate from here on: the constant one, the start of the linear schedule, the adaptive one's present value.
-    /// Values that are negative or not finite are ignored.
+    /// Sets the learning rate from here on: the constant one, the start of the linear schedule, the adaptive one's
+    /// present value. Values that are negative or not finite are ignored.
     pub fn set_learning_rate(&mut self, lr: f64) {
         if lr.is_finite() && lr >= 0.0 {
             self.counters.learning_rate = lr;
@@ -475,15 +479,15 @@ impl Ppo {
     }
 }
 
-/// `sum w_i A_i / sum |w_i|` of the advantages `[worlds, critics, horizon]`, each normalised over the rollout first unless `norm` is
-/// none.
+/// `sum w_i A_i / sum |w_i|` of the advantages `[worlds, critics, horizon]`, each normalised over the rollout first
+/// unless `norm` is none.
 fn mix(of_critics: &[f32], out: &mut [f32], weights: &[f64], horizon: usize, norm: AdvantageNorm) {
     let critics = weights.len();
-    let all = moments_by_column(of_critics, critics, horizon);
+    let moments = moments_by_column(of_critics, critics, horizon);
     let size: f64 = weights.iter().map(|w| w.abs()).sum();
     let factors: Vec<(f32, f32)> = (0..critics)
         .map(|c| {
-            let (mean, scale) = if norm == AdvantageNorm::None { (0.0, 1.0) } else { advantage_norm(&all, c) };
+            let (mean, scale) = if norm == AdvantageNorm::None { (0.0, 1.0) } else { advantage_norm(&moments, c) };
             (mean, scale * (weights[c] / size) as f32)
         })
         .collect();

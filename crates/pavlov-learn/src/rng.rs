@@ -1,8 +1,8 @@
 //! Counter-based random numbers, by Philox.
 //!
-//! A number is a pure function of (seed, purpose, update, step, index, sub-index); there is no state. Worlds may therefore be
-//! computed in any order by any thread, and a resumed run goes on with the same numbers.
-//! Normals: Box and Muller (1958), four from four words.
+//! A number is a pure function of (seed, purpose, update, step, index, sub-index); there is no state. Worlds may
+//! therefore be computed in any order by any thread, and a resumed run goes on with the same numbers. Normals: Box and
+//! Muller (1958), four from four words.
 
 use pavlov_physics::philox4x32_10;
 
@@ -44,14 +44,14 @@ impl Rng {
         const SCALE: f32 = 1.0 / (1 << 24) as f32;
         for (sub, four) in out.chunks_mut(4).enumerate() {
             let words = self.words(step, index, sub as u32);
-            let mut made = [0.0; 4];
-            for (pair, word) in made.chunks_exact_mut(2).zip(words.chunks_exact(2)) {
+            let mut normals = [0.0; 4];
+            for (pair, word) in normals.chunks_exact_mut(2).zip(words.chunks_exact(2)) {
                 let radius = (-2.0 * (((word[0] >> 8) + 1) as f32 * SCALE).ln()).sqrt();
                 let (sin, cos) = ((word[1] >> 8) as f32 * SCALE * std::f32::consts::TAU).sin_cos();
                 pair[0] = radius * cos;
                 pair[1] = radius * sin;
             }
-            four.copy_from_slice(&made[..four.len()]);
+            four.copy_from_slice(&normals[..four.len()]);
         }
     }
 
@@ -78,17 +78,17 @@ mod tests {
 
     #[test]
     fn normals_have_the_moments_of_a_normal() {
-        let mut all = vec![0.0f32; 100_003];
-        Rng::new(7, Purpose::Action, 3).normals(1, 2, &mut all);
-        let n = all.len() as f64;
-        let moment = |p: i32| all.iter().map(|&x| f64::from(x).powi(p)).sum::<f64>() / n;
+        let mut sample = vec![0.0f32; 100_003];
+        Rng::new(7, Purpose::Action, 3).normals(1, 2, &mut sample);
+        let n = sample.len() as f64;
+        let moment = |p: i32| sample.iter().map(|&x| f64::from(x).powi(p)).sum::<f64>() / n;
         assert!(moment(1).abs() < 0.015, "mean {}", moment(1));
         assert!((moment(2) - 1.0).abs() < 0.02, "variance {}", moment(2));
         assert!(moment(3).abs() < 0.05, "skew {}", moment(3));
         assert!((moment(4) - 3.0).abs() < 0.15, "kurtosis {}", moment(4));
         let mut other = vec![0.0f32; 100_003];
         Rng::new(7, Purpose::Action, 3).normals(1, 3, &mut other);
-        let correlation = all.iter().zip(&other).map(|(a, b)| f64::from(a * b)).sum::<f64>() / n;
+        let correlation = sample.iter().zip(&other).map(|(a, b)| f64::from(a * b)).sum::<f64>() / n;
         assert!(correlation.abs() < 0.015, "worlds are correlated: {correlation}");
     }
 

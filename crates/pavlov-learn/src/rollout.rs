@@ -1,11 +1,11 @@
 //! Rollout: every block runs the whole horizon on one thread, the nets running between its steps.
 //!
-//! Samples are stored by world, then by step: sample `world * horizon + t`, a row of columns per sample. Observations are stored
-//! normalised (with the statistics frozen at the start), values in the units of scaled rewards, rewards as the task gave them.
-//! With several critics values, rewards and what is made of them are stored by world, then critic, then step: number
-//! `(world * critics + critic) * horizon + t`.
-//! A block writes its own part only and draws random numbers by the world's place in the whole, so results depend neither on
-//! threads nor on the order of blocks. Statistics are gathered per block and merged by the caller in the order of blocks.
+//! Samples are stored by world, then by step: sample `world * horizon + t`, a row of columns per sample. Observations
+//! are stored normalised (with the statistics frozen at the start), values in the units of scaled rewards, rewards as
+//! the task gave them. With several critics values, rewards and what is made of them are stored by world, then critic,
+//! then step: number `(world * critics + critic) * horizon + t`. A block writes its own part only and draws random
+//! numbers by the world's place in the whole, so results depend neither on threads nor on the order of blocks.
+//! Statistics are gathered per block and merged by the caller in the order of blocks.
 
 use rayon::prelude::*;
 
@@ -103,7 +103,7 @@ pub struct Shared<'a> {
     pub value_mean: Vec<f32>,
     /// See `value_mean`.
     pub value_std: Vec<f32>,
-    /// Numbers for actions.
+    /// Random numbers of actions.
     pub rng: Rng,
     /// Steps of a rollout.
     pub horizon: usize,
@@ -113,7 +113,7 @@ pub struct Shared<'a> {
     pub gamma: f64,
 }
 
-/// What a block found out.
+/// Statistics that a block gathered.
 #[derive(Debug, Clone)]
 pub struct Gathered {
     /// Of observations acted on.
@@ -151,7 +151,7 @@ pub(crate) struct Part<'a, B> {
     pub tally: Tally<'a>,
 }
 
-/// The running episodes of some worlds, and what is found out about those that end.
+/// The running episodes of some worlds, and the statistics of those that end.
 pub(crate) struct Tally<'a> {
     episode_return: &'a mut [f64],
     episode_length: &'a mut [u64],
@@ -193,7 +193,7 @@ impl Tally<'_> {
         }
     }
 
-    /// All that was found out, with the statistics of observations.
+    /// All that was gathered, with the statistics of observations.
     pub fn finish(self, obs: &Gather) -> Gathered {
         Gathered { obs: obs.moments(), discounted: self.seen_sum.moments(), ..self.out }
     }
@@ -365,11 +365,11 @@ impl<B: EnvBlock> Part<'_, &mut B> {
             } else if let Some(late) = self.block.late() {
                 for w in 0..worlds {
                     let sample = w * horizon + t;
-                    // The step before gets its rest, if it is of the same episode and rollout.
+                    // The step before gets the rest of its reward, if it is of the same episode and rollout.
                     if t > 0 && !self.done[sample - 1] {
                         self.reward[sample - 1] += late[w];
                     }
-                    // Where no next step is known, this one's stands for it.
+                    // Where no next step is known, this step's own rest stands for it.
                     let last = t + 1 == horizon && !(terminated[w] || truncated[w]);
                     if last || (truncated[w] && !terminated[w]) {
                         held[w] = late[w];
@@ -406,8 +406,8 @@ impl<B: EnvBlock> Part<'_, &mut B> {
             }
             if !cut.is_empty() {
                 for (k, value) in shared.values(&x, cut.len(), &mut work).enumerate() {
-                    let of = cut[k / critics] * critics + k % critics;
-                    self.after[of * horizon + t] = value;
+                    let number = cut[k / critics] * critics + k % critics;
+                    self.after[number * horizon + t] = value;
                 }
             }
         }
@@ -487,7 +487,8 @@ mod tests {
         assert_eq!((gathered[0].return_min, gathered[0].return_max), (3.5, 6.5));
     }
 
-    /// World 0 is cut by its time limit every third step, world 1 terminates every second one, world 2 both at once every fourth.
+    /// World 0 is cut by its time limit every third step, world 1 terminates every second one, world 2 both at once
+    /// every fourth.
     struct Ends {
         step: u32,
     }

@@ -31,7 +31,8 @@ pub struct UpdateStats {
     pub kl: f64,
     /// Share of samples whose probability ratio was outside the clip range, mean over all minibatches.
     pub clip_fraction: f64,
-    /// Share of the returns' variance that the rollout's values explain: 1 is perfect, below 0 is worse than a constant.
+    /// Share of the returns' variance that the rollout's values explain: 1 is perfect, below 0 is worse than a
+    /// constant.
     pub explained_variance: f64,
     /// Learning rate at the end of the update.
     pub learning_rate: f64,

@@ -6,7 +6,7 @@
 use crate::env_block::{EnvBlock, StepOut};
 use pavlov_physics::philox4x32_10;
 
-/// A block of masses. A start is a function of the world and how many it has had.
+/// A block of masses. A start depends only on the world and the number of its episode.
 #[derive(Debug, Clone)]
 pub struct Mass {
     limit: u32,

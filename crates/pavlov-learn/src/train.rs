@@ -1,7 +1,7 @@
 //! Training on a rollout: epochs of minibatches, the learning rate, Adam.
 //!
-//! Samples are put in a new random order in each epoch and cut in `minibatches` parts whose sizes differ by at most one.
-//! The loss and how its gradient is computed by threads: see `loss`.
+//! Samples are put in a new random order in each epoch and cut in `minibatches` parts whose sizes differ by at most
+//! one. The loss and how its gradient is computed by threads: see `loss`.
 
 use std::sync::Mutex;
 
@@ -53,7 +53,8 @@ pub struct Learned<'a> {
     pub lr: &'a mut f64,
 }
 
-/// All epochs and minibatches on a rollout whose advantages and returns are set. To be called within the pool of threads.
+/// All epochs and minibatches on a rollout whose advantages and returns are set. To be called within the pool of
+/// threads.
 ///
 /// # Errors
 /// [`LearnError::NotFinite`]; parameters and moments are then as before the bad step.
@@ -88,8 +89,8 @@ pub fn train(
         rng.permutation(epoch as u32, order);
         done.kl = 0.0;
         for minibatch in 0..config.minibatches {
-            let of = |k: usize| k * samples / config.minibatches;
-            let indices = &order[of(minibatch)..of(minibatch + 1)];
+            let start = |k: usize| k * samples / config.minibatches;
+            let indices = &order[start(minibatch)..start(minibatch + 1)];
             let (advantage_mean, advantage_scale) = if config.advantage_norm == AdvantageNorm::Minibatch && !clones {
                 let chosen: Vec<f32> = indices.iter().map(|&i| data.advantage[i as usize]).collect();
                 advantage_norm(&moments_of(&chosen), 0)
@@ -116,7 +117,7 @@ pub fn train(
             };
             let sums = batch.gradient(desks, grads, total);
             let norm = norm(total);
-            let bad = |what, hint| Err(LearnError::NotFinite { update, what, hint });
+            let bad = |quantity, hint| Err(LearnError::NotFinite { update, quantity, hint });
             if !sums.policy.is_finite() {
                 return bad("the policy loss", "lower learning_rate or raise min_std");
             }
@@ -153,7 +154,8 @@ pub fn train(
     Ok(done)
 }
 
-/// The adaptive schedule of RSL-RL (Rudin et al. 2022): from the KL divergence of the minibatch at hand, before its step.
+/// The adaptive schedule of RSL-RL (Rudin et al. 2022): from the KL divergence of the minibatch at hand, before its
+/// step.
 fn adapt(config: &PpoConfig, lr: f64, kl: f64) -> f64 {
     if kl > 2.0 * config.desired_kl {
         (lr / 1.5).max(config.learning_rate_min)
@@ -220,10 +222,10 @@ mod tests {
         let first = run(&config, &mut model.clone(), &data, &mut 0.01).unwrap();
         assert!(first.kl.abs() < 1e-12 && first.clip_fraction == 0.0, "{first:?}");
         (config.epochs, config.minibatches) = (20, 4);
-        let all = run(&config, &mut model.clone(), &data, &mut 0.01).unwrap();
+        let every = run(&config, &mut model.clone(), &data, &mut 0.01).unwrap();
         config.target_kl = 0.02;
-        let some = run(&config, &mut model.clone(), &data, &mut 0.01).unwrap();
-        assert!(all.epochs == 20 && some.epochs < 20 && some.kl > 0.02, "{all:?} {some:?}");
+        let stopped = run(&config, &mut model.clone(), &data, &mut 0.01).unwrap();
+        assert!(every.epochs == 20 && stopped.epochs < 20 && stopped.kl > 0.02, "{every:?} {stopped:?}");
     }
 
     #[test]
@@ -236,12 +238,12 @@ mod tests {
             ("value", |data| data.returns[9] = f32::INFINITY),
             ("policy", |data| data.obs[9] = f32::NAN),
         ];
-        for (what, spoil) in cases {
+        for (quantity, spoil) in cases {
             let (_, mut data) = consistent(&PpoConfig { minibatches: 1, ..config.clone() });
             spoil(&mut data);
             let mut after = model.clone();
             let error = run(&PpoConfig { minibatches: 1, ..config.clone() }, &mut after, &data, &mut 1e-3).unwrap_err();
-            assert!(error.to_string().contains(what), "{error}");
+            assert!(error.to_string().contains(quantity), "{error}");
             assert_eq!(after.params, model.params);
         }
         let mut after = model.clone();

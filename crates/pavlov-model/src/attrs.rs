@@ -36,28 +36,28 @@ impl Defaults {
         if self.classes.len() >= MAX_CLASSES {
             return Err(element.error(format!("more than {MAX_CLASSES} default classes")));
         }
-        let mut own = parent.and_then(|p| self.classes.get(p)).cloned().unwrap_or_default();
+        let mut table = parent.and_then(|p| self.classes.get(p)).cloned().unwrap_or_default();
         if parent.is_none() {
-            own.extend(self.classes.remove(&name).unwrap_or_default());
+            table.extend(self.classes.remove(&name).unwrap_or_default());
         }
         for child in element.children.iter().filter(|c| c.tag != "default") {
             default_known(child)?;
             if names_of(&child.tag).is_none() {
                 continue;
             }
-            let slot = own.entry(kind_of(&child.tag).to_string()).or_default();
+            let slot = table.entry(kind_of(&child.tag).to_string()).or_default();
             for (k, v) in &child.attributes {
                 Arc::make_mut(slot).insert(k.clone(), v.as_str().into());
             }
         }
-        self.classes.insert(name.clone(), own);
+        self.classes.insert(name.clone(), table);
         for child in element.children.iter().filter(|c| c.tag == "default") {
             self.read(child, Some(&name))?;
         }
         Ok(())
     }
 
-    fn of(&self, class: &str, tag: &str) -> Option<&Table> {
+    fn table(&self, class: &str, tag: &str) -> Option<&Table> {
         self.classes.get(class)?.get(kind_of(tag))
     }
 
@@ -291,7 +291,7 @@ impl<'a> Attrs<'a> {
             let names: Vec<&str> = defaults.classes.keys().map(String::as_str).collect();
             return Err(e.with_hint(did_you_mean(class, names)));
         }
-        let defaults = defaults.of(class, &element.tag).cloned().unwrap_or_default();
+        let defaults = defaults.table(class, &element.tag).cloned().unwrap_or_default();
         Ok(Self { element, defaults })
     }
 
@@ -396,7 +396,7 @@ impl<'a> Attrs<'a> {
         match self.text(name).map(str::trim) {
             None | Some("auto") => {
                 if self.has(range) && !autolimits {
-                    let message = format!("`{range}` is given, autolimits is off: say `{name}`");
+                    let message = format!("`{range}` is given but autolimits is off: add `{name}`");
                     return Err(self.error(range, message));
                 }
                 Ok(self.has(range))

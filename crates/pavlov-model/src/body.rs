@@ -110,17 +110,16 @@ impl Reader {
         body.mass = body.mass.max(self.bound_mass);
         body.inertia = body.inertia.map(|v| v.max(self.bound_inertia));
         if !body.ipos.iter().chain(&body.iquat).chain(&body.inertia).chain([&body.mass]).all(|v| v.is_finite()) {
-            return Err(
-                element.error("mass or inertia is not a finite number: are sizes, positions and density sound?")
-            );
+            return Err(element.error("mass or inertia is not a finite number: check sizes, positions and density"));
         }
         let [a, b, c] = body.inertia;
         let bad = a + b < c * (1.0 - 1e-9) || a + c < b * (1.0 - 1e-9) || b + c < a * (1.0 - 1e-9);
         if bad && self.balance_inertia {
             body.inertia = [(a + b + c) / 3.0; 3];
         } else if bad {
-            let message =
-                format!("moments of inertia {a}, {b}, {c} break the triangle inequality: no mass is spread like that");
+            let message = format!(
+                "moments of inertia {a}, {b}, {c} break the triangle inequality: no body has such moments"
+            );
             return Err(element
                 .error(message)
                 .with_hint("correct the inertia, or set <compiler balanceinertia=\"true\"/>"));
@@ -255,8 +254,8 @@ impl Reader {
             return Err(element.error(format!("more than {MAX_DOFS} degrees of freedom: the mass matrix is dense")));
         }
         for _ in 0..count {
-            let own = self.model.dofs.len();
-            let parent_dof = if own > dof0 { Some(own - 1) } else { self.last_dof(parent) };
+            let dof = self.model.dofs.len();
+            let parent_dof = if dof > dof0 { Some(dof - 1) } else { self.last_dof(parent) };
             self.model.dofs.push(Dof {
                 body,
                 joint,

@@ -1,7 +1,7 @@
 //! Candidate contact pairs: MuJoCo's static filters, mixing rules, explicit pairs and exclusions.
 //!
-//! Since MuJoCo 3.5 margin and gap of two geoms add up. Pairs are tested one by one in every step, and buffers are sized
-//! for all of them to touch at once, so their number is bounded.
+//! Since MuJoCo 3.5 margin and gap of two geoms add up. Pairs are tested one by one in every step, and buffers are
+//! sized for all of them to touch at once, so their number is bounded.
 
 use crate::attrs::Attrs;
 use crate::error::ModelError;
@@ -101,7 +101,8 @@ impl Reader {
         !(self.filter_parent && w1 != 0 && w2 != 0 && (parent(w1) == w2 || parent(w2) == w1))
     }
 
-    /// A pair with the parameters two geoms give it. Errors are placed at `element`, else at the geom that is not supported.
+    /// A pair with the parameters two geoms give it. Errors are placed at `element`, else at the geom that is not
+    /// supported.
     fn mixed(&self, a: usize, b: usize, element: Option<&Element>) -> Result<Pair, ModelError> {
         let m = &self.model;
         let (x, y) = (&m.geoms[a], &m.geoms[b]);

@@ -46,7 +46,7 @@ pub struct Description {
     pub sensors: Vec<String>,
     /// Candidate contact pairs as `geom - geom (condim)`.
     pub contact_pairs: Vec<String>,
-    /// What the reader wants known.
+    /// Warnings of the reader.
     pub warnings: Vec<String>,
 }
 

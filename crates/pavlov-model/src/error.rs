@@ -1,4 +1,5 @@
-//! What went wrong while reading or compiling a robot file, and where; and the helper that guesses what a wrong name meant.
+//! What went wrong while reading or compiling a robot file, and where; and the helper that guesses what a wrong name
+//! meant.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -104,12 +105,16 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     if let Some(best) = nearest(name, candidates.clone()) {
         return format!("did you mean `{best}`?");
     }
-    let all: Vec<&str> = candidates.into_iter().filter(|c| !c.is_empty()).collect();
-    if all.is_empty() {
+    let names: Vec<&str> = candidates.into_iter().filter(|c| !c.is_empty()).collect();
+    if names.is_empty() {
         return "there are none".into();
     }
-    let shown = all.iter().take(12).map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
-    if all.len() > 12 { format!("there are {shown} and {} more", all.len() - 12) } else { format!("there is {shown}") }
+    let shown = names.iter().take(12).map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > 12 {
+        format!("there are {shown} and {} more", names.len() - 12)
+    } else {
+        format!("there is {shown}")
+    }
 }
 
 #[cfg(test)]

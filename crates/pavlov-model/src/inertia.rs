@@ -80,9 +80,9 @@ pub(crate) fn assemble(body: &mut Body, pieces: &[Piece]) {
         let o2 = o.iter().map(|v| v * v).sum::<f64>();
         for i in 0..3 {
             for j in 0..3 {
-                let own: f64 = (0..3).map(|k| r[i][k] * p.inertia[k] * r[j][k]).sum();
+                let rotated: f64 = (0..3).map(|k| r[i][k] * p.inertia[k] * r[j][k]).sum();
                 let parallel = if i == j { o2 } else { 0.0 } - o[i] * o[j];
-                tensor[i][j] += own + p.mass * parallel;
+                tensor[i][j] += rotated + p.mass * parallel;
             }
         }
     }

@@ -10,7 +10,8 @@ pub type Vec3 = [f64; 3];
 /// Quaternion `[w, x, y, z]`, unit length.
 pub type Quat = [f64; 4];
 
-/// A compiled robot with its scene. Bodies, joints, dofs and geoms are in depth-first order: a parent precedes its children.
+/// A compiled robot with its scene. Bodies, joints, dofs and geoms are in depth-first order: a parent precedes its
+/// children.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// `<mujoco model="…">`, or the file stem.

@@ -1,6 +1,6 @@
 //! `<compiler>`, `<option>` and its flags: the settings that shape the reading and the simulation.
 //!
-//! Settings without an effect here are listed; those that would change the physics and are not honoured are refused.
+//! Settings without an effect here are listed; those that would change the physics but are not honoured are refused.
 
 use crate::attrs::Attrs;
 use crate::error::{ModelError, did_you_mean};
@@ -186,7 +186,7 @@ impl Reader {
             a.refuse(name, &[default], "this stage cannot be switched off")?;
         }
         a.refuse("sleep", &["disable"], "bodies do not sleep here")?;
-        let switch = |name: &str, now: bool| a.choice(name, now, &[("enable", true), ("disable", false)]);
+        let switch = |name: &str, default: bool| a.choice(name, default, &[("enable", true), ("disable", false)]);
         let o = &mut self.model.opt;
         o.frictionloss = switch("frictionloss", o.frictionloss)?;
         o.limit = switch("limit", o.limit)?;

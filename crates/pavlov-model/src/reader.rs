@@ -418,7 +418,7 @@ mod tests {
             let _ = parse_mjcf(&text, "arm.xml");
         }
 
-        /// Numbers far out of scale give an error or a model whose masses are numbers.
+        /// Numbers far out of scale give an error or a model whose masses are finite.
         #[test]
         fn huge_numbers_never_make_a_mass_that_is_none(exponent in -320i32..=308, which in 0usize..8) {
             let (from, to) = [

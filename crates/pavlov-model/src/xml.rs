@@ -1,7 +1,7 @@
 //! The file as an owned tree: includes spliced in, size and depth bounded.
 //!
-//! Bounds keep a hostile file from taking the program down. They count over all included files: 32 MiB of text, 64 files,
-//! 300 000 elements, 200 levels; 64 KiB for an attribute; no DTD. Everything here takes time linear in the text.
+//! Bounds keep a hostile file from taking the program down. They count over all included files: 32 MiB of text, 64
+//! files, 300 000 elements, 200 levels; 64 KiB for an attribute; no DTD. Everything here takes time linear in the text.
 
 use crate::error::ModelError;
 use std::io::Read;
@@ -87,7 +87,7 @@ fn tag_end(rest: &str) -> (usize, bool) {
     (rest.len(), true)
 }
 
-/// What has been read so far, over all files.
+/// The files and elements read so far.
 #[derive(Default)]
 struct Budget {
     /// Files being read, outermost first.

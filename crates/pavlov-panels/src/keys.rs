@@ -29,7 +29,7 @@ pub enum Action {
     Right,
     /// Neither is.
     Equal,
-    /// It cannot be told.
+    /// No judgement is possible.
     CannotTell,
     /// Another pair, without an answer.
     Skip,
@@ -98,7 +98,7 @@ const fn plain(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::NONE, key)
 }
 
-/// All shortcuts. Keys without a modifier, but for the function keys, are heard only while no text field has the keyboard.
+/// All shortcuts. Keys without a modifier, but for the function keys, count only while no text field has the keyboard.
 pub const TABLE: &[Row] = &[
     Row { action: Action::PlayPause, shortcut: plain(Key::Space), label: "Play or pause" },
     Row { action: Action::Step, shortcut: plain(Key::Period), label: "One step" },
@@ -155,12 +155,12 @@ pub const TABLE: &[Row] = &[
     Row { action: Action::NextProblem, shortcut: plain(Key::F8), label: "Go to the next error of the reward" },
 ];
 
-/// Keys that are no text: heard while a text field has the keyboard, too.
+/// Keys that type no text: they count while a text field has the keyboard, too.
 fn is_function(key: Key) -> bool {
     matches!(key, Key::F1 | Key::F2 | Key::F4 | Key::F5 | Key::F8)
 }
 
-/// Was it pressed in this frame? Takes the key, so that nothing else hears it.
+/// Was it pressed in this frame? Consumes the key, so that nothing else reacts to it.
 pub fn pressed(ctx: &Context, action: Action) -> bool {
     TABLE.iter().filter(|row| row.action == action).any(|row| {
         let types = row.shortcut.modifiers == Modifiers::NONE && !is_function(row.shortcut.logical_key);

@@ -1,5 +1,6 @@
-//! What the studio shows and does, without a window: live worlds, reward editor, term plots, runs, searches and labelling, as
-//! egui panels over plain state. The studio (Bevy) gives them a window and the scene; tests drive them without one.
+//! What the studio shows and does, without a window: live worlds, reward editor, term plots, runs, searches and
+//! labelling, as egui panels over plain state. The studio (Bevy) gives them a window and the scene; tests drive them
+//! without one.
 //!
 //! ```text
 //! Editor ── reward ──> Live worlds (own thread) ── frames ──> scene, Terms
@@ -7,8 +8,8 @@
 //! Runs, Preferences: read run folders; labels go to the label store
 //! Searches: read lineages; a candidate goes to the editor
 //! ```
-//! A panel is a struct with a `ui(&mut self, ui, ...)` that draws it and says in its return value what the person asked for; what
-//! takes longer than a frame is done on a thread of its own, which wakes the window when it is done.
+//! A panel is a struct with a `ui(&mut self, ui, ...)` that draws it and says in its return value what the person asked
+//! for; work that takes longer than a frame is done on a separate thread, which wakes the window at the end.
 
 pub mod app;
 pub mod editor;

@@ -30,15 +30,15 @@ pub fn apply(ctx: &Context, theme: Theme, zoom: f32) {
         Theme::Light => Visuals::light(),
         Theme::Dark => Visuals { panel_fill: Color32::from_gray(30), ..Visuals::dark() },
     };
-    // Shadows are blurred by the renderer: on an adapter in software that is felt.
+    // Shadows are blurred by the renderer, which is slow on an adapter in software.
     ctx.set_visuals_of(
         wanted,
         Visuals { window_shadow: egui::Shadow::NONE, popup_shadow: egui::Shadow::NONE, ..visuals },
     );
 }
 
-/// Colour of a term or a curve, by its place: ten hues that stay apart for most kinds of colour blindness (Okabe and Ito's, with
-/// four more), then again with a shade.
+/// Colour of a term or a curve, by its place: ten hues that stay apart for most kinds of colour blindness (Okabe and
+/// Ito's, with four more), then again with a shade.
 pub fn series(theme: Theme, index: usize) -> Color32 {
     const HUES: [[u8; 3]; 10] = [
         [86, 180, 233],
@@ -85,7 +85,7 @@ pub fn warning(theme: Theme) -> Color32 {
     }
 }
 
-/// What is well.
+/// Success.
 pub fn good(theme: Theme) -> Color32 {
     match theme {
         Theme::Dark => Color32::from_rgb(110, 200, 120),

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 
 /// A finished run of a few updates.
 fn train(runs: &Path, seed: u64) -> PathBuf {
-    let asked = Overrides {
+    let overrides = Overrides {
         worlds: Some(16),
         steps: Some(4096),
         seed: Some(seed),
@@ -24,7 +24,7 @@ fn train(runs: &Path, seed: u64) -> PathBuf {
         ..Overrides::default()
     };
     let assets = Assets::find(None);
-    let mut trainer = Trainer::create(&assets, "cartpole_balance", None, &asked, runs, None).unwrap();
+    let mut trainer = Trainer::create(&assets, "cartpole_balance", None, &overrides, runs, None).unwrap();
     let stop = trainer.run(&AtomicBool::new(false), |_, _| {}).unwrap();
     trainer.finish(stop).unwrap();
     trainer.folder().root().to_path_buf()
@@ -46,8 +46,8 @@ fn a_run_is_found_replayed_and_rescored() {
     harness.run_steps(2);
     harness.get_by_role_and_label(Role::Button, "Replay").click();
     wait(&mut harness, "the replay", |h| h.state().replay().is_some_and(|r| r.totals().is_some()));
-    let (own, none) = harness.state().replay().unwrap().totals().unwrap();
-    assert!(own > 0.0 && none.is_none());
+    let (original, none) = harness.state().replay().unwrap().totals().unwrap();
+    assert!(original > 0.0 && none.is_none());
     assert!(harness.state().picture().is_some_and(|(stage, views)| stage.robots.len() == 1 && views.len() == 1));
 
     // One step by key, then the edited reward, which is the same: the same total.
@@ -58,8 +58,8 @@ fn a_run_is_found_replayed_and_rescored() {
     assert_eq!(harness.state().replay().unwrap().frame().0, 1);
     harness.get_by_label("Compare with the edited reward").click();
     wait(&mut harness, "the second score", |h| h.state().replay().unwrap().totals().is_some_and(|t| t.1.is_some()));
-    let (own, other) = harness.state().replay().unwrap().totals().unwrap();
-    assert!((own - other.unwrap()).abs() < 1e-6 * own.abs(), "{own} {other:?}");
+    let (original, other) = harness.state().replay().unwrap().totals().unwrap();
+    assert!((original - other.unwrap()).abs() < 1e-6 * original.abs(), "{original} {other:?}");
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn five_labels_by_keys_are_in_the_store_and_the_last_can_be_taken_back() {
         // It is on the disk in the frame in which the key was pressed.
         assert_eq!(labels().len(), k + 1);
     }
-    let all = labels();
-    assert_eq!(all[0].entry.answer, Answer::Comparison { choice: Choice::Left, strength: Some(2) });
-    assert_eq!(all[1].entry.answer, Answer::Comparison { choice: Choice::Right, strength: None });
-    assert_eq!(all[2].entry.answer, Answer::Comparison { choice: Choice::Equal, strength: None });
-    assert_eq!(all[3].entry.answer, Answer::Skip);
-    for label in &all {
+    let labels = labels();
+    assert_eq!(labels[0].entry.answer, Answer::Comparison { choice: Choice::Left, strength: Some(2) });
+    assert_eq!(labels[1].entry.answer, Answer::Comparison { choice: Choice::Right, strength: None });
+    assert_eq!(labels[2].entry.answer, Answer::Comparison { choice: Choice::Equal, strength: None });
+    assert_eq!(labels[3].entry.answer, Answer::Skip);
+    for label in &labels {
         let [a, b] = &label.entry.segments[..] else { panic!("{label:?}") };
         assert_eq!(a.reset_seed, b.reset_seed, "segments that began differently were compared");
     }

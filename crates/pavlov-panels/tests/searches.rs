@@ -83,8 +83,8 @@ fn a_candidate_of_a_real_search_runs_in_the_editor_and_is_taken_back() {
     picture::save(&harness, "searches-opened-light");
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     harness.run_steps(2);
-    let own = std::fs::read_to_string(common::root().join("rewards/cartpole_balance/default/reward.rhai")).unwrap();
-    assert_eq!(editor(&harness).script(), own, "undo gives back the script");
+    let shipped = std::fs::read_to_string(common::root().join("rewards/cartpole_balance/default/reward.rhai")).unwrap();
+    assert_eq!(editor(&harness).script(), shipped, "undo gives back the script");
     assert!(editor(&harness).is_dirty(), "the manifest is still the candidate's");
     harness.get_by_role_and_label(Role::Button, "Take back").click();
     harness.run_steps(2);
@@ -108,7 +108,7 @@ fn a_lone_script_takes_no_parameters_and_what_was_not_saved_is_kept() {
     harness.get_by_role_and_label(Role::Button, "Open in the editor").click();
     harness.run_steps(2);
     assert_eq!(editor(&harness).name(), "cartpole_balance/default");
-    assert!(editor(&harness).brought().is_some_and(|what| what.contains("search-cartpole_balance-0")));
+    assert!(editor(&harness).brought().is_some_and(|title| title.contains("search-cartpole_balance-0")));
     assert_eq!(std::fs::read_to_string(&lone).unwrap(), "fn reward(s) { #{ alive: 1.0 } }\n");
 }
 

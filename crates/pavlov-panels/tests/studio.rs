@@ -25,11 +25,11 @@ fn open(options: Options) -> Harness<'static, Seen> {
 }
 
 /// Frames until something is so, or ten seconds are over.
-fn until(harness: &mut Harness<'static, Seen>, mut what: impl FnMut(&Harness<'static, Seen>) -> bool) -> bool {
+fn until(harness: &mut Harness<'static, Seen>, mut done: impl FnMut(&Harness<'static, Seen>) -> bool) -> bool {
     let end = Instant::now() + Duration::from_secs(10);
     while Instant::now() < end {
         harness.run_steps(1);
-        if what(harness) {
+        if done(harness) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -6,7 +6,7 @@ use common::picture;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use pavlov_panels::live::{Frame, Names};
-use pavlov_panels::terms::{Of, Shown, Terms};
+use pavlov_panels::terms::{Aggregate, Shown, Terms};
 use pavlov_panels::theme::Theme;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,19 +73,19 @@ fn harness(terms: Terms) -> Harness<'static, App> {
 
 fn filled(terms: usize, steps: u64, worlds: usize) -> Terms {
     let names = names(terms);
-    let mut all = Terms::default();
-    (0..steps).for_each(|i| all.push(&frame(&names, i, worlds, 1 + i / 300)));
-    all
+    let mut terms = Terms::default();
+    (0..steps).for_each(|i| terms.push(&frame(&names, i, worlds, 1 + i / 300)));
+    terms
 }
 
 #[test]
 fn thirty_terms_are_all_there_in_every_view() {
     let mut h = harness(filled(30, 200, 8));
-    let all = names(30);
+    let names = names(30);
     for (shown, label) in [(Shown::Lines, ""), (Shown::Stack, ""), (Shown::Shares, ": "), (Shown::Table, "")] {
-        h.state_mut().terms.show(shown, Of::Mean);
+        h.state_mut().terms.show(shown, Aggregate::Mean);
         h.run_steps(3);
-        for name in &all.nodes[..30] {
+        for name in &names.nodes[..30] {
             let found = match label {
                 "" => h.query_all_by_label(name).count(),
                 _ => h.query_all_by_label_contains(&format!("{name}{label}")).count(),
@@ -108,7 +108,7 @@ fn shares_sum_to_one_and_the_table_sorts() {
         let total: f64 = rows[..10].iter().map(|s| s.mean).sum();
         assert!((total - rows[10].mean).abs() < 1e-4);
     }
-    h.state_mut().terms.show(Shown::Table, Of::Mean);
+    h.state_mut().terms.show(Shown::Table, Aggregate::Mean);
     h.run_steps(2);
     h.get_by_label("Sort by mean").click();
     h.run_steps(2);
@@ -173,8 +173,8 @@ fn the_plot_holds_still_while_frames_come() {
     h.get_by_label("Hold").click();
     h.run_steps(2);
     let before = h.state().terms.summary(None);
-    let all = names(3);
-    (300..900).for_each(|i| h.state_mut().terms.push(&frame(&all, i, 4, 1)));
+    let names = names(3);
+    (300..900).for_each(|i| h.state_mut().terms.push(&frame(&names, i, 4, 1)));
     h.run_steps(2);
     assert_eq!(h.state().terms.summary(None), before);
     h.get_by_label("Go on").click();
@@ -186,21 +186,21 @@ fn the_plot_holds_still_while_frames_come() {
 fn the_task_s_measure_stands_apart() {
     let mut h = harness(filled(10, 600, 16));
     for shown in [Shown::Lines, Shown::Stack, Shown::Shares] {
-        for of in [Of::Mean, Of::Spread, Of::World] {
-            h.state_mut().terms.show(shown, of);
+        for aggregate in [Aggregate::Mean, Aggregate::Spread, Aggregate::World] {
+            h.state_mut().terms.show(shown, aggregate);
             h.run_steps(2);
             assert!(
                 h.query_by_label("The task's measure").is_some()
                     && h.query_by_label("not part of the reward").is_some()
             );
             assert!(h.query_by_label_contains("success ").is_some());
-            picture::save(&h, &format!("terms-{shown:?}-{of:?}").to_lowercase());
+            picture::save(&h, &format!("terms-{shown:?}-{aggregate:?}").to_lowercase());
         }
     }
     h.ctx.set_theme(egui::Theme::Light);
     h.ctx.set_zoom_factor(1.5);
     h.state_mut().theme = Theme::Light;
-    h.state_mut().terms.show(Shown::Lines, Of::Spread);
+    h.state_mut().terms.show(Shown::Lines, Aggregate::Spread);
     h.run_steps(4);
     picture::save(&h, "terms-light-zoomed");
 }
@@ -209,18 +209,20 @@ fn the_task_s_measure_stands_apart() {
 #[test]
 fn drawing_is_cheap() {
     let mut terms = filled(10, 600, 16);
-    let all = names(10);
+    let names = names(10);
     let ctx = egui::Context::default();
     let input = || egui::RawInput {
         screen_rect: Some(egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(420.0, 400.0))),
         ..egui::RawInput::default()
     };
-    for (shown, of) in [(Shown::Lines, Of::Mean), (Shown::Lines, Of::Spread), (Shown::Stack, Of::Mean)] {
-        terms.show(shown, of);
+    for (shown, aggregate) in
+        [(Shown::Lines, Aggregate::Mean), (Shown::Lines, Aggregate::Spread), (Shown::Stack, Aggregate::Mean)]
+    {
+        terms.show(shown, aggregate);
         terms.set_window(12.0);
         let mut times = Vec::new();
         for i in 0..60 {
-            let frame = frame(&all, 600 + i, 16, 1);
+            let frame = frame(&names, 600 + i, 16, 1);
             let began = Instant::now();
             terms.push(&frame);
             let out = ctx.run_ui(input(), |ui| terms.ui(ui, Theme::Dark, Some(0)));
@@ -228,9 +230,9 @@ fn drawing_is_cheap() {
             times.push(began.elapsed());
         }
         times.sort();
-        println!("{shown:?} {of:?}: median {:?}, worst {:?}", times[30], times[59]);
-        assert!(times[30] < Duration::from_millis(12), "{shown:?} {of:?}: {:?}", times[30]);
+        println!("{shown:?} {aggregate:?}: median {:?}, worst {:?}", times[30], times[59]);
+        assert!(times[30] < Duration::from_millis(12), "{shown:?} {aggregate:?}: {:?}", times[30]);
         terms.clear();
-        (0..600).for_each(|i| terms.push(&self::frame(&all, i, 16, 1)));
+        (0..600).for_each(|i| terms.push(&self::frame(&names, i, 16, 1)));
     }
 }

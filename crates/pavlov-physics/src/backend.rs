@@ -1,7 +1,8 @@
-//! Batches of worlds of one robot, whatever they run on: the trait every backend implements, and the processor's own two.
+//! Batches of worlds of one robot, whatever they run on: the trait that every backend implements, and the two backends
+//! of the processor.
 //!
-//! A backend holds its worlds. States go in and come out as `f64` rows with MuJoCo's names and units; between, a backend
-//! keeps them as it likes. One suite of tests runs on all of them (`tests/backends.rs`).
+//! A backend holds its worlds. States go in and come out as `f64` rows with MuJoCo's names and units; between, a
+//! backend keeps them as it likes. One suite of tests runs on all of them (`tests/backends.rs`).
 
 use crate::data::{Contact, Data, State};
 use crate::params::Params;
@@ -11,7 +12,7 @@ use crate::real::{Mask, Real};
 /// Why a backend cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// What the robot asks for is not there.
+    /// The robot needs something that the backend lacks.
     #[error("{backend}: {message}")]
     Unsupported {
         /// The backend.
@@ -29,7 +30,7 @@ pub enum BackendError {
     },
 }
 
-/// Where a world is.
+/// The state of a world.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorldState {
     /// Coordinates.
@@ -85,13 +86,13 @@ pub trait Backend {
     /// Number of worlds.
     fn num_worlds(&self) -> usize;
 
-    /// Puts a world to a state, time and warm start included.
+    /// Sets a world's state, time and warm start included.
     ///
     /// # Panics
     /// When there is no such world, or a slice has the wrong length.
     fn set_state(&mut self, world: usize, state: &WorldState);
 
-    /// Where a world is.
+    /// The state of a world.
     ///
     /// # Errors
     /// When the device fails.
@@ -103,7 +104,7 @@ pub trait Backend {
     /// When there is no such world, or the slice has the wrong length.
     fn set_ctrl(&mut self, world: usize, ctrl: &[f64]);
 
-    /// Evaluates every world where it is.
+    /// Evaluates every world in its present state.
     ///
     /// # Errors
     /// When the device fails.
@@ -121,7 +122,7 @@ pub trait Backend {
     /// When the device fails.
     fn step(&mut self, count: usize) -> Result<(), BackendError>;
 
-    /// Puts a world to coordinates and velocities at time 0, with a cold solver: a reset.
+    /// Sets a world's coordinates and velocities at time 0, with a cold solver: a reset.
     ///
     /// # Panics
     /// As [`Backend::set_state`].
@@ -139,7 +140,7 @@ pub trait Backend {
         (0..self.num_worlds()).map(|w| self.state(w)).collect()
     }
 
-    /// Puts every world to where it was.
+    /// Puts every world back into its state of the snapshot.
     ///
     /// # Panics
     /// When the snapshot is of another number of worlds.

@@ -12,36 +12,8 @@ use crate::math::*;
 use crate::params::Params;
 use crate::real::{Mask, Real};
 use crate::topology::Topology;
+use crate::touch::{Touch, Touches};
 use pavlov_model::{GeomKind, Model};
-
-/// What a shape test found.
-#[derive(Clone, Copy)]
-pub(crate) struct Touch<R: Real> {
-    /// Worlds that have this point.
-    pub(crate) found: R::Mask,
-    pub(crate) dist: R,
-    pub(crate) pos: V3<R>,
-    /// From geom1 to geom2.
-    pub(crate) normal: V3<R>,
-}
-
-/// Up to four points with the direction the first tangent should take, if the shapes have one.
-pub(crate) struct Touches<R: Real> {
-    pub(crate) points: [Touch<R>; 4],
-    pub(crate) len: usize,
-    pub(crate) hint: Option<V3<R>>,
-}
-
-impl<R: Real> Touches<R> {
-    pub(crate) fn none() -> Self {
-        let empty = Touch { found: R::Mask::splat(false), dist: R::ZERO, pos: [R::ZERO; 3], normal: [R::ZERO; 3] };
-        Self { points: [empty; 4], len: 0, hint: None }
-    }
-    pub(crate) fn push(&mut self, touch: Touch<R>) {
-        self.points[self.len] = touch;
-        self.len += 1;
-    }
-}
 
 /// Fills `d.contacts` with pose and distance; the constraint stage adds the rest.
 pub(crate) fn collide<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, d: &mut Data<R>) {
@@ -122,12 +94,6 @@ pub(crate) fn touches<R: Real>(
         (GeomKind::Capsule, GeomKind::Box) => capsule_box(params, d, g1, g2, reach),
         _ => return None,
     })
-}
-
-/// Column `k` of a matrix: an axis of the frame.
-#[inline(always)]
-pub(crate) fn column<R: Real>(m: &M3<R>, k: usize) -> V3<R> {
-    [m[0][k], m[1][k], m[2][k]]
 }
 
 /// Rows: normal, tangents. The first tangent follows `hint`, else world y, or world z where the normal is near y
@@ -219,9 +185,9 @@ fn sphere_capsule<R: Real>(
 /// Below this squared sine two axes are parallel: capsules then touch at both ends of the part where they overlap.
 const PARALLEL: f64 = 1e-8;
 
-/// Closest points of two segments, or the ends of their overlap; then two spheres. MuJoCo 4's formulas, which its notes do
-/// not tell: with w = u1 × u2 the unclamped places are `(u2 × d)·w / w²` and `(u1 × d)·w / w²`, d = c1 - c2, which stay
-/// exact for nearly parallel axes.
+/// Closest points of two segments, or the ends of their overlap; then two spheres. MuJoCo 4's formulas, which its notes
+/// leave out: with w = u1 × u2 the unclamped places are `(u2 × d)·w / w²` and `(u1 × d)·w / w²`, d = c1 - c2, which
+/// stay exact for nearly parallel axes.
 fn capsules<R: Real>(model: &Model, params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
     let axes = || z_axes(model, params, d, g1, g2);
     let [r1, h1, _] = params.geom_size[g1];
@@ -260,16 +226,6 @@ fn capsules<R: Real>(model: &Model, params: &Params<R>, d: &Data<R>, g1: usize, 
     upper.found = upper.found & parallel;
     t.push(upper);
     t
-}
-
-/// Where `mask`, `to` becomes `from`.
-pub(crate) fn assign<R: Real>(to: &mut Touch<R>, from: &Touch<R>, mask: R::Mask) {
-    to.found = to.found | mask;
-    to.dist = R::select(mask, from.dist, to.dist);
-    for k in 0..3 {
-        to.pos[k] = R::select(mask, from.pos[k], to.pos[k]);
-        to.normal[k] = R::select(mask, from.normal[k], to.normal[k]);
-    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //!
 //! Source: `mjc_PlaneBox`, `mjraw_SphereBox` (semantics).
 
-use crate::collision::{Touch, Touches, assign, column};
 use crate::data::Data;
 use crate::math::*;
 use crate::params::Params;
 use crate::real::{Mask, Real};
+use crate::touch::{Touch, Touches, assign};
 
 /// The first four corners below the plane's reach and below the box's centre.
 pub(crate) fn plane_box<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2: usize, reach: R) -> Touches<R> {
@@ -34,10 +34,10 @@ pub(crate) fn plane_box<R: Real>(params: &Params<R>, d: &Data<R>, g1: usize, g2:
         // into the first free slot of each world
         let mut open = corner.found;
         for (slot, taken) in t.points.iter_mut().zip(&mut taken) {
-            let here = open & !*taken;
-            assign(slot, &corner, here);
-            *taken = *taken | here;
-            open = open & !here;
+            let mask = open & !*taken;
+            assign(slot, &corner, mask);
+            *taken = *taken | mask;
+            open = open & !mask;
         }
     }
     t

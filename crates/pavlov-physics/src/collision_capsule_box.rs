@@ -6,15 +6,15 @@
 //! 2. second: from there along the segment to the last place above the face or edge it lies along, if there is one.
 //!
 //! Which way and how far the second step goes depends on what was nearest (an end over a face, the inside of an edge, a
-//! corner) and on the signs of the segment's direction. Source: `mjraw_CapsuleBox` (semantics), whose quirks are kept: a
-//! segment that crosses the box is nearest to an edge, however deep it is.
+//! corner) and on the signs of the segment's direction. Source: `mjraw_CapsuleBox` (semantics), whose quirks are kept:
+//! a segment that crosses the box is nearest to an edge, however deep it is.
 
-use crate::collision::{Touches, column};
 use crate::collision_box::sphere_box_touch;
 use crate::data::Data;
 use crate::math::*;
 use crate::params::Params;
 use crate::real::{Mask, Real};
+use crate::touch::Touches;
 
 /// Capsule's segment and box, in the box's frame.
 struct Scene<R> {
@@ -30,7 +30,7 @@ struct Scene<R> {
     length: R,
 }
 
-/// What of the box is nearest to the segment, and where on the segment.
+/// The part of the box that is nearest to the segment, and the place on the segment.
 struct Nearest<R: Real> {
     /// Squared distance.
     dist2: R,
@@ -181,10 +181,10 @@ fn tie<R: Real>(dist2: R) -> R {
     if R::LANES == 1 { R::splat(1e-15) } else { dist2 * R::splat(1e-5) }
 }
 
-/// How far the second point is from the first along the segment, and where there is one.
+/// How far the second point is from the first along the segment, and the worlds that have one.
 fn second_step<R: Real>(s: &Scene<R>, near: &Nearest<R>) -> (R, R::Mask) {
     let rising = s.half.map(|h| h.gt(R::ZERO));
-    // where segment and corner look to different sides
+    // signs in which the segment's direction and the corner differ
     let turned = [0, 1, 2].map(|k| differ(rising[k], near.corner[k]));
     let over_face = near.found & near.over_face;
     let at_edge = near.found & !near.over_face & near.inside_edge;

@@ -1,7 +1,8 @@
 //! Constraint rows: dry friction, joint limits, contacts; their Jacobians, regularisers and reference accelerations.
 //!
 //! A contact keeps one Jacobian row per frame direction (normal, tangents, spin, roll) for both cones; the edges of a
-//! pyramid are `normal ± mu tangent` of those rows. Source: `mj_makeConstraint`, `mj_makeImpedance`, `mj_referenceConstraint`.
+//! pyramid are `normal ± mu tangent` of those rows. Source: `mj_makeConstraint`, `mj_makeImpedance`,
+//! `mj_referenceConstraint`.
 
 use crate::data::{Contact, Data, FrictionRow, Limit};
 use crate::math::*;
@@ -171,8 +172,8 @@ fn contact_rows<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, d: 
     }
 }
 
-/// What one dof, with motion axis `axis` about a point at -`arm` from the contact, adds to the velocity in each direction of the
-/// contact frame (`minus` when it moves the first body).
+/// What one dof, with motion axis `axis` about a point at -`arm` from the contact, adds to the velocity in each
+/// direction of the contact frame (`minus` when it moves the first body).
 #[inline(always)]
 pub(crate) fn jacobian<R: Real>(frame: &M3<R>, dim: usize, axis: &V6<R>, arm: V3<R>, minus: bool) -> [R; 6] {
     let mut ang = [axis[0], axis[1], axis[2]];
@@ -188,8 +189,8 @@ pub(crate) fn jacobian<R: Real>(frame: &M3<R>, dim: usize, axis: &V6<R>, arm: V3
     along
 }
 
-/// Reference accelerations and inverse regularisers of a contact that moves at `speed` (per direction); `tran` is the sum of both
-/// bodies' translational inverse weights.
+/// Reference accelerations and inverse regularisers of a contact that moves at `speed` (per direction); `tran` is the
+/// sum of both bodies' translational inverse weights.
 #[inline(always)]
 pub(crate) fn soften<R: Real>(model: &Model, pair: &Pair, tran: R, speed: &[R; 6], c: &mut Contact<R>) {
     let x = c.dist - R::splat(pair.margin);

@@ -1,7 +1,7 @@
 //! The cost of constraints, s(J a - aref): residuals, forces, second derivative, derivatives along a line.
 //!
-//! Rows of dry friction cost a Huber function, limits and pyramid edges D z²/2 where z < 0, elliptic contacts see `cone.rs`.
-//! Source: MuJoCo's "Computation", `mj_constraintUpdate` (semantics).
+//! Rows of dry friction cost a Huber function, limits and pyramid edges D z²/2 where z < 0, elliptic contacts see
+//! `cone.rs`. Source: MuJoCo's "Computation", `mj_constraintUpdate` (semantics).
 
 use crate::cone;
 use crate::data::{Contact, Data, Rows};

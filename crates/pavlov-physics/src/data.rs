@@ -32,7 +32,7 @@ impl<R: Real> State<R> {
         }
     }
 
-    /// Puts world `lane` to the given coordinates and velocities at time 0, with a cold solver.
+    /// Sets world `lane` to the given coordinates and velocities at time 0, with a cold solver.
     pub fn reset_world(&mut self, lane: usize, qpos: &[f64], qvel: &[f64]) {
         for (column, &v) in self.qpos.iter_mut().zip(qpos) {
             column.set(lane, v);
@@ -178,7 +178,7 @@ pub struct Data<R: Real> {
     pub cfrc: Vec<V6<R>>,
     /// External force on each body about the tree's centre of mass (torque; force); after `rne_post_constraint`.
     pub cfrc_ext: Vec<V6<R>>,
-    /// Mass matrix, lower triangle of a dense `nv x nv`; only entries of ancestors are kept up.
+    /// Mass matrix, lower triangle of a dense `nv x nv`; only entries of ancestors are kept up to date.
     pub qm: Vec<R>,
     /// `LᵀDL` factor of `qm`, same layout.
     pub qld: Vec<R>,

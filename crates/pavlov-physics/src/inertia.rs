@@ -1,7 +1,8 @@
 //! Mass matrix (composite rigid bodies) and its `LᵀDL` factorisation from the leaves to the root.
 //!
 //! Matrices are the lower triangle of a dense row-major `nv x nv`. With ancestor lists the factorisation has no
-//! fill-in; the dense variant serves Hessians that couple branches. Source: Featherstone, RBDA ch. 6; `mj_crb`, `mj_factorI`.
+//! fill-in; the dense variant serves Hessians that couple branches. Source: Featherstone, RBDA ch. 6; `mj_crb`,
+//! `mj_factorI`.
 
 use crate::data::Data;
 use crate::math::{dot6, mul_inert};
@@ -17,8 +18,8 @@ pub(crate) fn crb<R: Real>(model: &Model, topo: &Topology, params: &Params<R>, d
     for b in (1..model.bodies.len()).rev() {
         let parent = model.bodies[b].parent;
         if parent > 0 {
-            let own = d.crb[b];
-            for (sum, v) in d.crb[parent].iter_mut().zip(own) {
+            let inertia = d.crb[b];
+            for (sum, v) in d.crb[parent].iter_mut().zip(inertia) {
                 *sum += v;
             }
         }

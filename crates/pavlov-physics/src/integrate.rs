@@ -1,7 +1,7 @@
 //! Time integration: semi-implicit Euler, `implicitfast`, Runge-Kutta.
 //!
-//! Both implicit schemes solve `(M - h D) v' = f` with `f` all forces and `D = df/dv`: Euler takes joint damping into D,
-//! `implicitfast` also the velocity gains of actuators, and the gyroscopic terms of bodies that float on their own.
+//! Both implicit schemes solve `(M - h D) v' = f` with `f` all forces and `D = df/dv`: Euler takes joint damping into
+//! D, `implicitfast` also the velocity gains of actuators, and the gyroscopic terms of bodies that float on their own.
 //! Sources: `mj_Euler`, `mj_implicit`, `mj_RungeKutta` (semantics).
 
 use crate::data::{Data, integrate_pos};
@@ -59,8 +59,8 @@ impl Physics {
         solve_tree(self.topology(), &s.h, &s.h_dinv, &mut s.search);
     }
 
-    /// h · gear² · kv on the diagonal. A force at its clamp has no derivative, be it the actuator's own clamp or that of
-    /// the joint on the sum of its actuators.
+    /// h · gear² · kv on the diagonal. A force at its clamp has no derivative, be it the actuator's own clamp or that
+    /// of the joint on the sum of its actuators.
     fn add_actuator_damping<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
         let (model, nv) = (self.model(), self.topology().nv);
         let h = R::splat(model.opt.timestep);
@@ -139,8 +139,8 @@ impl Physics {
     }
 
     /// Classic Runge-Kutta; every stage is a full forward evaluation. Rotations are combined in the tangent space of
-    /// the starting pose (Runge-Kutta-Munthe-Kaas): a stage's angular velocity is pulled back by the inverse differential
-    /// of the exponential, as MuJoCo 4 does.
+    /// the starting pose (Runge-Kutta-Munthe-Kaas): a stage's angular velocity is pulled back by the inverse
+    /// differential of the exponential, as MuJoCo 4 does.
     pub(crate) fn rk4<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
         self.rk4_begin(d);
         for (a, b) in RK4_STAGES {
@@ -152,7 +152,7 @@ impl Physics {
         self.rk4_end(d);
     }
 
-    /// Keeps where the step begins, with the first stage's slopes.
+    /// Keeps the state at the start of the step, with the first stage's slopes.
     pub(crate) fn rk4_begin<R: Real>(&self, d: &mut Data<R>) {
         d.rk.qpos0.copy_from_slice(&d.state.qpos);
         d.rk.qvel0.copy_from_slice(&d.state.qvel);

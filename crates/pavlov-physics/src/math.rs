@@ -120,6 +120,12 @@ pub fn quat_to_mat<R: Real>(q: Q4<R>) -> M3<R> {
         [two * (x * z - w * y), two * (y * z + w * x), ww - xx - yy + zz],
     ]
 }
+/// Column `k` of a matrix: an axis of the frame.
+#[inline(always)]
+pub(crate) fn column<R: Real>(m: &M3<R>, k: usize) -> V3<R> {
+    [m[0][k], m[1][k], m[2][k]]
+}
+
 /// m v
 #[inline(always)]
 pub fn mul_mv<R: Real>(m: &M3<R>, v: V3<R>) -> V3<R> {

@@ -60,7 +60,8 @@ pub struct Params<R> {
     pub geom_size: Vec<V3<R>>,
     /// Sliding, torsional, rolling; call [`Params::mix_friction`] after a change.
     pub geom_friction: Vec<V3<R>>,
-    /// slide, slide, torsion, roll, roll of each candidate pair; derived from `geom_friction` (explicit pairs keep theirs).
+    /// slide, slide, torsion, roll, roll of each candidate pair; derived from `geom_friction` (explicit pairs keep
+    /// theirs).
     pub pair_friction: Vec<[R; 5]>,
 }
 
@@ -179,32 +180,32 @@ impl<R: Real> Params<R> {
 
     /// The parameters of one world of the lane.
     pub fn world(&self, lane: usize) -> Params<f64> {
-        let one = |v: &[R]| -> Vec<f64> { v.iter().map(|x| x.get(lane)).collect() };
+        let values = |v: &[R]| -> Vec<f64> { v.iter().map(|x| x.get(lane)).collect() };
         fn each<R: Real, const N: usize>(v: &[[R; N]], lane: usize) -> Vec<[f64; N]> {
             v.iter().map(|x| x.map(|x| x.get(lane))).collect()
         }
         Params {
             gravity: self.gravity.map(|x| x.get(lane)),
-            qpos0: one(&self.qpos0),
-            qpos_spring: one(&self.qpos_spring),
+            qpos0: values(&self.qpos0),
+            qpos_spring: values(&self.qpos_spring),
             body_pos: each(&self.body_pos, lane),
             body_quat: each(&self.body_quat, lane),
-            body_mass: one(&self.body_mass),
+            body_mass: values(&self.body_mass),
             body_ipos: each(&self.body_ipos, lane),
             body_inertia: each(&self.body_inertia, lane),
             body_invweight0: each(&self.body_invweight0, lane),
             jnt_pos: each(&self.jnt_pos, lane),
             jnt_axis: each(&self.jnt_axis, lane),
-            jnt_stiffness: one(&self.jnt_stiffness),
+            jnt_stiffness: values(&self.jnt_stiffness),
             jnt_range: each(&self.jnt_range, lane),
-            dof_armature: one(&self.dof_armature),
-            dof_damping: one(&self.dof_damping),
-            dof_frictionloss: one(&self.dof_frictionloss),
-            dof_invweight0: one(&self.dof_invweight0),
+            dof_armature: values(&self.dof_armature),
+            dof_damping: values(&self.dof_damping),
+            dof_frictionloss: values(&self.dof_frictionloss),
+            dof_invweight0: values(&self.dof_invweight0),
             meaninertia: self.meaninertia.get(lane),
-            actuator_gain: one(&self.actuator_gain),
+            actuator_gain: values(&self.actuator_gain),
             actuator_bias: each(&self.actuator_bias, lane),
-            actuator_gear: one(&self.actuator_gear),
+            actuator_gear: values(&self.actuator_gear),
             geom_pos: each(&self.geom_pos, lane),
             geom_quat: each(&self.geom_quat, lane),
             geom_size: each(&self.geom_size, lane),
@@ -213,7 +214,8 @@ impl<R: Real> Params<R> {
         }
     }
 
-    /// Recomputes `pair_friction` from `geom_friction` by MuJoCo's rule (priority, else elementwise maximum, at least 1e-5).
+    /// Recomputes `pair_friction` from `geom_friction` by MuJoCo's rule (priority, else elementwise maximum, at least
+    /// 1e-5).
     pub fn mix_friction(&mut self, model: &Model) {
         for (pair, mixed) in model.pairs.iter().zip(&mut self.pair_friction) {
             let (a, b) = (self.geom_friction[pair.geom1], self.geom_friction[pair.geom2]);

@@ -1,5 +1,6 @@
-//! Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four random words as a pure function
-//! of a counter and a key. Environment and learner draw from it; its text for kernels is in `gpu`.
+//! Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four random
+//! words as a pure function of a counter and a key. Environment and learner draw from it; its text for kernels is in
+//! `gpu`.
 
 /// Ten rounds of Philox on four 32-bit words.
 pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {

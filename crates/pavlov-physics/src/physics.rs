@@ -7,7 +7,7 @@ use crate::inertia::{crb, factor_tree, solve_tree};
 use crate::kinematics::{com_pos, kinematics};
 use crate::params::Params;
 use crate::real::Real;
-use crate::solver::solve;
+use crate::solver::{SolverOptions, solve};
 use crate::topology::Topology;
 use crate::velocity::{actuation, com_vel, passive, rne_bias, smooth_force};
 use pavlov_model::{Integrator, Model};
@@ -19,21 +19,8 @@ pub enum Profile {
     /// The file's integrator; Newton until converged. Matches MuJoCo.
     Accurate,
     /// Semi-implicit Euler in place of RK4; at most four Newton iterations with six line-search points. (With two,
-    /// policies learn to live off the remaining error: Ant stays below a return of 1,000.)
+    /// policies learn to exploit the remaining error: Ant stays below a return of 1,000.)
     Fast,
-}
-
-/// Limits of the Newton solver.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SolverOptions {
-    /// Newton iterations, at most.
-    pub iterations: usize,
-    /// Line-search points, at most.
-    pub ls_iterations: usize,
-    /// Scaled gradient norm or decrement below which a world is done.
-    pub tolerance: f64,
-    /// Slope at which the line search stops, relative to the initial slope.
-    pub ls_tolerance: f64,
 }
 
 /// Why a model cannot be simulated.
@@ -52,8 +39,8 @@ pub enum PhysicsError {
     },
     /// The buffers of a world would not fit.
     #[error(
-        "model `{model}`: if all of its geoms touched at once, the contact Jacobian would have {found} numbers, more than \
-         {MAX_JACOBIAN}: mask geoms that never meet with contype/conaffinity or <exclude>"
+        "model `{model}`: if all of its geoms touched at once, the contact Jacobian would have {found} numbers, \
+         more than {MAX_JACOBIAN}: mask geoms that never meet with contype/conaffinity or <exclude>"
     )]
     TooLarge {
         /// Name of the model.
@@ -143,7 +130,8 @@ impl Physics {
         Data::sized(&self.model, &self.topo)
     }
 
-    /// Recomputes what MuJoCo derives from the mass matrix at `qpos0`: `dof_invweight0`, `body_invweight0`, `meaninertia`.
+    /// Recomputes what MuJoCo derives from the mass matrix at `qpos0`: `dof_invweight0`, `body_invweight0`,
+    /// `meaninertia`.
     pub fn set0<R: Real>(&self, params: &mut Params<R>) {
         let mut d = self.data::<R>();
         d.state.qpos.copy_from_slice(&params.qpos0);
@@ -188,7 +176,8 @@ impl Physics {
         actuation(&self.model, params, d);
     }
 
-    /// One step of `opt.timestep` (`mj_step`). Worlds that end non-finite are named by `d.finite`; nothing is reset here.
+    /// One step of `opt.timestep` (`mj_step`). Worlds that end non-finite are named by `d.finite`; nothing is reset
+    /// here.
     pub fn step<R: Real>(&self, params: &Params<R>, d: &mut Data<R>) {
         self.forward(params, d);
         match self.integrator {
@@ -220,11 +209,11 @@ mod tests {
         let (start, mut crossings, mut before) = (energy(&d), vec![], 1.0);
         while crossings.len() < 3 {
             physics.step(&params, &mut d);
-            let now = d.state.qpos[0];
-            if before * now < 0.0 {
-                crossings.push(d.state.time - 0.005 * now / (now - before));
+            let angle = d.state.qpos[0];
+            if before * angle < 0.0 {
+                crossings.push(d.state.time - 0.005 * angle / (angle - before));
             }
-            before = now;
+            before = angle;
             close(energy(&d), start, 1e-8);
         }
         // pi over the arithmetic-geometric mean of 1 and cos(amplitude/2) gives the exact period
@@ -247,7 +236,8 @@ mod tests {
         close(d.qm[3], 3.0, 1e-8);
     }
 
-    /// A box on a slope of angle atan(slope), friction 0.5, let go for a second: its speed, less what friction says.
+    /// A box on a slope of angle atan(slope), friction 0.5, let go for a second: its speed, less that of Coulomb
+    /// friction.
     fn slide(cone: &str, slope: f64) -> f64 {
         let (s, c) = slope.atan().sin_cos();
         let physics = scene(
@@ -284,12 +274,12 @@ mod tests {
         for lane in 0..LANES {
             lanes.state.reset_world(lane, &[0.1 * lane as f64, 0.4], &[1.0, -0.2 * lane as f64]);
         }
-        let mut one = placed::<f64>(&physics, &[0.6, 0.4], &[1.0, -1.2]);
+        let mut single = placed::<f64>(&physics, &[0.6, 0.4], &[1.0, -1.2]);
         for _ in 0..200 {
             physics.step(&lane_params, &mut lanes);
-            physics.step(&params, &mut one);
+            physics.step(&params, &mut single);
         }
-        for (l, s) in lanes.state.qpos.iter().zip(&one.state.qpos) {
+        for (l, s) in lanes.state.qpos.iter().zip(&single.state.qpos) {
             close(l.get(6), *s, 1e-4);
         }
     }

@@ -370,9 +370,9 @@ mod tests {
             (|x, y| <Lane as Real>::select(x.lt(y), x, y), |x, y| if x < y { x } else { y }),
             (|x, y| x.masked(x.ge(y) | !y.gt(Lane::ONE)), |x, y| if x >= y || y <= 1.0 { x } else { 0.0 }),
         ];
-        for (n, (many, one)) in table.into_iter().enumerate() {
+        for (n, (lane, scalar)) in table.into_iter().enumerate() {
             for i in 0..LANES {
-                let (found, expected) = (many(x, y).get(i), one(a(i), b(i)));
+                let (found, expected) = (lane(x, y).get(i), scalar(a(i), b(i)));
                 assert!((found - expected).abs() < 1e-5, "{n} in world {i}: {found}, expected {expected}");
             }
         }

@@ -1,7 +1,7 @@
-//! What is read off a state: velocities of points, contact forces per body, `cfrc_ext`, and MuJoCo's sensors.
+//! Quantities read off a state: velocities of points, contact forces per body, `cfrc_ext`, and MuJoCo's sensors.
 //!
-//! World axes unless a name says otherwise; N, N m, m/s, rad/s, m/s². Sources: `mj_rnePostConstraint`, `mj_objectVelocity`,
-//! `mj_objectAcceleration`, `engine_sensor.c`.
+//! World axes unless a name says otherwise; N, N m, m/s, rad/s, m/s². Sources: `mj_rnePostConstraint`,
+//! `mj_objectVelocity`, `mj_objectAcceleration`, `engine_sensor.c`.
 
 use crate::data::{Contact, Data};
 use crate::math::*;
@@ -138,13 +138,13 @@ impl Physics {
     fn sensor<R: Real>(&self, params: &Params<R>, d: &Data<R>, kind: SensorKind, object: usize) -> [R; 4] {
         let model = &**self.model();
         let three = |v: V3<R>| [v[0], v[1], v[2], R::ZERO];
-        let one = |v: R| [v, R::ZERO, R::ZERO, R::ZERO];
+        let scalar = |v: R| [v, R::ZERO, R::ZERO, R::ZERO];
         let local = |f: &Frame<R>, v: V3<R>| quat_rotate(quat_conj(f.quat), v);
         let velocity = |f: &Frame<R>| point_velocity(model, d, f.body, f.pos);
         match kind {
-            SensorKind::JointPos => one(d.state.qpos[model.joints[object].qposadr]),
-            SensorKind::JointVel => one(d.state.qvel[model.joints[object].dofadr]),
-            SensorKind::ActuatorFrc => one(d.actuator_force[object]),
+            SensorKind::JointPos => scalar(d.state.qpos[model.joints[object].qposadr]),
+            SensorKind::JointVel => scalar(d.state.qvel[model.joints[object].dofadr]),
+            SensorKind::ActuatorFrc => scalar(d.actuator_force[object]),
             SensorKind::Gyro => {
                 let f = self.frame(params, d, FrameObject::Site, object);
                 three(local(&f, velocity(&f).1))
@@ -161,7 +161,7 @@ impl Physics {
                 let at_point = add([a[3], a[4], a[5]], cross([a[0], a[1], a[2]], arm));
                 three(local(&f, add(at_point, cross(ang, lin))))
             }
-            SensorKind::Touch => one(self.touch(d, object)),
+            SensorKind::Touch => scalar(self.touch(d, object)),
             SensorKind::FramePos(o) => three(self.frame(params, d, o, object).pos),
             SensorKind::FrameQuat(o) => self.frame(params, d, o, object).quat,
             SensorKind::FrameLinVel(o) => three(velocity(&self.frame(params, d, o, object)).0),

@@ -1,4 +1,5 @@
-//! Quantities derived from the mass matrix at `qpos0` (`engine_setconst.c`, `set0`): they scale the softness of constraints.
+//! Quantities derived from the mass matrix at `qpos0` (`engine_setconst.c`, `set0`): they scale the softness of
+//! constraints.
 
 use crate::data::Data;
 use crate::inertia::solve_tree;

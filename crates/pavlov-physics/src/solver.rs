@@ -8,13 +8,25 @@ use crate::cost::{constrained, derivatives, forces, hessian, residuals, slopes, 
 use crate::data::Data;
 use crate::inertia::{factor_dense, factor_tree, mul_tree, solve_dense, solve_tree};
 use crate::params::Params;
-use crate::physics::SolverOptions;
 use crate::real::{Mask, Real};
 use crate::topology::Topology;
 use pavlov_model::Model;
 
-/// One point of the line search: safeguarded Newton on the slope `d1` (curvature `d2`) at `alpha`, between `lo` and `hi`. Returns the new
-/// bracket and the next point.
+/// Limits of the Newton solver.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SolverOptions {
+    /// Newton iterations, at most.
+    pub iterations: usize,
+    /// Line-search points, at most.
+    pub ls_iterations: usize,
+    /// Scaled gradient norm or decrement below which a world is done.
+    pub tolerance: f64,
+    /// Slope at which the line search stops, relative to the initial slope.
+    pub ls_tolerance: f64,
+}
+
+/// One point of the line search: safeguarded Newton on the slope `d1` (curvature `d2`) at `alpha`, between `lo` and
+/// `hi`. Returns the new bracket and the next point.
 pub(crate) fn bracket<R: Real>([d1, d2]: [R; 2], [lo, hi]: [R; 2], alpha: R) -> [R; 3] {
     let short = d1.lt(R::ZERO);
     let lo = R::select(short, alpha, lo);
@@ -44,18 +56,18 @@ fn line_search<R: Real>(model: &Model, d: &Data<R>, quad: [R; 2], opts: &SolverO
     alpha
 }
 
-/// Where the line search begins to look for an upper end.
+/// The upper end of the bracket at which the line search begins.
 pub(crate) const FAR: f64 = 1e30;
 
-/// Nothing holds: the free acceleration.
+/// Without constraints: the free acceleration.
 pub(crate) fn unconstrained<R: Real>(d: &mut Data<R>) {
     d.qacc.copy_from_slice(&d.qacc_smooth);
     d.qfrc_constraint.fill(R::ZERO);
     d.state.qacc_warmstart.copy_from_slice(&d.qacc);
 }
 
-/// Where the iterations begin. A world that went bad must not start from garbage; one without constraints is done, whatever
-/// its neighbours have.
+/// Where the iterations begin. A world that went bad must not start from garbage; one without constraints is done,
+/// whatever its neighbours have.
 pub(crate) fn start<R: Real>(model: &Model, topo: &Topology, constrained: R::Mask, d: &mut Data<R>) {
     d.qacc.copy_from_slice(if model.opt.warmstart { &d.state.qacc_warmstart } else { &d.qacc_smooth });
     for (x, &smooth) in d.qacc.iter_mut().zip(&d.qacc_smooth) {
@@ -64,12 +76,12 @@ pub(crate) fn start<R: Real>(model: &Model, topo: &Topology, constrained: R::Mas
     mul_tree(topo, &d.qm, &d.qacc, &mut d.solve.ma);
 }
 
-/// What turns a norm of forces into MuJoCo's scaled one.
+/// The factor that turns a norm of forces into MuJoCo's scaled one.
 fn scale_of<R: Real>(topo: &Topology, params: &Params<R>) -> R {
     R::ONE / (params.meaninertia * R::splat(topo.nv.max(1) as f64))
 }
 
-/// Gradient of the cost; worlds where it is as good as zero.
+/// Gradient of the cost; worlds where it is practically zero.
 pub(crate) fn gradient<R: Real>(topo: &Topology, params: &Params<R>, tolerance: R, d: &mut Data<R>) -> R::Mask {
     let mut norm2 = R::ZERO;
     for i in 0..topo.nv {
@@ -95,7 +107,7 @@ pub(crate) fn newton_direction<R: Real>(topo: &Topology, dense: bool, d: &mut Da
     }
 }
 
-/// Slope and curvature of the Gauss term along the direction, and worlds where the cost cannot sink any more.
+/// Slope and curvature of the Gauss term along the direction, and worlds where the cost cannot fall any more.
 pub(crate) fn gauss_term<R: Real>(
     topo: &Topology,
     params: &Params<R>,

@@ -5,7 +5,7 @@ use crate::physics::Physics;
 use crate::real::Real;
 use std::sync::Arc;
 
-/// A scene: `<option …/>` and what stands in the world.
+/// A scene from `<option …/>` and the content of the world.
 pub(crate) fn scene(option: &str, world: &str) -> Physics {
     let text = format!("<mujoco><compiler angle='radian'/><option {option}/><worldbody>{world}</worldbody></mujoco>");
     text_scene(&text)

@@ -1,4 +1,4 @@
-//! Static tables of a model that every stage walks: which dofs move what, what must be solved with what.
+//! Static tables of a model that every stage walks: which dofs move which bodies, and which must be solved together.
 //!
 //! Dofs are numbered parents first, so "the dofs that move a body" is an ascending list and every factorisation runs
 //! from the leaves (last) to the root (first) without fill-in.
@@ -50,7 +50,7 @@ pub struct Topology {
     pub body_unrotated: Vec<bool>,
     /// Bodies with a free joint and no other dof in their tree.
     pub floating: Vec<usize>,
-    /// Bodies that only slide along their own axes, hang from what is fixed, carry nothing, and have their centre of
+    /// Bodies that only slide along their own axes, hang from a fixed body, carry nothing, and have their centre of
     /// mass at the origin (MuJoCo's `body_simple == 2`).
     pub sliders: Vec<bool>,
     /// Worst-case number of contacts.
@@ -158,7 +158,7 @@ fn is_floating(model: &Model, b: usize) -> bool {
 }
 
 fn is_slider(model: &Model, b: usize) -> bool {
-    // what MuJoCo's compiler takes for zero
+    // the bound below which MuJoCo's compiler takes a number for zero
     const EPS: f64 = 1e-14;
     let body = &model.bodies[b];
     let zero = |v: &[f64]| v.iter().all(|x| x.abs() < EPS);

@@ -108,9 +108,9 @@ pub(crate) fn passive<R: Real>(model: &Model, topo: &Topology, params: &Params<R
                     q += 3;
                     v += 3;
                 }
-                let now = [d.state.qpos[q], d.state.qpos[q + 1], d.state.qpos[q + 2], d.state.qpos[q + 3]];
+                let turned = [d.state.qpos[q], d.state.qpos[q + 1], d.state.qpos[q + 2], d.state.qpos[q + 3]];
                 let s = &params.qpos_spring[q..q + 4];
-                let difference = quat_mul(quat_conj([s[0], s[1], s[2], s[3]]), quat_normalize(now));
+                let difference = quat_mul(quat_conj([s[0], s[1], s[2], s[3]]), quat_normalize(turned));
                 let turn = quat_to_rotvec(difference);
                 for n in 0..3 {
                     d.qfrc_passive[v + n] -= k * turn[n];

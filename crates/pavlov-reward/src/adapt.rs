@@ -1,11 +1,12 @@
 //! Numbers of a reward graph that change between updates: running means and deviations, multipliers, nominal members.
 //!
-//! Within an update they are constants of the program, so a rollout is of one reward. After it [`Adaptive::update`] takes the sums of
-//! every node over the rollout. All of it is saved with a checkpoint.
+//! Within an update they are constants of the program, so a rollout is of one reward. After it [`Adaptive::update`]
+//! takes the sums of every node over the rollout. All of it is saved with a checkpoint.
 //!
 //! Multipliers follow Constrained RLHF: `u <- u + rate * (threshold - mean) / std` (the sign by the side), squashed to
-//! `limit * sigmoid(u)`, or `limit * tanh(u)` for `equal`. The deviation makes the step free of the term's unit. A constraint whose
-//! multiplier stays at its limit while it is not met is reported: the set cannot be met, at least not together.
+//! `limit * sigmoid(u)`, or `limit * tanh(u)` for `equal`. The deviation makes the step free of the term's unit. A
+//! constraint whose multiplier stays at its limit while it is not met is reported: the set cannot be met, at least not
+//! together.
 
 use crate::nodes::{HostKind, RewardGraph, Side};
 use serde::{Deserialize, Serialize};
@@ -26,11 +27,11 @@ impl Moments {
         }
         let mean = sum / n;
         let m2 = (squares - n * mean * mean).max(0.0);
-        let all = self.count + n;
+        let count = self.count + n;
         let off = mean - self.mean;
-        self.m2 += m2 + off * off * self.count * n / all;
-        self.mean += off * n / all;
-        self.count = all;
+        self.m2 += m2 + off * off * self.count * n / count;
+        self.mean += off * n / count;
+        self.count = count;
     }
 
     fn std(&self) -> f64 {
@@ -51,7 +52,7 @@ pub struct ConstraintState {
     pub multiplier: f64,
     /// Is it met?
     pub met: bool,
-    /// Has its multiplier been at the limit for so long that it seems it cannot be met?
+    /// Has its multiplier been at the limit for so long that it probably cannot be met?
     pub infeasible: bool,
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn start(side: Side) -> f64 {
     if side == Side::Equal { 0.0 } else { -3.0 }
 }
 
-/// The multiplier of an unsquashed one.
+/// The multiplier, from its value before it is squashed.
 pub(crate) fn multiplier(side: Side, limit: f64, raw: f64) -> f64 {
     if side == Side::Equal { limit * raw.tanh() } else { limit / (1.0 + (-raw).exp()) }
 }
@@ -85,7 +86,7 @@ const RAW_LIMIT: f64 = 6.0;
 const LEAST_STD: f64 = 1e-6;
 
 impl Adaptive {
-    /// Start values. `discount` is the learner's.
+    /// The numbers at the start of training. `discount` is the learner's.
     pub fn new(graph: &RewardGraph, discount: f64) -> Self {
         let value = |h: &crate::nodes::HostNumber| if h.kind == HostKind::Discount { discount } else { h.start };
         Self {
@@ -112,19 +113,19 @@ impl Adaptive {
         let states: Vec<ConstraintState> =
             (0..graph.constraints.len()).map(|i| self.constrain(graph, i, n, sums)).collect();
         for (i, host) in graph.host.iter().enumerate() {
-            let of = |node: usize| self.moments[node];
+            let moments = |node: usize| self.moments[node];
             let floor = |m: Moments| m.std().max(LEAST_STD * m.mean.abs()).max(1e-12);
             self.values[i] = match host.kind {
                 HostKind::Discount | HostKind::Reference { .. } => continue,
-                HostKind::Mean { node } => of(node).mean,
-                HostKind::InverseStd { node } if of(node).std() > 0.0 => 1.0 / floor(of(node)),
+                HostKind::Mean { node } => moments(node).mean,
+                HostKind::InverseStd { node } if moments(node).std() > 0.0 => 1.0 / floor(moments(node)),
                 HostKind::InverseStd { .. } => 1.0,
                 HostKind::Nominal { node, ensemble } => {
                     let members = graph.host.iter().filter_map(|h| match h.kind {
                         HostKind::Nominal { node, ensemble: e } if e == ensemble => Some(node),
                         _ => None,
                     });
-                    let best = members.min_by(|a, b| of(*a).std().total_cmp(&of(*b).std()));
+                    let best = members.min_by(|a, b| moments(*a).std().total_cmp(&moments(*b).std()));
                     f64::from(u8::from(best == Some(node)))
                 }
                 HostKind::Multiplier { constraint } => states[constraint].multiplier,
@@ -133,12 +134,12 @@ impl Adaptive {
         states
     }
 
-    /// Weights of the parts with a critic each, in the order of [`RewardGraph::critics`]: 1 for the objectives, the multiplier of a
-    /// constraint, negative where its mean must be below.
+    /// Weights of the parts with a critic each, in the order of [`RewardGraph::critics`]: 1 for the objectives, the
+    /// multiplier of a constraint, negative where its mean must be below.
     pub fn mix(&self, graph: &RewardGraph) -> Vec<f64> {
         let weight = |constraint: usize| {
-            let of = |h: &crate::nodes::HostNumber| h.kind == HostKind::Multiplier { constraint };
-            let m = graph.host.iter().position(of).map_or(0.0, |i| self.values[i]);
+            let is_multiplier = |h: &crate::nodes::HostNumber| h.kind == HostKind::Multiplier { constraint };
+            let m = graph.host.iter().position(is_multiplier).map_or(0.0, |i| self.values[i]);
             if graph.constraints[constraint].side == Side::AtMost { -m } else { m }
         };
         graph.critics.iter().map(|part| part.constraint.map_or(1.0, weight)).collect()
@@ -156,7 +157,7 @@ impl Adaptive {
         let step = if short.is_finite() { c.rate * (short / std).clamp(-3.0, 3.0) } else { 0.0 };
         self.raw[i] = (self.raw[i] + step).clamp(-RAW_LIMIT, RAW_LIMIT);
         let multiplier = multiplier(c.side, c.limit, self.raw[i]);
-        // A mean is met within what its own noise leaves open.
+        // A threshold counts as met when the mean is within its own noise of it.
         let slack = 0.02 * std;
         let met =
             if c.side == Side::Equal { short.abs() <= slack.max(0.02 * c.threshold.abs()) } else { short <= slack };

@@ -1,5 +1,5 @@
-//! The one table of names: sources, transforms and combiners with their options, formulas and where these come from. The reader of
-//! `reward.toml`, its error messages and the documentation page (`pavlov rewards doc`) all go by it.
+//! The one table of names: sources, transforms and combiners with their options, formulas and where these come from.
+//! The reader of `reward.toml`, its error messages and the documentation page (`pavlov rewards doc`) all go by it.
 //!
 //! A new block is one row here and one arm in `transform.rs`, `combine.rs` or `graph.rs`.
 
@@ -57,7 +57,7 @@ pub struct Block {
     pub name: &'static str,
     /// Other names of the same.
     pub aliases: &'static [&'static str],
-    /// What comes out, of `x` (transforms) or `x_i` (combiners).
+    /// The formula of the result, in `x` (transforms) or `x_i` (combiners).
     pub formula: &'static str,
     /// What it is for.
     pub about: &'static str,
@@ -65,7 +65,7 @@ pub struct Block {
     pub source: &'static str,
     /// Options.
     pub options: &'static [Opt],
-    /// Option that `{ name = value }` sets, where there is a short way.
+    /// The option that the short form `{ name = value }` sets, if there is one.
     pub short: Option<&'static str>,
 }
 
@@ -88,7 +88,7 @@ const QUANTILE: Opt =
     opt("quantile", SHARE, Otherwise::None, "in place of `reference`: this quantile of what a base policy gets");
 const SLOPE: Opt = opt("slope", POSITIVE, Otherwise::Number(1.0), "factor on the distance from the reference");
 
-/// What gives terms besides the script.
+/// What provides terms besides the script.
 pub const SOURCES: &[Block] = &[
     Block {
         name: "success",
@@ -126,7 +126,8 @@ pub const SOURCES: &[Block] = &[
         name: "vision",
         aliases: &["vlm"],
         formula: "1 - |(s - g) P|^2 / 2, P = alpha d d^T / |d|^2 + (1 - alpha) I, d = g - b",
-        about: "what a picture of the robot says about a prompt, by a vision-language model (s: picture, g: goal, b: baseline, unit vectors)",
+        about: "what a picture of the robot says about a prompt, by a vision-language model (s: picture, g: goal, \
+                b: baseline, unit vectors)",
         source: "VLM-RM; classifier: RoboFuME; staged: Unsupervised Perceptual Rewards; distilled: ONI",
         options: &[
             opt("goal", Takes::Text, Otherwise::None, "what the picture should show"),
@@ -180,13 +181,15 @@ pub const SOURCES: &[Block] = &[
                 "motion",
                 SHARE,
                 Otherwise::Number(0.0),
-                "mean difference of two pictures that counts as motion: below it the value shrinks to 0 with it, so that a still is worth nothing; 0: off",
+                "mean difference of two pictures that counts as motion: below it the value shrinks to 0 with it, \
+                 so that a still is worth nothing; 0: off",
             ),
             opt(
                 "distilled",
                 Takes::Flag,
                 Otherwise::Number(0.0),
-                "a thread labels a sample of frames; a small model of the state pays every step, and nothing waits for pictures",
+                "a thread labels a sample of frames; a small model of the state pays every step, \
+                 and nothing waits for pictures",
             ),
             opt(
                 "labels_per_s",
@@ -224,7 +227,8 @@ pub const SOURCES: &[Block] = &[
         name: "spo",
         aliases: &["win_rate"],
         formula: "sum_j P(x > x_j) / N, x: the last steps, x_j: pieces of N own episodes before",
-        about: "the share of its own recent behaviour that the robot beats, without a reward between: holds with cycles too",
+        about: "the share of its own recent behaviour that the robot beats, \
+                without a reward between: holds with cycles too",
         source: "Swamy et al. 2024, SPO",
         options: &[
             opt("judge", Takes::File, Otherwise::None, "a reward (script or folder) that `rater` judges by"),
@@ -383,7 +387,7 @@ pub const TRANSFORMS: &[Block] = &[
     },
 ];
 
-/// How several become one.
+/// How several terms become one number.
 pub const COMBINERS: &[Block] = &[
     Block {
         name: "sum",
@@ -425,7 +429,8 @@ pub const COMBINERS: &[Block] = &[
         name: "brme",
         aliases: &["robust"],
         formula: "lambda nominal + (1 - lambda) min_i x_i",
-        about: "one knob between a nominal member and the worst case; nominal = the member of least deviation so far when omitted",
+        about: "one knob between a nominal member and the worst case; \
+                nominal = the member of least deviation so far when omitted",
         source: "Reward-Robust RLHF (BRME)",
         options: &[
             OF,
@@ -470,7 +475,8 @@ pub const COMBINERS: &[Block] = &[
         name: "lagrangian",
         aliases: &["constrained"],
         formula: "(sum objectives + sum_i s_i m_i x_i) / (1 + sum |m_i|), s = +1 (at_least, equal), -1 (at_most)",
-        about: "thresholds instead of weights: multipliers m_i grow while the mean of x_i per step is on the wrong side",
+        about: "thresholds instead of weights: multipliers m_i grow while the mean of x_i per step is on the wrong \
+                side",
         source: "Confronting Reward Model Overoptimization with Constrained RLHF",
         options: &[
             OF,
@@ -487,14 +493,15 @@ pub const COMBINERS: &[Block] = &[
                 "single_critic",
                 Takes::Flag,
                 Otherwise::Number(0.0),
-                "one critic for the total, in place of one for the objectives and one for each constraint (a group has none of its own)",
+                "one critic for the total, in place of one for the objectives and one for each constraint (a group \
+                 has none of its own)",
             ),
         ],
         short: None,
     },
 ];
 
-/// The row of that name, or of which it is another name.
+/// The row with that name or alias.
 pub fn find(table: &'static [Block], name: &str) -> Option<&'static Block> {
     table.iter().find(|b| b.name == name || b.aliases.contains(&name))
 }
@@ -513,7 +520,8 @@ pub fn documentation() -> String {
         // Writing to a string cannot fail.
         let _ = write!(
             out,
-            "## {title}\n\n| name | gives | options | what it is for | formula from |\n| --- | --- | --- | --- | --- |\n"
+            "## {title}\n\n| name | gives | options | what it is for | formula from |\n\
+             | --- | --- | --- | --- | --- |\n"
         );
         for b in table {
             let option = |o: &Opt| match o.default {

@@ -2,17 +2,17 @@
 
 use crate::graph::{Build, Member};
 use crate::nodes::{Constraint, CriticPart, HostKind, Side, TOTAL};
-use crate::read::{Made, Number, Res, fault, join};
+use crate::read::{BlockInstance, Number, Res, fault, join};
 use crate::transform::log_sigmoid;
 use pavlov_script::{Bin, Num, Un};
 use toml::Value;
 
 impl Build<'_> {
-    /// One number of the members; `name` is what it will be called.
-    pub fn combine(&mut self, made: &Made, name: &str, members: &[Member]) -> Res<Num> {
+    /// The members combined into one number; `name` is the node's name.
+    pub fn combine(&mut self, instance: &BlockInstance, name: &str, members: &[Member]) -> Res<Num> {
         let x: Vec<Num> = members.iter().map(|m| m.at.value).collect();
         let n = members.len();
-        Ok(match made.block.name {
+        Ok(match instance.block.name {
             "sum" => self.sum(&x),
             "mean" => self.mean(&x),
             "min" => self.smallest(&x),
@@ -26,16 +26,20 @@ impl Build<'_> {
                     })
                     .collect();
                 let variance = self.mean(&squares);
-                let lambda = self.option(made, "lambda").expect("required");
+                let lambda = self.option(instance, "lambda").expect("required");
                 let cost = self.tail.mul(lambda, variance);
                 self.tail.sub(mean, cost)
             }
             "brme" => {
-                let nominal = match made.text("nominal") {
-                    Some(wanted) => {
-                        let Some(at) = members.iter().position(|m| m.name == wanted) else {
-                            let hint = pavlov_model::did_you_mean(wanted, members.iter().map(|m| m.name.as_str()));
-                            return fault(&join(&made.path, "nominal"), format!("`{wanted}` is no member: {hint}"));
+                let nominal = match instance.text("nominal") {
+                    Some(nominal_name) => {
+                        let Some(at) = members.iter().position(|m| m.name == nominal_name) else {
+                            let hint =
+                                pavlov_model::did_you_mean(nominal_name, members.iter().map(|m| m.name.as_str()));
+                            return fault(
+                                &join(&instance.path, "nominal"),
+                                format!("`{nominal_name}` is no member: {hint}"),
+                            );
                         };
                         x[at]
                     }
@@ -51,7 +55,7 @@ impl Build<'_> {
                         self.sum(&parts)
                     }
                 };
-                let lambda = self.option(made, "lambda").expect("required");
+                let lambda = self.option(instance, "lambda").expect("required");
                 let low = self.smallest(&x);
                 let one = self.tail.lit(1.0);
                 let rest = self.tail.sub(one, lambda);
@@ -60,13 +64,16 @@ impl Build<'_> {
                 self.tail.add(a, b)
             }
             "harmonic" | "geometric" => {
-                let weights = made.numbers("weights", n)?.unwrap_or_default();
+                let weights = instance.numbers("weights", n)?.unwrap_or_default();
                 if let Some(w) = weights.iter().find(|w| matches!(w, Number::Is(w) if *w <= 0.0)) {
-                    return fault(&join(&made.path, "weights"), format!("a weight is {w:?}: expected numbers above 0"));
+                    return fault(
+                        &join(&instance.path, "weights"),
+                        format!("a weight is {w:?}: expected numbers above 0"),
+                    );
                 }
                 let weights: Vec<Num> = weights.into_iter().map(|w| self.number(w)).collect();
-                let floor = self.option(made, "floor").expect("has a default");
-                let harmonic = made.block.name == "harmonic";
+                let floor = self.option(instance, "floor").expect("has a default");
+                let harmonic = instance.block.name == "harmonic";
                 let parts: Vec<Num> = x
                     .iter()
                     .zip(&weights)
@@ -80,17 +87,17 @@ impl Build<'_> {
                         }
                     })
                     .collect();
-                let (parts, all) = (self.sum(&parts), self.sum(&weights));
+                let (parts, total_weight) = (self.sum(&parts), self.sum(&weights));
                 if harmonic {
-                    self.tail.div(all, parts)
+                    self.tail.div(total_weight, parts)
                 } else {
-                    let ln = self.tail.div(parts, all);
+                    let ln = self.tail.div(parts, total_weight);
                     self.tail.un(Un::Exp, ln)
                 }
             }
             "log_sigmoid_and" => {
-                let references = made.numbers("references", n)?;
-                let quantile = made.number("quantile");
+                let references = instance.numbers("references", n)?;
+                let quantile = instance.number("quantile");
                 let mut parts = Vec::new();
                 for (i, m) in members.iter().enumerate() {
                     let reference = match (&references, quantile) {
@@ -100,17 +107,17 @@ impl Build<'_> {
                             self.host_number(format!("{name}.{}.reference", m.name), kind, 0.0)
                         }
                         _ => {
-                            return fault(&made.path, "`log_sigmoid_and` needs either `references` or `quantile`");
+                            return fault(&instance.path, "`log_sigmoid_and` needs either `references` or `quantile`");
                         }
                     };
-                    let slope = self.option(made, "slope").expect("has a default");
+                    let slope = self.option(instance, "slope").expect("has a default");
                     let off = self.tail.sub(m.at.value, reference);
                     let z = self.tail.mul(slope, off);
                     parts.push(log_sigmoid(&mut self.tail, z));
                 }
                 self.sum(&parts)
             }
-            "lagrangian" => self.lagrangian(made, name, members)?,
+            "lagrangian" => self.lagrangian(instance, name, members)?,
             other => unreachable!("combiner `{other}` has no meaning"),
         })
     }
@@ -130,7 +137,7 @@ impl Build<'_> {
     fn smallest(&mut self, x: &[Num]) -> Num {
         let zero = self.tail.lit(0.0);
         let first = x.first().copied().unwrap_or(zero);
-        // A member that is no number makes the result none: `min` would pass it over.
+        // A NaN among the members makes the result NaN: `min` alone would pass it over.
         x.iter().skip(1).fold(first, |a, &b| {
             let less = self.tail.bin(Bin::Lt, a, b);
             let proper = self.tail.bin(Bin::Eq, a, a);
@@ -140,14 +147,14 @@ impl Build<'_> {
         })
     }
 
-    /// Objectives, and constraints by their multipliers; the whole is divided by the sum of the weights, so that the reward keeps its
-    /// size while multipliers grow. As the total, objectives and constraints get a critic each.
-    fn lagrangian(&mut self, made: &Made, name: &str, members: &[Member]) -> Res<Num> {
-        let table = made.table("constraints").cloned().unwrap_or_default();
-        let path = join(&made.path, "constraints");
-        let literal = |name: &str| match made.number(name) {
+    /// Objectives, and constraints by their multipliers; the whole is divided by the sum of the weights, so that the
+    /// reward keeps its size while multipliers grow. As the total, objectives and constraints get a critic each.
+    fn lagrangian(&mut self, instance: &BlockInstance, name: &str, members: &[Member]) -> Res<Num> {
+        let table = instance.table("constraints").cloned().unwrap_or_default();
+        let path = join(&instance.path, "constraints");
+        let literal = |name: &str| match instance.number(name) {
             Some(Number::Is(x)) => Ok(x),
-            _ => fault(&join(&made.path, name), format!("`{name}` must be a number")),
+            _ => fault(&join(&instance.path, name), format!("`{name}` must be a number")),
         };
         let (rate, limit, patience) = (literal("rate")?, literal("limit")?, literal("patience")?);
         if table.is_empty() {
@@ -207,7 +214,7 @@ impl Build<'_> {
             let mu = if side == Side::AtMost { self.tail.un(Un::Neg, mu) } else { mu };
             parts.push(self.tail.mul(mu, m.at.value));
         }
-        if name == TOTAL && !made.flag("single_critic") {
+        if name == TOTAL && !instance.flag("single_critic") {
             let objective = self.sum(&objectives);
             let node = self.node(format!("{TOTAL}.objective"), objective).node;
             self.critics = [CriticPart { node, constraint: None }].into_iter().chain(critics).collect();

@@ -1,17 +1,17 @@
-//! From a manifest and the terms of its script to the reward graph: sources, transforms, combiner as one [`Tail`] that runs within
-//! the script's own program.
+//! From a manifest and the terms of its script to the reward graph: sources, transforms, combiner as one [`Tail`] that
+//! runs within the script's own program.
 //!
 //! ```text
 //! terms of the script ─┐                    ┌─ groups ─┐
 //! sources ─────────────┴─ transforms of each ┴──────────┴─ combine ─ clip ─ scale ─> total
 //! ```
-//! Every node is an output with a name: `run` (term), `run.clip` (after its first transform), `run.clip.ema` ..., `safe` (group),
-//! `total`. What changes between updates is in [`HostNumber`]s.
+//! Every node is an output with a name: `run` (term), `run.clip` (after its first transform), `run.clip.ema` ...,
+//! `safe` (group), `total`. What changes between updates is in [`HostNumber`]s.
 
 use crate::blocks::{COMBINERS, SOURCES};
 use crate::manifest::Manifest;
 use crate::nodes::{Constraint, CriticPart, HostKind, HostNumber, RewardGraph, SourceSpec, TOTAL};
-use crate::read::{Fault, Made, Number, Reader, Res, fault, join};
+use crate::read::{BlockInstance, Fault, Number, Reader, Res, fault, join};
 use pavlov_script::{Bin, Channel, Num, Scene, Tail, Un};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,13 +151,13 @@ impl Build<'_> {
     }
 
     /// An option's number.
-    pub fn option(&mut self, made: &Made, name: &str) -> Option<Num> {
-        made.number(name).map(|x| self.number(x))
+    pub fn option(&mut self, instance: &BlockInstance, name: &str) -> Option<Num> {
+        instance.number(name).map(|x| self.number(x))
     }
 
     /// A discount: as given, else the learner's.
-    pub fn discount(&mut self, made: &Made) -> Num {
-        if let Some(x) = self.option(made, "gamma") {
+    pub fn discount(&mut self, instance: &BlockInstance) -> Num {
+        if let Some(x) = self.option(instance, "gamma") {
             return x;
         }
         match self.discount {
@@ -201,17 +201,17 @@ impl Build<'_> {
             return fault(path, format!("source `{name}` needs `kind`: one of {}", known.join(", ")));
         };
         let block = self.reader.block(SOURCES, "kind of source", &kind, &join(path, "kind"))?;
-        let made = self.reader.options(block, &options, path)?;
+        let instance = self.reader.options(block, &options, path)?;
         match block.name {
             "success" => Ok(self.tail.column(Channel::Success)),
-            "subgoals" => self.subgoals(&made),
+            "subgoals" => self.subgoals(&instance),
             _ => {
                 let (plugin, options) = match block.name {
                     "native" => (
-                        made.text("plugin").unwrap_or_default().to_string(),
-                        made.table("options").cloned().unwrap_or_default(),
+                        instance.text("plugin").unwrap_or_default().to_string(),
+                        instance.table("options").cloned().unwrap_or_default(),
                     ),
-                    own => (own.to_string(), options),
+                    kind => (kind.to_string(), options),
                 };
                 let k = outside.len() as u16;
                 outside.push(SourceSpec { name: name.into(), plugin, options });
@@ -220,24 +220,25 @@ impl Build<'_> {
         }
     }
 
-    fn subgoals(&mut self, made: &Made) -> Res<Num> {
-        let names: Vec<String> = made.names("of").unwrap_or_default().to_vec();
-        let bonus = made.numbers("bonus", names.len())?.unwrap_or_default();
-        let in_order = made.flag("in_order");
+    fn subgoals(&mut self, instance: &BlockInstance) -> Res<Num> {
+        let names: Vec<String> = instance.names("of").unwrap_or_default().to_vec();
+        let bonus = instance.numbers("bonus", names.len())?.unwrap_or_default();
+        let in_order = instance.flag("in_order");
         let mut sum = self.tail.lit(0.0);
         let mut open = self.tail.lit(1.0);
         for (i, (name, bonus)) in names.iter().zip(bonus).enumerate() {
-            let x = self.named_raw(name, &join(&join(&made.path, "of"), i), true)?.value;
-            let at = self.option(made, "at").expect("has a default");
+            let x = self.named_raw(name, &join(&join(&instance.path, "of"), i), true)?.value;
+            let at = self.option(instance, "at").expect("has a default");
             let bonus = self.number(bonus);
-            let (paid, now) = self.pay_once(x, at, bonus, in_order.then_some(open));
+            let (paid, reached_so_far) = self.pay_once(x, at, bonus, in_order.then_some(open));
             sum = self.tail.add(sum, paid);
-            open = now;
+            open = reached_so_far;
         }
         Ok(sum)
     }
 
-    /// `bonus` in the first step of an episode in which `x` is above `at` (and `open` is true), and whether that has been.
+    /// `bonus` in the first step of an episode in which `x` is above `at` (and `open` is true), and whether `x` has
+    /// been above so far.
     pub fn pay_once(&mut self, x: Num, at: Num, bonus: Num, open: Option<Num>) -> (Num, Num) {
         let t = &mut self.tail;
         let mut reached = t.bin(Bin::Lt, at, x);
@@ -245,33 +246,33 @@ impl Build<'_> {
             reached = t.bin(Bin::And, reached, open);
         }
         let (slot, before) = t.slot(0.0);
-        let now = t.bin(Bin::Or, before, reached);
-        t.remember(slot, now);
+        let reached_so_far = t.bin(Bin::Or, before, reached);
+        t.remember(slot, reached_so_far);
         let zero = t.lit(0.0);
         let fresh = t.un(Un::Not, before);
         let pays = t.bin(Bin::And, reached, fresh);
-        (t.select(pays, bonus, zero), now)
+        (t.select(pays, bonus, zero), reached_so_far)
     }
 
     fn transforms(&mut self, name: &str, list: &[toml::Value], path: &[String]) -> Res<()> {
         let mut x = self.names[name].done;
-        // What can be done again to the value before the step, for a potential.
-        let mut again: Option<Vec<Made>> = Some(Vec::new());
+        // Transforms so far that can be repeated on the value before the step, for a potential.
+        let mut again: Option<Vec<BlockInstance>> = Some(Vec::new());
         let script_term = self.nodes.iter().position(|n| n == name).filter(|_| self.is_script_term(name));
         let mut delta = None;
         for (i, value) in list.iter().enumerate() {
             let here = join(path, i);
-            let made = self.reader.transform(value, &here)?;
+            let instance = self.reader.transform(value, &here)?;
             if delta.is_some() {
                 return fault(
                     &here,
-                    "`delta` must be the last transform: what follows it could not be told before the next step",
+                    "`delta` must be the last transform: what would follow it is not known before the next step",
                 );
             }
-            let label = format!("{}.{}", self.nodes[x.node], made.block.name);
-            let value = match made.block.name {
+            let label = format!("{}.{}", self.nodes[x.node], instance.block.name);
+            let value = match instance.block.name {
                 "delta" => {
-                    let gamma = self.discount(&made);
+                    let gamma = self.discount(&instance);
                     delta = Some((gamma, x.value));
                     // What arrives in this step: its own part, and what it takes from the step before.
                     let first = self.first_step();
@@ -283,26 +284,27 @@ impl Build<'_> {
                     let Some((term, again)) = script_term.zip(again.take()) else {
                         return fault(
                             &here,
-                            "`potential` must come before transforms that look at more than one value, and on a term of the script",
+                            "`potential` must come before transforms that look at more than one value, \
+                             and on a term of the script",
                         );
                     };
                     let mut before = self.tail.term_before(term);
-                    for made in &again {
-                        before = self.stateless(made, before, x.node, &label)?.expect("only such are kept");
+                    for earlier in &again {
+                        before = self.stateless(earlier, before, x.node, &label)?.expect("only such are kept");
                     }
-                    let gamma = self.discount(&made);
+                    let gamma = self.discount(&instance);
                     let ended = self.tail.column(Channel::Terminated);
                     let zero = self.tail.lit(0.0);
                     let after = self.tail.select(ended, zero, x.value);
                     let after = self.tail.mul(gamma, after);
                     self.tail.sub(after, before)
                 }
-                _ => match self.stateless(&made, x.value, x.node, &label)? {
+                _ => match self.stateless(&instance, x.value, x.node, &label)? {
                     Some(value) => {
-                        // Numbers of the host belong to one place: they are not made twice.
+                        // A number of the host belongs to one node: such transforms are not repeated.
                         match &mut again {
-                            Some(list) if !matches!(made.block.name, "normalize") && !made.has("quantile") => {
-                                list.push(made)
+                            Some(list) if !matches!(instance.block.name, "normalize") && !instance.has("quantile") => {
+                                list.push(instance)
                             }
                             other => *other = None,
                         }
@@ -310,7 +312,7 @@ impl Build<'_> {
                     }
                     None => {
                         again = None;
-                        self.stateful(&made, x.value)?
+                        self.stateful(&instance, x.value)?
                     }
                 },
             };
@@ -318,8 +320,8 @@ impl Build<'_> {
         }
         let named = self.names.get_mut(name).expect("checked by the caller");
         named.done = x;
-        if let Some((gamma, own)) = delta {
-            named.done.value = own;
+        if let Some((gamma, base)) = delta {
+            named.done.value = base;
             named.delta = Some(gamma);
         }
         Ok(())
@@ -355,15 +357,15 @@ impl Build<'_> {
             }
         };
         let block = self.reader.block(COMBINERS, "combiner", &kind, &join(&path, "kind"))?;
-        let made = self.reader.options(block, &options, &path)?;
-        let Some(of) = made.names("of").map(<[String]>::to_vec) else {
+        let instance = self.reader.options(block, &options, &path)?;
+        let Some(names) = instance.names("of").map(<[String]>::to_vec) else {
             return fault(&path, format!("group `{name}` needs `of`: the names of its members"));
         };
-        for member in of.iter().filter(|m| manifest.groups.contains_key(*m)) {
+        for member in names.iter().filter(|m| manifest.groups.contains_key(*m)) {
             self.group(member, manifest, open)?;
         }
-        let members = self.members(&of, &join(&path, "of"), false)?;
-        let value = self.combine(&made, name, &members)?;
+        let members = self.members(&names, &join(&path, "of"), false)?;
+        let value = self.combine(&instance, name, &members)?;
         let at = self.node(name.to_string(), value);
         self.order.push(name.into());
         self.names.insert(name.into(), Named { raw: at, done: at, delta: None });
@@ -373,9 +375,9 @@ impl Build<'_> {
     }
 
     /// The values of names; those with a delta only where they are summed.
-    fn members(&mut self, of: &[String], path: &[String], sum: bool) -> Res<Vec<Member>> {
+    fn members(&mut self, names: &[String], path: &[String], sum: bool) -> Res<Vec<Member>> {
         let mut out = Vec::new();
-        for (i, name) in of.iter().enumerate() {
+        for (i, name) in names.iter().enumerate() {
             let here = join(path, i);
             let named = self.lookup(name, &here, true)?;
             if named.delta.is_some() && !sum {
@@ -396,24 +398,28 @@ impl Build<'_> {
         let kind = combine.kind.as_deref().unwrap_or("sum");
         let block = self.reader.block(COMBINERS, "combiner", kind, &join(&path, "kind"))?;
         let mut options = combine.options.clone();
-        if let Some(of) = &combine.of {
-            options.insert("of".into(), of.iter().cloned().map(toml::Value::String).collect::<Vec<_>>().into());
+        if let Some(names) = &combine.of {
+            options.insert("of".into(), names.iter().cloned().map(toml::Value::String).collect::<Vec<_>>().into());
         }
-        let made = self.reader.options(block, &options, &path)?;
-        let of: Vec<String> = match made.names("of") {
-            Some(of) => of.to_vec(),
+        let instance = self.reader.options(block, &options, &path)?;
+        let names: Vec<String> = match instance.names("of") {
+            Some(names) => names.to_vec(),
             None => self.order.iter().filter(|n| !self.used.contains(n)).cloned().collect(),
         };
-        if of.is_empty() {
-            return fault(&path, "nothing is left to combine: every term is used by something else; say `of`");
+        if names.is_empty() {
+            return fault(
+                &path,
+                "nothing is left to combine: every term is used by something else; name the members in `of`",
+            );
         }
         let plain = block.name == "sum" && combine.min.is_none() && combine.max.is_none();
-        let members = self.members(&of, &join(&path, "of"), plain)?;
-        let mut value = self.combine(&made, TOTAL, &members)?;
+        let members = self.members(&names, &join(&path, "of"), plain)?;
+        let mut value = self.combine(&instance, TOTAL, &members)?;
         if let Some(bound) = combine.min.map(|_| "min").or(combine.max.map(|_| "max"))
             && !self.critics.is_empty()
         {
-            let message = "a total that is clipped is no sum of parts with a critic each: leave it out, or say `single_critic = true`";
+            let message = "a clipped total is not a sum of parts with a critic each: leave the bound out, \
+                           or set `single_critic = true`";
             return fault(&join(&path, bound), message);
         }
         for (bound, low) in [(combine.min, true), (combine.max, false)] {
@@ -446,7 +452,7 @@ impl Build<'_> {
     }
 }
 
-/// One of what is combined.
+/// A value that is combined with others.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub name: String,
@@ -458,7 +464,7 @@ fn kinds() -> String {
     COMBINERS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ")
 }
 
-/// What is wrong with the graph keys of a manifest whatever its script is: everything but names of terms.
+/// What is wrong with the keys of a manifest's graph whatever its script is: all but the names of terms.
 pub(crate) fn problem_of_combine(manifest: &Manifest) -> Option<Fault> {
     let c = &manifest.combine;
     if manifest.has_graph() || c.options.is_empty() {

@@ -39,9 +39,9 @@ fn run(reward: &Reward, start: [f32; 3], steps: &[Step]) -> Vec<Vec<f32>> {
     }
     let mut scratch = program.scratch();
     let mut before = start;
-    let mut all = Vec::new();
+    let mut rows = Vec::new();
     for (t, (now, terminated)) in steps.iter().enumerate() {
-        let of = |input: &pavlov_script::Input| match input.channel {
+        let value = |input: &pavlov_script::Input| match input.channel {
             Channel::Qpos(i) if input.prev => before[usize::from(i)],
             Channel::Qpos(i) => now[usize::from(i)],
             Channel::EpisodeStep => (t + 1) as f32,
@@ -49,16 +49,16 @@ fn run(reward: &Reward, start: [f32; 3], steps: &[Step]) -> Vec<Vec<f32>> {
             Channel::Success => f32::from(u8::from(now[0] > 1.0)),
             other => panic!("unexpected input {other:?}"),
         };
-        let inputs: Vec<f32> = program.inputs().iter().flat_map(|i| [of(i); 8]).collect();
+        let inputs: Vec<f32> = program.inputs().iter().flat_map(|i| [value(i); 8]).collect();
         let (mut x, mut y) = (vec![0.0; outputs * 8], vec![0.0; outputs * 8]);
         program.run(8, 8, &inputs, reward.values(), &mut memory, &mut scratch, &mut x).unwrap();
         program.run_interpreted(8, 8, &inputs, reward.values(), &mut other, &mut y).unwrap();
         let near = |(x, y): (&f32, &f32)| (x - y).abs() <= 1e-5 * y.abs().max(1.0) || x.is_nan() && y.is_nan();
         assert!(x.iter().zip(&y).all(near), "lowered {x:?} interpreted {y:?}");
-        all.push(x.chunks(8).map(|c| c[0]).collect());
+        rows.push(x.chunks(8).map(|c| c[0]).collect());
         before = *now;
     }
-    all
+    rows
 }
 
 /// A node of one state without history.
@@ -87,7 +87,9 @@ fn sigmoid(z: f64) -> f64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn combiners_have_their_known_answers(a in -3.0f32..3.0, b in -3.0f32..3.0, c in -3.0f32..3.0, lambda in 0.0f64..1.0) {
+    fn combiners_have_their_known_answers(
+        a in -3.0f32..3.0, b in -3.0f32..3.0, c in -3.0f32..3.0, lambda in 0.0f64..1.0
+    ) {
         let x = [a, b, c];
         let v = x.map(f64::from);
         let mean = v.iter().sum::<f64>() / 3.0;
@@ -129,8 +131,10 @@ proptest! {
     fn the_return_of_a_delta_is_the_term_however_long_the_episode(
         values in prop::collection::vec(-2.0f32..2.0, 1..40), gamma in 0.5f64..1.0
     ) {
-        let r = reward(&format!("[terms.a]\ntransform = [{{ delta = {gamma:?} }}]\n[combine]\nof = [\"a\"]\nscale = 3.0"));
-        let steps: Vec<Step> = values.iter().enumerate().map(|(i, &x)| ([x, 0.0, 0.0], i + 1 == values.len())).collect();
+        let r = reward(&format!("[terms.a]\ntransform = [{{ delta = {gamma:?} }}]\n[combine]\nof = [\"a\"]\n\
+                                 scale = 3.0"));
+        let step = |(i, &x): (usize, &f32)| ([x, 0.0, 0.0], i + 1 == values.len());
+        let steps: Vec<Step> = values.iter().enumerate().map(step).collect();
         let rows = run(&r, [9.0; 3], &steps);
         let (t, l) = (r.node_names().len() - 1, r.late().unwrap());
         // What the learner gets for a step: its own total, and what the next one adds.
@@ -150,14 +154,18 @@ proptest! {
     }
 
     #[test]
-    fn shaping_telescopes_to_the_first_potential(values in prop::collection::vec(-2.0f32..2.0, 1..30), start in -2.0f32..2.0) {
+    fn shaping_telescopes_to_the_first_potential(
+        values in prop::collection::vec(-2.0f32..2.0, 1..30), start in -2.0f32..2.0
+    ) {
         let gamma = 0.9f64;
         let r = reward("[terms.a]\ntransform = [{ weight = 2.0 }, { potential = 0.9 }]\n[combine]\nof = [\"a\"]");
-        let steps: Vec<Step> = values.iter().enumerate().map(|(i, &x)| ([x, 0.0, 0.0], i + 1 == values.len())).collect();
+        let step = |(i, &x): (usize, &f32)| ([x, 0.0, 0.0], i + 1 == values.len());
+        let steps: Vec<Step> = values.iter().enumerate().map(step).collect();
         let at = r.node_names().len() - 1;
         let rows = run(&r, [start, 0.0, 0.0], &steps);
         let sum: f64 = rows.iter().enumerate().map(|(t, row)| gamma.powi(t as i32) * f64::from(row[at])).sum();
-        // The discounted sum over an episode that terminates is minus the potential of the reset: no policy can change it.
+        // The discounted sum over an episode that terminates is minus the potential of the reset: no policy can change
+        // it.
         prop_assert!((sum + 2.0 * f64::from(start)).abs() < 1e-4, "{sum} {start}");
     }
 
@@ -189,7 +197,8 @@ fn one_member_with_a_planted_exploit_does_not_win_under_the_worst_case() {
 
 #[test]
 fn transforms_with_memory_start_anew_and_follow_their_formulas() {
-    let toml = "[terms.a]\ntransform = [\"rate\"]\n[terms.b]\ntransform = [{ ema = 0.2 }]\n[terms.c]\ntransform = [{ once = { bonus = 5.0, at = 1.0 } }]";
+    let toml = "[terms.a]\ntransform = [\"rate\"]\n[terms.b]\ntransform = [{ ema = 0.2 }]\n[terms.c]\n\
+                transform = [{ once = { bonus = 5.0, at = 1.0 } }]";
     let steps = [([1.0, 2.0, 0.0], false), ([1.5, 4.0, 2.0], false), ([1.0, 4.0, 0.0], false), ([1.0, 4.0, 3.0], true)];
     let r = reward(toml);
     assert_eq!(r.node_names(), ["a", "b", "c", "a.rate", "b.ema", "c.once", "total"]);
@@ -234,8 +243,9 @@ fn sub_goals_are_paid_once_and_in_order() {
 
 #[test]
 fn groups_success_and_parameters_meet_in_the_total() {
-    let toml = "[params.w]\nvalue = 3.0\n[sources.goal]\nkind = \"success\"\n[terms.goal]\ntransform = [{ weight = \"w\" }]\n\
-        [groups.safe]\nkind = \"min\"\nof = [\"b\", \"c\"]\ntransform = [{ weight = 2 }]\n[combine]\nscale = 0.5\nmax = 6.0";
+    let toml = "[params.w]\nvalue = 3.0\n[sources.goal]\nkind = \"success\"\n[terms.goal]\n\
+                transform = [{ weight = \"w\" }]\n[groups.safe]\nkind = \"min\"\nof = [\"b\", \"c\"]\n\
+                transform = [{ weight = 2 }]\n[combine]\nscale = 0.5\nmax = 6.0";
     let mut r = reward(toml);
     assert_eq!(r.node_names(), ["a", "b", "c", "goal", "goal.weight", "safe", "safe.weight", "total"]);
     // a + w * 1[a > 1] + 2 min(b, c), at most 6, times 0.5.
@@ -369,12 +379,13 @@ fn the_lagrangian_weighs_by_its_multipliers() {
     adaptive.values = vec![3.0, 1.0];
     assert_eq!(adaptive.mix(graph), [1.0, 3.0, -1.0]);
 
-    let mut one = reward(
-        "[combine]\nkind = \"lagrangian\"\nsingle_critic = true\nconstraints = { b = { at_least = 1 }, c = { at_most = 0 } }",
+    let mut single = reward(
+        "[combine]\nkind = \"lagrangian\"\nsingle_critic = true\n\
+         constraints = { b = { at_least = 1 }, c = { at_most = 0 } }",
     );
-    one.set_host(&[3.0, 1.0]);
-    assert!(close(run(&one, [0.0; 3], &[([1.0, 2.0, 4.0], false)])[0][3], (1.0 + 6.0 - 4.0) / 5.0));
-    assert!(one.critics() == 1 && one.graph().unwrap().critics.is_empty());
+    single.set_host(&[3.0, 1.0]);
+    assert!(close(run(&single, [0.0; 3], &[([1.0, 2.0, 4.0], false)])[0][3], (1.0 + 6.0 - 4.0) / 5.0));
+    assert!(single.critics() == 1 && single.graph().unwrap().critics.is_empty());
     let group = "[groups.g]\nkind = \"lagrangian\"\nof = [\"a\", \"b\"]\nconstraints = { b = { at_least = 1 } }";
     assert_eq!(reward(group).critics(), 1, "the total is a sum");
 }

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! reward.toml (parameters, sources, transforms, combiner) ─┐
-//! reward.rhai (fn reward(s, p) -> named terms) ────────────┴─ Reward::load(path, scene) ─> one program: every node, total
+//! reward.rhai (fn reward(s, p) -> named terms) ────────────┴─ Reward::load(path, scene)
+//!                                                          ─> one program: every node, total
 //! ```
-//! [`SOURCES`], [`TRANSFORMS`] and [`COMBINERS`] are the tables of names. What changes between updates is in [`Adaptive`], what is no
-//! arithmetic on columns is a [`RewardSource`].
+//! [`SOURCES`], [`TRANSFORMS`] and [`COMBINERS`] are the tables of names. What changes between updates is in
+//! [`Adaptive`], what is no arithmetic on columns is a [`RewardSource`].
 
 mod adapt;
 mod blocks;

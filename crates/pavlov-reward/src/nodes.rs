@@ -1,4 +1,5 @@
-//! What a reward graph is made of, as others see it: nodes, numbers that the host sets, constraints, sources outside of the program.
+//! What a reward graph is made of, as others see it: nodes, numbers that the host sets, constraints, sources outside of
+//! the program.
 
 use toml::Table;
 
@@ -105,7 +106,8 @@ pub struct CriticPart {
 /// The graph of a reward: which outputs of its program are what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RewardGraph {
-    /// Names of all nodes: terms of the script, sources, transforms, groups, total. Outputs of the program stand in this order.
+    /// Names of all nodes: terms of the script, sources, transforms, groups, total. Outputs of the program stand in
+    /// this order.
     pub nodes: Vec<String>,
     /// How many of them are terms before any transform: of the script and of the sources.
     pub terms: usize,

@@ -1,4 +1,5 @@
-//! From TOML values to blocks with their options; complaints carry the path of keys, which [`place`] turns into line and column.
+//! From TOML values to blocks with their options; complaints carry the path of keys, which [`place`] turns into line
+//! and column.
 
 use crate::blocks::{Block, Otherwise, Takes, find};
 use std::collections::BTreeMap;
@@ -42,13 +43,13 @@ pub(crate) enum Set {
 
 /// A block with its options, all checked but for the names of terms.
 #[derive(Debug, Clone)]
-pub(crate) struct Made {
+pub(crate) struct BlockInstance {
     pub block: &'static Block,
     pub path: Vec<String>,
     set: BTreeMap<&'static str, Set>,
 }
 
-impl Made {
+impl BlockInstance {
     pub fn has(&self, name: &str) -> bool {
         self.set.contains_key(name)
     }
@@ -99,9 +100,10 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     /// A transform: `"delta"`, `{ weight = 2.0 }` or `{ clip = { max = 3.0 } }`.
-    pub fn transform(&self, value: &Value, path: &[String]) -> Res<Made> {
+    pub fn transform(&self, value: &Value, path: &[String]) -> Res<BlockInstance> {
         let table = crate::blocks::TRANSFORMS;
-        let shape = "a transform is a name (\"delta\"), or a name with a value ({ weight = 2.0 }) or options ({ clip = { max = 3.0 } })";
+        let shape = "a transform is a name (\"delta\"), or a name with a value ({ weight = 2.0 }) \
+                     or options ({ clip = { max = 3.0 } })";
         match value {
             Value::String(name) => self.options(self.block(table, "transform", name, path)?, &Table::new(), path),
             Value::Table(t) if t.len() == 1 => {
@@ -122,19 +124,19 @@ impl Reader<'_> {
     }
 
     /// The block of that name.
-    pub fn block(&self, table: &'static [Block], what: &str, name: &str, path: &[String]) -> Res<&'static Block> {
+    pub fn block(&self, table: &'static [Block], kind: &str, name: &str, path: &[String]) -> Res<&'static Block> {
         match find(table, name) {
             Some(block) => Ok(block),
             None => {
                 let known = table.iter().map(|b| b.name).chain(table.iter().flat_map(|b| b.aliases.iter().copied()));
                 let hint = pavlov_model::did_you_mean(name, known);
-                fault(path, format!("no {what} `{name}`: {hint}"))
+                fault(path, format!("no {kind} `{name}`: {hint}"))
             }
         }
     }
 
     /// Options of a block.
-    pub fn options(&self, block: &'static Block, given: &Table, path: &[String]) -> Res<Made> {
+    pub fn options(&self, block: &'static Block, given: &Table, path: &[String]) -> Res<BlockInstance> {
         let mut set = BTreeMap::new();
         for (key, value) in given {
             let here = join(path, key);
@@ -158,7 +160,7 @@ impl Reader<'_> {
                 (Otherwise::None | Otherwise::Discount, _) => {}
             }
         }
-        Ok(Made { block, path: path.to_vec(), set })
+        Ok(BlockInstance { block, path: path.to_vec(), set })
     }
 
     fn value(&self, key: &str, takes: Takes, value: &Value, path: &[String]) -> Res<Set> {
@@ -219,7 +221,8 @@ impl Reader<'_> {
     }
 }
 
-/// The text of a manifest with other values of parameters; all else stays as it is. Parameters that are not in it are left out.
+/// The text of a manifest with other values of parameters; all else stays as it is. Parameters that it lacks are
+/// left out.
 pub fn with_values(text: &str, values: &[(String, f64)]) -> String {
     use toml::de::{DeTable, DeValue};
     let mut changes: Vec<(std::ops::Range<usize>, f64)> = Vec::new();
@@ -234,7 +237,7 @@ pub fn with_values(text: &str, values: &[(String, f64)]) -> String {
             }
         }
     }
-    // Later places first, so that earlier ones stay where they are.
+    // From the end backwards, so that the places still to be replaced do not move.
     changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
     let mut out = text.to_string();
     for (span, x) in changes {
@@ -290,7 +293,7 @@ pub(crate) fn line_column(text: &str, at: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    fn transform(text: &str) -> Res<Made> {
+    fn transform(text: &str) -> Res<BlockInstance> {
         let table: Table = toml::from_str(&format!("t = {text}")).unwrap();
         Reader { params: &["w".to_string()] }.transform(&table["t"], &["t".to_string()])
     }
@@ -332,7 +335,8 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_keys() {
-        let text = "about = \"é\"\n[terms.run]\ntransform = [\n  \"rate\",\n  { clip = { mx = 1.0 } },\n]\n[combine]\nkind = \"uwo\"\n";
+        let text = "about = \"é\"\n[terms.run]\ntransform = [\n  \"rate\",\n  { clip = { mx = 1.0 } },\n]\n[combine]\n\
+                    kind = \"uwo\"\n";
         let at = |path: &[&str]| place(text, &path.iter().map(|s| s.to_string()).collect::<Vec<_>>());
         assert_eq!(at(&["terms", "run", "transform", "1", "clip", "mx"]), (5, 14));
         assert_eq!(at(&["terms", "run", "transform", "0"]), (4, 3));

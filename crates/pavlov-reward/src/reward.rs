@@ -65,8 +65,8 @@ pub enum RewardError {
     },
 }
 
-/// A reward bound to a scene. Cheap to clone, so that variants with other parameters share a program; each runner has its own
-/// scratch.
+/// A reward bound to a scene. Cheap to clone, so that variants with other parameters share a program; each runner has
+/// its own scratch.
 #[derive(Debug, Clone)]
 pub struct Reward {
     name: String,
@@ -82,7 +82,7 @@ pub struct Reward {
     values: Vec<f32>,
 }
 
-/// A manifest longer than this is none.
+/// A longer manifest is refused.
 const MAX_BYTES: u64 = 1 << 20;
 
 fn read(path: &Path) -> Result<String, RewardError> {
@@ -122,7 +122,8 @@ fn unused(file: &str, name: &str) -> Finding {
 }
 
 impl Reward {
-    /// Reads the folder (or lone `.rhai` file) at `path` and checks it against `scene`. `name` is what listings call it.
+    /// Reads the folder (or lone `.rhai` file) at `path` and checks it against `scene`. `name` is what listings call
+    /// it.
     ///
     /// # Errors
     /// [`RewardError`] with file, place and hint.
@@ -141,8 +142,8 @@ impl Reward {
         Ok(reward)
     }
 
-    /// What [`Reward::load`] would give if the files at `path`, a folder or a lone `.rhai` file, had these texts: an editor's buffers.
-    /// The reward has no [`Reward::inputs`], since nothing was read.
+    /// What [`Reward::load`] would give if the files at `path`, a folder or a lone `.rhai` file, had these texts: an
+    /// editor's buffers. The reward has no [`Reward::inputs`], since nothing was read.
     ///
     /// # Errors
     /// As [`Reward::load`].
@@ -209,17 +210,17 @@ impl Reward {
         let (mut graph, mut terms) = (None, program.outputs().to_vec());
         let mut nodes = terms.clone();
         if manifest.has_graph() {
-            let (tail, made) = graph::build(&manifest, scene, &terms).map_err(Unplaced::Fault)?;
+            let (tail, built) = graph::build(&manifest, scene, &terms).map_err(Unplaced::Fault)?;
             let names = terms.clone();
             program = program.extend(tail).map_err(|e| {
                 let term = &names[e.term];
                 let path = ["terms", term, "transform"].map(str::to_string).to_vec();
                 Unplaced::Fault(Fault { path, message: format!("a potential is of one state, `{term}` is not: {e}") })
             })?;
-            findings.extend(made.unused.iter().map(|name| unused(file, name)));
-            nodes.clone_from(&made.nodes);
-            terms = made.nodes[..made.terms].to_vec();
-            graph = Some(Arc::new(made));
+            findings.extend(built.unused.iter().map(|name| unused(file, name)));
+            nodes.clone_from(&built.nodes);
+            terms = built.nodes[..built.terms].to_vec();
+            graph = Some(Arc::new(built));
         } else if !nodes.iter().any(|n| n == TOTAL) {
             nodes.push(TOTAL.into());
         }
@@ -248,11 +249,11 @@ impl Reward {
         &self.path
     }
 
-    /// A file or folder that the manifest names: in the reward's own folder (so are the copies that a run keeps), else from where the
-    /// program was started.
+    /// A file or folder that the manifest names: in the reward's own folder (so are the copies that a run keeps), else
+    /// from where the program was started.
     pub fn file(&self, name: &str) -> PathBuf {
-        let own = self.path.join(name);
-        if own.exists() { own } else { PathBuf::from(name) }
+        let in_folder = self.path.join(name);
+        if in_folder.exists() { in_folder } else { PathBuf::from(name) }
     }
 
     /// The manifest.
@@ -297,8 +298,8 @@ impl Reward {
     pub fn sources(&self, setup: &SourceSetup<'_>) -> Result<Vec<Box<dyn RewardSource>>, RewardError> {
         let specs = self.graph.as_ref().map_or(&[][..], |g| &g.sources);
         let make = |spec: &SourceSpec| {
-            let made = registered(&spec.plugin).and_then(|f| f(&SourceSetup { options: &spec.options, ..*setup }));
-            made.map_err(|message| RewardError::Source {
+            let source = registered(&spec.plugin).and_then(|f| f(&SourceSetup { options: &spec.options, ..*setup }));
+            source.map_err(|message| RewardError::Source {
                 reward: self.name.clone(),
                 source_name: spec.name.clone(),
                 message,
@@ -307,10 +308,10 @@ impl Reward {
         specs.iter().map(make).collect()
     }
 
-    /// The same reward without its sources of a kind, and without what is done to them.
+    /// The same reward without its sources of a kind and their transforms.
     ///
     /// # Errors
-    /// When what is left is no reward.
+    /// When what is left is not a valid reward.
     pub fn without_sources(&self, kind: &str) -> Result<Self, RewardError> {
         let mut manifest = self.manifest.clone();
         let of_kind = |t: &toml::Table| t.get("kind").and_then(toml::Value::as_str) == Some(kind);
@@ -319,17 +320,17 @@ impl Reward {
             manifest.sources.remove(name);
             manifest.terms.remove(name);
         }
-        let kept = |list: &mut Vec<String>| list.retain(|n| !gone.contains(n));
-        manifest.combine.of.iter_mut().for_each(kept);
+        let drop_gone = |list: &mut Vec<String>| list.retain(|n| !gone.contains(n));
+        manifest.combine.of.iter_mut().for_each(drop_gone);
         for group in manifest.groups.values_mut() {
-            if let Some(toml::Value::Array(of)) = group.get_mut("of") {
-                of.retain(|n| !n.as_str().is_some_and(|n| gone.iter().any(|g| g == n)));
+            if let Some(toml::Value::Array(members)) = group.get_mut("of") {
+                members.retain(|n| !n.as_str().is_some_and(|n| gone.iter().any(|g| g == n)));
             }
         }
         let script = self.program.script();
         let mut reward = Self::from_text(&self.name, script.file(), script.text(), manifest, &self.scene)?;
-        let own = self.manifest.params.len();
-        reward.values[..own].copy_from_slice(&self.values[..own]);
+        let params = self.manifest.params.len();
+        reward.values[..params].copy_from_slice(&self.values[..params]);
         Ok(reward)
     }
 
@@ -353,9 +354,9 @@ impl Reward {
     /// # Panics
     /// When they are not as many as the graph has.
     pub fn set_host(&mut self, values: &[f64]) {
-        let own = self.manifest.params.len();
-        assert_eq!(values.len(), self.values.len() - own, "numbers of the host");
-        self.values[own..].iter_mut().zip(values).for_each(|(to, x)| *to = *x as f32);
+        let params = self.manifest.params.len();
+        assert_eq!(values.len(), self.values.len() - params, "numbers of the host");
+        self.values[params..].iter_mut().zip(values).for_each(|(to, x)| *to = *x as f32);
     }
 
     /// Changes a parameter.
@@ -395,9 +396,9 @@ impl Reward {
         self.graph.as_ref().map_or(1, |g| g.critics.len().max(1))
     }
 
-    /// Output of the program that says what a step adds to the reward of the step before it, where some term is paid as the
-    /// difference to the next step (`delta`). Where no next step is known (a time limit, the end of a rollout) it stands for what
-    /// that one would add: the term is taken to stay as it is.
+    /// Output of the program that says what a step adds to the reward of the step before it, where some term is paid as
+    /// the difference to the next step (`delta`). Where no next step is known (a time limit, the end of a rollout) it
+    /// stands for what that one would add: the term is taken to stay as it is.
     pub fn late(&self) -> Option<usize> {
         self.graph.as_ref().and_then(|g| g.late)
     }

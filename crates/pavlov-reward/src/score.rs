@@ -1,9 +1,9 @@
 //! Evaluating a reward on recorded states: columns of channels, a row per state, episodes one after another.
 //!
-//! An episode of `steps` steps has `steps + 1` rows: the state after the reset, then the state after each step. What a step's script
-//! reads as `s` is its row, as `s.prev` the row before. A reward without memory is run over the rows of an episode as if they were
-//! worlds; one with memory (the script's, or that of a transform) step by step over up to 64 episodes side by side. Sources outside of the
-//! program are not recorded; a reward that has some cannot be scored.
+//! An episode of `steps` steps has `steps + 1` rows: the state after the reset, then the state after each step. What a
+//! step's script reads as `s` is its row, as `s.prev` the row before. A reward without memory is run over the rows of
+//! an episode as if they were worlds; one with memory (the script's, or that of a transform) step by step over up to 64
+//! episodes side by side. Sources outside of the program are not recorded; a reward that has some cannot be scored.
 
 use crate::reward::Reward;
 use pavlov_script::{Channel, Input, Scene, Scratch, ScriptError};
@@ -64,7 +64,7 @@ pub enum ScoreError {
     Script(#[from] ScriptError),
 }
 
-/// Rows run at once where there is no memory; inputs of so many rows stay in the second-level cache.
+/// Rows run at once where there is no memory: as many as have their inputs in the second-level cache.
 const CHUNK: usize = 512;
 /// Episodes side by side where there is memory.
 const SIDE: usize = 64;
@@ -172,10 +172,10 @@ impl Run<'_> {
 /// Adds a step, as the environment accounts for it.
 #[inline]
 fn add(reward: &Reward, out: &[f32], stride: usize, at: usize, step: usize, scored: &mut Scored) {
-    let of = |term: usize| out[term * stride + at];
+    let output = |term: usize| out[term * stride + at];
     let terms = scored.terms.len();
     for term in 0..terms {
-        let value = of(term);
+        let value = output(term);
         if value.is_finite() {
             scored.terms[term] += f64::from(value);
         } else if scored.bad.is_none() {
@@ -186,11 +186,11 @@ fn add(reward: &Reward, out: &[f32], stride: usize, at: usize, step: usize, scor
         }
     }
     let finite = |x: f32| if x.is_finite() { x } else { 0.0 };
-    let total = finite(reward.total((0..out.len() / stride).map(of)));
+    let total = finite(reward.total((0..out.len() / stride).map(output)));
     scored.total += f64::from(total);
     // A term that is paid as the difference to the next step arrives one step late.
     if let (Some(late), Some(before)) = (reward.late(), scored.step_totals.last_mut()) {
-        let late = finite(of(late));
+        let late = finite(output(late));
         *before += late;
         scored.total += f64::from(late);
     }

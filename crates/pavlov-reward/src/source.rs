@@ -1,9 +1,9 @@
 //! Sources that are outside of the program: native plugins, baselines, learned models.
 //!
-//! A source of a reward graph computes one column, a number a world, from columns of the state. The environment has one of its own
-//! for every block of worlds and calls it once a step, after physics and after the task's termination is known, before the reward's
-//! program. It may remember what it likes: [`RewardSource::reset`] says when a world begins a new episode, and
-//! [`RewardSource::save`] puts it into checkpoints.
+//! A source of a reward graph computes one column, a number a world, from columns of the state. The environment has one
+//! of its own for every block of worlds and calls it once a step, after physics and after the task's termination is
+//! known, before the reward's program. It may remember what it likes: [`RewardSource::reset`] says when a world begins
+//! a new episode, and [`RewardSource::save`] puts it into checkpoints.
 //!
 //! ```
 //! use pavlov_reward::{RewardSource, SourceStep, register_source};
@@ -26,9 +26,9 @@
 //!     Ok(Box::new(Above { mark: mark as f32 }))
 //! });
 //! ```
-//! and in `reward.toml`: `[sources.above]`, `kind = "native"`, `plugin = "above"`, `options = { mark = 0.3 }`.
-//! A vision-language or preference model is such a source too: it reads columns (or keeps a renderer of its own), and its column is
-//! a term like any other.
+//! and in `reward.toml`: `[sources.above]`, `kind = "native"`, `plugin = "above"`, `options = { mark = 0.3 }`. A
+//! vision-language or preference model is such a source too: it reads columns (or keeps a renderer of its own), and its
+//! column is a term like any other.
 
 use pavlov_script::{Input, Scene};
 use std::collections::BTreeMap;
@@ -96,18 +96,19 @@ pub trait RewardSource: Send + Debug {
         let _ = (world, episode);
     }
 
-    /// Writes the number of every world for this step. A value that is not finite is counted and makes the step's reward 0.
+    /// Writes the number of every world for this step. A value that is not finite is counted and makes the step's
+    /// reward 0.
     ///
     /// # Errors
     /// What went wrong and what to do about it; training ends with it.
     fn evaluate(&mut self, step: &SourceStep<'_>, out: &mut [f32]) -> Result<(), String>;
 
-    /// Numbers about itself for the run's log, by name.
+    /// Numbers for the run's log, by name.
     fn numbers(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
 
-    /// What it remembers, for a checkpoint.
+    /// The state it keeps between steps, for a checkpoint.
     fn save(&mut self) -> Vec<u8> {
         Vec::new()
     }
@@ -115,7 +116,7 @@ pub trait RewardSource: Send + Debug {
     /// Takes over what [`RewardSource::save`] gave.
     ///
     /// # Errors
-    /// When the bytes are not of such a source.
+    /// When the bytes are not the state of such a source.
     fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
         if bytes.is_empty() {
             Ok(())
@@ -130,7 +131,8 @@ pub type SourceFactory = Arc<dyn Fn(&SourceSetup<'_>) -> Result<Box<dyn RewardSo
 
 static REGISTERED: LazyLock<Mutex<BTreeMap<String, SourceFactory>>> = LazyLock::new(Mutex::default);
 
-/// Makes a source known under a name, for `kind = "native"` with `plugin = "name"`. A later one of the same name takes its place.
+/// Makes a source known under a name, for `kind = "native"` with `plugin = "name"`. A later one of the same name takes
+/// its place.
 pub fn register_source(
     name: &str,
     factory: impl Fn(&SourceSetup<'_>) -> Result<Box<dyn RewardSource>, String> + Send + Sync + 'static,
@@ -138,11 +140,11 @@ pub fn register_source(
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(factory));
 }
 
-/// The factory of that name; what there is where there is none.
+/// The factory of that name; if there is none, a message that lists those there are.
 pub(crate) fn registered(name: &str) -> Result<SourceFactory, String> {
-    let all = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    all.get(name).cloned().ok_or_else(|| {
-        let hint = pavlov_model::did_you_mean(name, all.keys().map(String::as_str).collect::<Vec<_>>());
+    let plugins = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    plugins.get(name).cloned().ok_or_else(|| {
+        let hint = pavlov_model::did_you_mean(name, plugins.keys().map(String::as_str).collect::<Vec<_>>());
         format!("no plugin `{name}` is registered in this program: {hint}")
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::graph::Build;
 use crate::nodes::HostKind;
-use crate::read::{Made, Res, fault};
+use crate::read::{BlockInstance, Res, fault};
 use pavlov_script::{Bin, Num, Tail, Un};
 
 /// `log sigmoid(z)`, without overflow: `min(z, 0) - ln(1 + exp(-|z|))`.
@@ -27,40 +27,41 @@ fn sigmoid(t: &mut Tail, z: Num) -> Num {
 }
 
 impl Build<'_> {
-    /// Transforms that look at one value only; `None` when it is none of them. `node` is where `x` is logged, `label` the new name.
-    pub fn stateless(&mut self, made: &Made, x: Num, node: usize, label: &str) -> Res<Option<Num>> {
-        Ok(Some(match made.block.name {
+    /// Transforms that look at one value only; `None` for the others. `node` is where `x` is logged, `label`
+    /// the new name.
+    pub fn stateless(&mut self, instance: &BlockInstance, x: Num, node: usize, label: &str) -> Res<Option<Num>> {
+        Ok(Some(match instance.block.name {
             "weight" => {
-                let by = self.option(made, "by").expect("required");
+                let by = self.option(instance, "by").expect("required");
                 self.tail.mul(by, x)
             }
             "clip" => {
-                if !(made.has("min") || made.has("max") || made.has("eta")) {
-                    return fault(&made.path, "`clip` needs `min`, `max` or `eta`");
+                if !(instance.has("min") || instance.has("max") || instance.has("eta")) {
+                    return fault(&instance.path, "`clip` needs `min`, `max` or `eta`");
                 }
                 if let (Some(crate::read::Number::Is(low)), Some(crate::read::Number::Is(high))) =
-                    (made.number("min"), made.number("max"))
+                    (instance.number("min"), instance.number("max"))
                     && low > high
                 {
-                    return fault(&made.path, format!("`min` {low} is above `max` {high}"));
+                    return fault(&instance.path, format!("`min` {low} is above `max` {high}"));
                 }
                 let mut y = x;
-                if let Some(eta) = self.option(made, "eta") {
+                if let Some(eta) = self.option(instance, "eta") {
                     let zero = self.tail.lit(0.0);
                     y = self.tail.sub(y, eta);
                     y = self.tail.bin(Bin::Min, y, zero);
                 }
-                if let Some(low) = self.option(made, "min") {
+                if let Some(low) = self.option(instance, "min") {
                     y = self.tail.bin(Bin::Max, y, low);
                 }
-                if let Some(high) = self.option(made, "max") {
+                if let Some(high) = self.option(instance, "max") {
                     y = self.tail.bin(Bin::Min, y, high);
                 }
                 y
             }
             "log_sigmoid" => {
-                let reference = self.reference(made, node, label)?;
-                let slope = self.option(made, "slope").expect("has a default");
+                let reference = self.reference(instance, node, label)?;
+                let slope = self.option(instance, "slope").expect("has a default");
                 let off = self.tail.sub(x, reference);
                 let z = self.tail.mul(slope, off);
                 log_sigmoid(&mut self.tail, z)
@@ -68,18 +69,18 @@ impl Build<'_> {
             "normalize" => {
                 let inverse = self.host_number(format!("{label}.inverse_std"), HostKind::InverseStd { node }, 1.0);
                 let mut y = x;
-                if made.flag("center") {
+                if instance.flag("center") {
                     let mean = self.host_number(format!("{label}.mean"), HostKind::Mean { node }, 0.0);
                     y = self.tail.sub(y, mean);
                 }
                 y = self.tail.mul(y, inverse);
-                let high = self.option(made, "clip").expect("has a default");
+                let high = self.option(instance, "clip").expect("has a default");
                 let low = self.tail.un(Un::Neg, high);
                 y = self.tail.bin(Bin::Max, y, low);
                 self.tail.bin(Bin::Min, y, high)
             }
             "exp_kernel" => {
-                let sigma = self.option(made, "sigma").expect("required");
+                let sigma = self.option(instance, "sigma").expect("required");
                 let r = self.tail.div(x, sigma);
                 let r2 = self.tail.mul(r, r);
                 let power = self.tail.un(Un::Neg, r2);
@@ -90,19 +91,19 @@ impl Build<'_> {
     }
 
     /// Where log-sigmoid has its knee: a number, or a quantile that the trainer finds.
-    fn reference(&mut self, made: &Made, node: usize, label: &str) -> Res<Num> {
-        match (self.option(made, "reference"), made.number("quantile")) {
+    fn reference(&mut self, instance: &BlockInstance, node: usize, label: &str) -> Res<Num> {
+        match (self.option(instance, "reference"), instance.number("quantile")) {
             (Some(x), None) => Ok(x),
             (None, Some(crate::read::Number::Is(quantile))) => {
                 Ok(self.host_number(format!("{label}.reference"), HostKind::Reference { node, quantile }, 0.0))
             }
-            _ => fault(&made.path, "`log_sigmoid` needs either `reference` or `quantile` (a number)"),
+            _ => fault(&instance.path, "`log_sigmoid` needs either `reference` or `quantile` (a number)"),
         }
     }
 
     /// Transforms that remember, or that look at other terms.
-    pub fn stateful(&mut self, made: &Made, x: Num) -> Res<Num> {
-        Ok(match made.block.name {
+    pub fn stateful(&mut self, instance: &BlockInstance, x: Num) -> Res<Num> {
+        Ok(match instance.block.name {
             "rate" => {
                 let first = self.first_step();
                 let dt = self.dt;
@@ -117,15 +118,15 @@ impl Build<'_> {
             }
             "ema" => {
                 let first = self.first_step();
-                let time = self.option(made, "time").expect("required");
+                let time = self.option(instance, "time").expect("required");
                 let dt = self.dt;
                 let t = &mut self.tail;
                 // 1 - exp(-dt / time)
                 let down = t.lit(-dt);
                 let ratio = t.div(down, time);
-                let kept = t.un(Un::Exp, ratio);
+                let decay = t.un(Un::Exp, ratio);
                 let one = t.lit(1.0);
-                let share = t.sub(one, kept);
+                let share = t.sub(one, decay);
                 let (slot, old) = t.slot(0.0);
                 let off = t.sub(x, old);
                 let step = t.mul(share, off);
@@ -135,16 +136,16 @@ impl Build<'_> {
                 y
             }
             "gate" => {
-                let by = made.text("by").unwrap_or_default().to_string();
-                let by = self.named_raw(&by, &crate::read::join(&made.path, "by"), false)?.value;
-                if !(made.has("above") || made.has("below")) {
-                    return fault(&made.path, "`gate` needs `above` or `below`");
+                let by = instance.text("by").unwrap_or_default().to_string();
+                let by = self.named_raw(&by, &crate::read::join(&instance.path, "by"), false)?.value;
+                if !(instance.has("above") || instance.has("below")) {
+                    return fault(&instance.path, "`gate` needs `above` or `below`");
                 }
-                let soft = made.number("width") != Some(crate::read::Number::Is(0.0));
-                let width = self.option(made, "width").expect("has a default");
+                let soft = instance.number("width") != Some(crate::read::Number::Is(0.0));
+                let width = self.option(instance, "width").expect("has a default");
                 let mut y = x;
                 for (name, up) in [("above", true), ("below", false)] {
-                    let Some(limit) = self.option(made, name) else { continue };
+                    let Some(limit) = self.option(instance, name) else { continue };
                     let t = &mut self.tail;
                     let over = if up { t.sub(by, limit) } else { t.sub(limit, by) };
                     y = if soft {
@@ -160,8 +161,8 @@ impl Build<'_> {
                 y
             }
             "once" => {
-                let at = self.option(made, "at").expect("has a default");
-                let bonus = self.option(made, "bonus").expect("has a default");
+                let at = self.option(instance, "at").expect("has a default");
+                let bonus = self.option(instance, "bonus").expect("has a default");
                 self.pay_once(x, at, bonus, None).0
             }
             other => unreachable!("transform `{other}` has no meaning"),

@@ -1,4 +1,4 @@
-//! What every row of the table does, once for the interpreter and the lowering.
+//! What every row of the table does, written once for the interpreter and the lowering.
 
 use crate::scene::{Channel, Input, Scene};
 use crate::table::{BUILTINS, Builtin, Form, Op, Ty, rows};
@@ -38,8 +38,8 @@ pub(crate) fn find<N: Copy>(name: &str, form: Form, args: &[Value<N>]) -> Option
 }
 
 /// Names of the properties of a value of this type.
-pub(crate) fn properties<N: Copy>(of: &Value<N>) -> Vec<&'static str> {
-    let fits = |b: &&Builtin| b.form == Form::Property && fits(of, b.args[0]);
+pub(crate) fn properties<N: Copy>(value: &Value<N>) -> Vec<&'static str> {
+    let fits = |b: &&Builtin| b.form == Form::Property && fits(value, b.args[0]);
     BUILTINS.iter().filter(fits).map(|b| b.name).collect()
 }
 
@@ -85,7 +85,8 @@ pub(crate) fn apply<B: Builder>(b: &mut B, row: &Builtin, args: &[Value<B::N>]) 
             Value::Num(b.un(Un::Exp, power))
         }
         Op::Tolerance => {
-            // Distance outside [lo, hi] in units of margin; gaussian with value 0.1 at 1. Without margin: 1 inside, 0 outside.
+            // Distance outside [lo, hi] in units of margin; gaussian with value 0.1 at 1. Without margin: 1 inside, 0
+            // outside.
             let (x, lo, hi, margin) = (numbers[0], numbers[1], numbers[2], numbers[3]);
             let below = b.sub(lo, x);
             let above = b.sub(x, hi);
@@ -186,9 +187,9 @@ fn on_elements<B: Builder>(b: &mut B, op: Op, e: &[Vec<B::N>], numbers: &[B::N],
             let n2 = b.dot(x, x);
             let n = b.un(Un::Sqrt, n2);
             let zero = b.lit(0.0);
-            let some = b.bin(Bin::Lt, zero, n);
+            let positive = b.bin(Bin::Lt, zero, n);
             let one = b.lit(1.0);
-            let safe = b.sel(some, n, one);
+            let safe = b.sel(positive, n, one);
             let out: Vec<B::N> = x.iter().map(|&p| b.bin(Bin::Div, p, safe)).collect();
             vector(&out)
         }
@@ -264,7 +265,7 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
     let i = h.index;
     let prev = h.prev;
     let handle = |kind, index| Value::Handle(Handle { kind, index, prev });
-    let one = |b: &mut B, channel| Value::Num(b.input(Input { channel, prev }));
+    let number = |b: &mut B, channel| Value::Num(b.input(Input { channel, prev }));
     let three =
         |b: &mut B, make: &dyn Fn(u8) -> Channel| [0, 1, 2].map(|axis| b.input(Input { channel: make(axis), prev }));
     let quat =
@@ -274,8 +275,8 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
     };
     let handles = |kind, n: usize| Value::Array((0..n as u16).map(|k| handle(kind, k)).collect());
     Ok(match (op, h.kind) {
-        (Op::Time, _) => one(b, Channel::Time),
-        (Op::Step, _) => one(b, Channel::EpisodeStep),
+        (Op::Time, _) => number(b, Channel::Time),
+        (Op::Step, _) => number(b, Channel::EpisodeStep),
         (Op::Dt, _) => {
             let dt = b.scene().dt;
             Value::Num(b.lit(dt))
@@ -302,7 +303,7 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
         }
         (Op::Command, _) => {
             let names = b.scene().commands.clone();
-            let value = |b: &mut B, k: usize| one(b, Channel::Command(k as u16));
+            let value = |b: &mut B, k: usize| number(b, Channel::Command(k as u16));
             Value::Map(names.into_iter().enumerate().map(|(k, n)| (n, value(b, k))).collect())
         }
         (Op::Prev, _) => {
@@ -343,11 +344,11 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
         (Op::LinVel, _) => Value::Vec3(three(b, &Channel::ComVel)),
         (Op::Force, Kind::Body) => Value::Vec3(three(b, &|axis| Channel::BodyForce { body: i, axis })),
         (Op::Force, Kind::Foot) => Value::Vec3(three(b, &|axis| Channel::FootForce { foot: i, axis })),
-        (Op::Force, _) => one(b, Channel::ActuatorForce(i)),
-        (Op::Contact, Kind::Body) => one(b, Channel::BodyContact(i)),
-        (Op::Contact, _) => one(b, Channel::FootContact(i)),
-        (Op::Height, Kind::Foot) => one(b, Channel::FootPos { foot: i, axis: 2 }),
-        (Op::Height, _) => one(b, Channel::BodyPos { body: i, axis: 2 }),
+        (Op::Force, _) => number(b, Channel::ActuatorForce(i)),
+        (Op::Contact, Kind::Body) => number(b, Channel::BodyContact(i)),
+        (Op::Contact, _) => number(b, Channel::FootContact(i)),
+        (Op::Height, Kind::Foot) => number(b, Channel::FootPos { foot: i, axis: 2 }),
+        (Op::Height, _) => number(b, Channel::BodyPos { body: i, axis: 2 }),
         (Op::AngVel, _) => Value::Vec3(three(b, &|axis| Channel::BodyAngVel { body: i, axis })),
         (Op::Orientation, _) => Value::Quat(quat(b)),
         (Op::LocalLinVel | Op::LocalAngVel, _) => {
@@ -384,10 +385,10 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
                 }
             })
         }
-        (Op::JointPos, _) => one(b, Channel::JointPos(i)),
-        (Op::JointVel, _) => one(b, Channel::JointVel(i)),
-        (Op::JointTorque, _) => one(b, Channel::JointTorque(i)),
-        (Op::JointAcc, _) => one(b, Channel::JointAcc(i)),
+        (Op::JointPos, _) => number(b, Channel::JointPos(i)),
+        (Op::JointVel, _) => number(b, Channel::JointVel(i)),
+        (Op::JointTorque, _) => number(b, Channel::JointTorque(i)),
+        (Op::JointAcc, _) => number(b, Channel::JointAcc(i)),
         (Op::JointLower | Op::JointUpper | Op::JointDefault, _) => {
             let joint = &b.scene().joints[usize::from(i)];
             let x = match op {
@@ -397,7 +398,7 @@ fn of_scene<B: Builder>(b: &mut B, op: Op, h: Handle, args: &[Value<B::N>]) -> R
             };
             Value::Num(b.lit(x))
         }
-        (Op::Ctrl, _) => one(b, Channel::ActuatorCtrl(i)),
+        (Op::Ctrl, _) => number(b, Channel::ActuatorCtrl(i)),
         _ => unreachable!("{op:?} is not of a {:?}", h.kind),
     })
 }

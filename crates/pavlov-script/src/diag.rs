@@ -107,7 +107,7 @@ pub(crate) struct Sink<'a> {
     pub term: String,
 }
 
-/// More findings than this say nothing new.
+/// Findings beyond this number say nothing new.
 const MAX_FINDINGS: usize = 50;
 
 impl<'a> Sink<'a> {
@@ -135,7 +135,7 @@ impl<'a> Sink<'a> {
         });
     }
 
-    /// What follows is about another file.
+    /// Findings added from here on are about this file.
     pub fn enter(&mut self, file: &'a str, text: &'a str) {
         self.file = file;
         self.lines = text.lines().collect();
@@ -162,7 +162,8 @@ mod tests {
         sink.add(Severity::Error, "unknown-name", (2, 10), "no body `torsp`".into(), String::new());
         let findings = sink.sorted();
         assert_eq!(findings.len(), 1, "the repeat is dropped");
-        let expected = "error[unknown-name]: no body `torsp`\n --> reward.rhai:2:10\n  |\n2 | \tlet v = s.body(\"torsp\");\n  | \t        ^ did you mean `torso`?";
+        let expected = "error[unknown-name]: no body `torsp`\n --> reward.rhai:2:10\n  |\n\
+                        2 | \tlet v = s.body(\"torsp\");\n  | \t        ^ did you mean `torso`?";
         assert_eq!(findings[0].to_string(), expected);
     }
 }

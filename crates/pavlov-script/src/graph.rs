@@ -14,7 +14,7 @@ pub(crate) enum Node {
     Lit(u64),
     Input(Input),
     Param(u16),
-    /// A slot of what is remembered, as it was before the step.
+    /// A slot of the memory, as it was before the step.
     Memory(u16),
     /// In a [`Tail`](crate::Tail) only: output of the script it will follow.
     Term(u16),
@@ -87,7 +87,7 @@ impl Builder for Graph {
 
     fn un(&mut self, op: Un, x: Id) -> Id {
         match self.constant(x) {
-            Some(v) => self.lit(op.of(v)),
+            Some(v) => self.lit(op.apply(v)),
             None => self.node(Node::Un(op, x)),
         }
     }
@@ -95,7 +95,7 @@ impl Builder for Graph {
     fn bin(&mut self, op: Bin, a: Id, b: Id) -> Id {
         let (ca, cb) = (self.constant(a), self.constant(b));
         if let (Some(x), Some(y)) = (ca, cb) {
-            return self.lit(op.of(x, y));
+            return self.lit(op.apply(x, y));
         }
         // Only what is exact in floating point: nothing is lost to NaN or to the sign of zero.
         match (op, ca, cb) {

@@ -1,8 +1,10 @@
 //! The reference: rhai's own interpreter, one world at a time, in `f64`.
 //!
-//! Every row of the table is registered under its name; the meaning comes from `builtins.rs`, the control flow is rhai's.
+//! Every row of the table is registered under its name; the meaning comes from `builtins.rs`, the control flow is
+//! rhai's.
 
 use crate::builtins::{Fault, apply, find};
+use crate::engine::engine;
 use crate::library::{Modules, Resolver};
 use crate::scene::{Channel, Input, Scene};
 use crate::table::{BUILTINS, Form, Ty};
@@ -12,11 +14,7 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Limits of untrusted scripts.
-pub(crate) const MAX_OPERATIONS: u64 = 2_000_000;
-const MAX_CALLS: usize = 32;
-const MAX_ARRAY: usize = 10_000;
-/// Modules that may be loaded; which there are is found out before.
+/// Modules that may be loaded; the import statements are read beforehand.
 const MAX_IMPORTS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +39,7 @@ struct View {
     values: Vec<f64>,
 }
 
-/// Numbers that are just numbers.
+/// The builder whose numbers are `f64`: it computes at once.
 struct Plain<'a> {
     scene: &'a Scene,
     view: Option<&'a View>,
@@ -56,10 +54,10 @@ impl Builder for Plain<'_> {
         x
     }
     fn un(&mut self, op: Un, x: f64) -> f64 {
-        op.of(x)
+        op.apply(x)
     }
     fn bin(&mut self, op: Bin, a: f64, b: f64) -> f64 {
-        op.of(a, b)
+        op.apply(a, b)
     }
     fn sel(&mut self, c: f64, a: f64, b: f64) -> f64 {
         if c != 0.0 { a } else { b }
@@ -130,28 +128,6 @@ fn types(ty: Ty) -> Vec<TypeId> {
         Ty::Map => vec![TypeId::of::<rhai::Map>()],
         Ty::Handle(_) => vec![TypeId::of::<Thing>()],
     }
-}
-
-/// An engine with the limits, for parsing and running.
-pub(crate) fn engine() -> Engine {
-    let mut engine = Engine::new();
-    engine.set_optimization_level(rhai::OptimizationLevel::None);
-    engine.set_max_operations(MAX_OPERATIONS);
-    engine.set_max_call_levels(MAX_CALLS);
-    engine.set_max_expr_depths(64, 48);
-    engine.set_max_array_size(MAX_ARRAY);
-    engine.set_max_map_size(1_000);
-    engine.set_max_string_size(10_000);
-    engine.set_max_variables(1_000);
-    engine.set_max_functions(500);
-    engine.set_max_modules(0);
-    engine.set_module_resolver(rhai::module_resolvers::DummyModuleResolver::new());
-    engine.disable_symbol("eval");
-    engine.on_print(|_| {}).on_debug(|_, _, _| {});
-    let refuse = |_: FLOAT| -> Result<(), Box<EvalAltResult>> { Err("scripts cannot sleep".into()) };
-    engine.register_fn("sleep", refuse);
-    engine.register_fn("sleep", move |t: INT| refuse(t as FLOAT));
-    engine
 }
 
 fn register(engine: &mut Engine, scene: &Arc<Scene>) {
@@ -244,8 +220,8 @@ impl std::fmt::Debug for Interp {
 
 /// Every column there is, in the order in which an interpreted script gets them.
 pub(crate) fn all_inputs(scene: &Scene) -> Vec<Input> {
-    let now = scene.channels();
-    now.iter().map(|&c| Input::now(c)).chain(now.iter().map(|&c| Input::prev(c))).collect()
+    let channels = scene.channels();
+    channels.iter().map(|&c| Input::now(c)).chain(channels.iter().map(|&c| Input::prev(c))).collect()
 }
 
 /// Columns of a robot at rest: zeros, and no rotation.
@@ -273,7 +249,7 @@ impl Interp {
         Self { engine, ast, scene: scene.clone(), entry: entry.into(), args, places, names, memory }
     }
 
-    /// Says anew which column is which input.
+    /// Sets anew which column holds which input.
     pub fn place(&mut self, inputs: &[Input]) {
         self.places = Arc::new(inputs.iter().enumerate().map(|(i, &input)| (input, i)).collect());
     }

@@ -4,15 +4,19 @@
 //! text ─ Script::parse ─ Script::compile(entry, scene) ─> Program ─ run over [column][world]
 //!                          lower (graph) ─ program (registers)      └ run_interpreted: rhai itself, the reference
 //! ```
-//! [`BUILTINS`] is the one table of names. Scripts are untrusted: no files, no network, bounded operations, memory and depth.
+//! [`BUILTINS`] is the one table of names. Scripts are untrusted: no files, no network, bounded operations, memory and
+//! depth.
 
 mod builtins;
+mod compile;
 mod diag;
+mod engine;
 mod graph;
 mod interp;
 mod library;
 mod lower;
 mod lower_expr;
+mod path;
 mod program;
 mod run;
 mod scene;

@@ -1,7 +1,8 @@
 //! Shared modules: `import "lib/gait" as gait;` at the top of a script, then `gait::phase(...)`.
 //!
-//! Modules are files of functions in the folders of [`crate::Scene::lib`] (`rewards/lib/` of the workspace, then that of the user) and
-//! nowhere else. They may import each other, but not in a circle. Their functions are lowered as local ones are.
+//! Modules are files of functions in the folders of [`crate::Scene::lib`] (`rewards/lib/` of the workspace, then that
+//! of the user) and nowhere else. They may import each other, but not in a circle. Their functions are lowered as local
+//! ones are.
 
 use rhai::{AST, Engine, Expr, Position, Stmt};
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Modules of one script, those they import included.
 const MAX_MODULES: usize = 64;
-/// A module longer than this is none.
+/// A longer module is refused.
 const MAX_TEXT: u64 = 1 << 20;
 /// What every name starts with.
 const PREFIX: &str = "lib/";
@@ -33,7 +34,7 @@ pub(crate) struct Module {
 #[derive(Clone, Debug)]
 pub(crate) struct Modules(pub Vec<Module>);
 
-/// Why modules cannot be had: the file it is about, the place, what is wrong, what to do.
+/// Why modules cannot be loaded: the file, the place in it, what is wrong, what to do.
 pub(crate) struct Refused {
     pub file: String,
     pub text: String,
@@ -45,7 +46,7 @@ pub(crate) struct Refused {
 impl Modules {
     /// Finds everything the script imports.
     pub fn load(file: &str, text: &str, ast: &AST, folders: &[PathBuf]) -> Result<Self, Refused> {
-        let own = Module {
+        let script = Module {
             name: String::new(),
             file: file.into(),
             path: PathBuf::new(),
@@ -53,9 +54,9 @@ impl Modules {
             ast: ast.clone(),
             aliases: BTreeMap::new(),
         };
-        let mut all = Self(vec![own]);
-        all.imports(0, folders, &mut Vec::new())?;
-        Ok(all)
+        let mut modules = Self(vec![script]);
+        modules.imports(0, folders, &mut Vec::new())?;
+        Ok(modules)
     }
 
     fn imports(&mut self, at: usize, folders: &[PathBuf], open: &mut Vec<String>) -> Result<(), Refused> {
@@ -101,7 +102,7 @@ impl Modules {
                     });
                     let shown = path.display().to_string();
                     let text = read.map_err(|e| refuse(pos, format!("{shown}: {e}"), String::new()))?;
-                    let parsed = crate::interp::engine().compile(&text);
+                    let parsed = crate::engine::engine().compile(&text);
                     let ast = parsed.map_err(|e| Refused {
                         file: shown.clone(),
                         text: text.clone(),
@@ -164,14 +165,14 @@ pub fn available(folders: &[PathBuf]) -> Vec<(String, PathBuf)> {
             }
         }
     }
-    let mut all: Vec<(String, PathBuf)> = Vec::new();
+    let mut modules: Vec<(String, PathBuf)> = Vec::new();
     for folder in folders {
         let mut found = Vec::new();
         walk(folder, folder, 3, &mut found);
-        all.extend(found.into_iter().filter(|(n, _)| !all.iter().any(|(m, _)| m == n)).collect::<Vec<_>>());
+        modules.extend(found.into_iter().filter(|(n, _)| !modules.iter().any(|(m, _)| m == n)).collect::<Vec<_>>());
     }
-    all.sort();
-    all
+    modules.sort();
+    modules
 }
 
 /// A function of a module, with the comment above it.
@@ -233,12 +234,12 @@ pub fn documentation(folders: &[PathBuf]) -> String {
 /// Gives the interpreter the modules that were found beforehand, and nothing else.
 pub(crate) struct Resolver {
     modules: Arc<Modules>,
-    made: Mutex<HashMap<String, rhai::Shared<rhai::Module>>>,
+    evaluated: Mutex<HashMap<String, rhai::Shared<rhai::Module>>>,
 }
 
 impl Resolver {
     pub fn new(modules: Arc<Modules>) -> Self {
-        Self { modules, made: Mutex::default() }
+        Self { modules, evaluated: Mutex::default() }
     }
 }
 
@@ -250,14 +251,14 @@ impl rhai::ModuleResolver for Resolver {
         path: &str,
         pos: Position,
     ) -> Result<rhai::Shared<rhai::Module>, Box<rhai::EvalAltResult>> {
-        if let Some(module) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(module) = self.evaluated.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(module.clone());
         }
         let missing = || Box::new(rhai::EvalAltResult::ErrorModuleNotFound(path.into(), pos));
         let found = self.modules.0.iter().skip(1).find(|m| m.name == path).ok_or_else(missing)?;
         let module = rhai::Module::eval_ast_as_new(rhai::Scope::new(), &found.ast, engine)?;
         let module = rhai::Shared::new(module);
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), module.clone());
+        self.evaluated.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), module.clone());
         Ok(module)
     }
 }
@@ -280,16 +281,18 @@ mod tests {
         script.compile("reward", EntryKind::Terms, &Arc::new(scene), &[]).map_err(|e| e.to_string())
     }
 
-    const GAIT: &str = "import \"lib/deep/math\" as m;\nfn twice(x) { m::double(x) }\nfn over(list, limit) { sum(list.map(|v| excess(v, limit))) }\nfn excess(v, limit) { max(v - limit, 0.0) }";
+    const GAIT: &str = "import \"lib/deep/math\" as m;\nfn twice(x) { m::double(x) }\n\
+                        fn over(list, limit) { sum(list.map(|v| excess(v, limit))) }\n\
+                        fn excess(v, limit) { max(v - limit, 0.0) }";
     const MATH: &str = "fn double(x) { 2.0 * x }\nfn each(list, f) { list.map(f) }";
     const FILES: &[(&str, &str)] =
         &[("lib/gait.rhai", GAIT), ("lib/deep/math.rhai", MATH), ("secret.rhai", "fn f() { 1.0 }")];
 
     #[test]
     fn functions_of_modules_are_lowered_and_agree_with_the_interpreter() {
-        let text = "import \"lib/gait\" as gait;\nimport \"lib/deep/math\" as m;\n\
-            fn own(v) { 0.5 * v }\n\
-            fn reward(s) { #{ a: gait::twice(s.qpos[2]), b: gait::over(s.qvel, 0.5), c: sum(m::each(s.qvel, |v| v * v)), d: own(1.0) } }";
+        let text = "import \"lib/gait\" as gait;\nimport \"lib/deep/math\" as m;\nfn own(v) { 0.5 * v }\n\
+                    fn reward(s) { #{ a: gait::twice(s.qpos[2]), b: gait::over(s.qvel, 0.5), \
+                    c: sum(m::each(s.qvel, |v| v * v)), d: own(1.0) } }";
         let program = compile(FILES, text).unwrap();
         assert!(program.is_lowered(), "{:?}", program.findings());
         let names: Vec<&str> = program.modules().map(|(name, _)| name).collect();
@@ -300,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_an_import_is_told_where_it_is() {
-        let import = |what: &str| format!("import \"{what}\" as g;\nfn reward(s) {{ g::twice(s.time) }}");
+        let import = |name: &str| format!("import \"{name}\" as g;\nfn reward(s) {{ g::twice(s.time) }}");
         for (files, text, words) in [
             (FILES, import("lib/gate"), "did you mean `lib/gait`"),
             (FILES, import("secret"), "only modules of `rewards/lib/`"),

@@ -1,16 +1,16 @@
 //! From rhai's syntax tree to the graph: statements, masks and calls. Expressions are in `lower_expr.rs`.
 //!
-//! The tree is executed once with graph nodes for numbers. Loops over what is known are unrolled, functions are inlined.
-//! Where a condition is not known, both branches are executed under a mask (which worlds are here), and assignments select.
-//! Whatever cannot be expressed so is left to the interpreter ([`Stop::Interpret`]).
+//! The tree is executed once with graph nodes for numbers. Loops over what is known beforehand are unrolled, functions
+//! are inlined. Where a condition is not known, both branches are executed under a mask (the worlds that take the
+//! branch), and assignments select. Whatever cannot be expressed in this way is left to the interpreter
+//! ([`Stop::Interpret`]).
 
 use crate::builtins::{Fault, fault};
 use crate::graph::{Graph, Id};
 use crate::library::Modules;
+use crate::path::{Step, V, walk, walk_mut};
 use crate::value::{Bin, Builder, Un, Value};
 use rhai::{AST, ASTFlags, Expr, FlowControl, Position, Stmt, StmtBlock};
-
-pub(crate) type V = Value<Id>;
 
 /// Why lowering ended.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) enum Mask {
 struct Var {
     name: String,
     value: V,
-    /// Mask under which it was declared: under the same an assignment needs no selection.
+    /// Mask under which it was declared: an assignment under the same mask needs no selection.
     declared: Mask,
     /// Captured by a closure.
     shared: bool,
@@ -182,8 +182,9 @@ impl<'a> Lowerer<'a> {
     /// `a` in the worlds of `c`, else `b`.
     fn merge(&mut self, c: Id, a: &V, b: &V, pos: Position) -> Res<V> {
         let mixed = || {
-            let what = format!("a value that is a {} in some worlds and a {} in others", a.type_name(), b.type_name());
-            Stop::Interpret(what, pos)
+            let mixture =
+                format!("a value that is a {} in some worlds and a {} in others", a.type_name(), b.type_name());
+            Stop::Interpret(mixture, pos)
         };
         fn arrays<const K: usize>(g: &mut Graph, c: Id, a: &[Id; K], b: &[Id; K]) -> [Id; K] {
             std::array::from_fn(|i| g.sel(c, a[i], b[i]))
@@ -410,8 +411,8 @@ impl<'a> Lowerer<'a> {
                         Some(0.0) => return Ok(()),
                         Some(_) => {}
                         None => {
-                            let what = "a loop that ends at different times in different worlds";
-                            return Err(Stop::Interpret(what.into(), pos));
+                            let construct = "a loop that ends at different times in different worlds";
+                            return Err(Stop::Interpret(construct.into(), pos));
                         }
                     }
                 }
@@ -436,8 +437,8 @@ impl<'a> Lowerer<'a> {
         self.frames.last().map_or(Vec::new(), |f| f.vars.iter().map(|v| v.name.as_str()).collect())
     }
 
-    /// Puts a value where `path` leads inside the variable, in the worlds that are here.
-    pub fn put(&mut self, name: &str, path: &[crate::lower_expr::Step], value: V, pos: Position) -> Res<()> {
+    /// Puts a value where `path` leads inside the variable, in the worlds of the present mask.
+    pub fn put(&mut self, name: &str, path: &[Step], value: V, pos: Position) -> Res<()> {
         let mask = self.mask;
         let Some(at) = self.frame().vars.iter().rposition(|v| v.name == name) else {
             let hint = pavlov_model::did_you_mean(name, self.variable_names());
@@ -451,12 +452,12 @@ impl<'a> Lowerer<'a> {
         if var.shared {
             return Err(Stop::Interpret(format!("`{name}` is changed after a closure took it"), pos));
         }
-        let old = crate::lower_expr::walk(&var.value, path).map_err(|f| Stop::Error(f, pos))?.clone();
+        let old = walk(&var.value, path).map_err(|f| Stop::Error(f, pos))?.clone();
         let new = match mask {
             Mask::Some(m) if var.declared != mask => self.merge(m, &value, &old, pos)?,
             _ => value,
         };
-        let slot = crate::lower_expr::walk_mut(&mut self.frame().vars[at].value, path);
+        let slot = walk_mut(&mut self.frame().vars[at].value, path);
         *slot.map_err(|f| Stop::Error(f, pos))? = new;
         Ok(())
     }

@@ -1,68 +1,14 @@
 //! Expressions of the lowering: operators, property chains, calls, closures.
 
-use crate::builtins::{Fault, apply, fault, find, properties};
-use crate::lower::{Lowerer, Res, Stop, V};
+use crate::builtins::{apply, fault, find, properties};
+use crate::lower::{Lowerer, Res, Stop};
+use crate::path::{Step, V, index, no_key, walk};
 use crate::table::{BUILTINS, Form, rows};
 use crate::value::{Bin, Builder, Un, Value};
 use rhai::{ASTFlags, BinaryExpr, Dynamic, Expr, FnCallExpr, FnPtr, OpAssignment, Position};
 
 /// Between the module and the name of a function that is a value.
 const MODULE: char = '\u{1}';
-
-/// One step of a path into a value.
-#[derive(Clone, Debug)]
-pub(crate) enum Step {
-    Key(String),
-    Index(i64),
-}
-
-/// The value a path leads to.
-pub(crate) fn walk<'v>(mut value: &'v V, path: &[Step]) -> Result<&'v V, Fault> {
-    for step in path {
-        value = match (value, step) {
-            (Value::Map(map), Step::Key(key)) => map.get(key).ok_or_else(|| no_key(key, map.keys()))?,
-            (Value::Array(a), Step::Index(i)) => &a[index(*i, a.len())?],
-            (other, Step::Key(key)) => return Err(cannot(other, format!("set `.{key}` of"))),
-            (other, Step::Index(_)) => return Err(cannot(other, "index".into())),
-        };
-    }
-    Ok(value)
-}
-
-pub(crate) fn walk_mut<'v>(mut value: &'v mut V, path: &[Step]) -> Result<&'v mut V, Fault> {
-    for step in path {
-        value = match (value, step) {
-            (Value::Map(map), Step::Key(key)) => {
-                map.get_mut(key).ok_or_else(|| fault("unknown-name", format!("no field `{key}`"), ""))?
-            }
-            (Value::Array(a), Step::Index(i)) => {
-                let i = index(*i, a.len())?;
-                &mut a[i]
-            }
-            (other, _) => return Err(cannot(other, "change a part of".into())),
-        };
-    }
-    Ok(value)
-}
-
-fn cannot(value: &V, what: String) -> Fault {
-    fault("type", format!("cannot {what} a {}", value.type_name()), "")
-}
-
-fn no_key<'k>(key: &str, keys: impl Iterator<Item = &'k String> + Clone) -> Fault {
-    let hint = pavlov_model::did_you_mean(key, keys.map(String::as_str));
-    fault("unknown-name", format!("no field `{key}`"), hint)
-}
-
-/// Index as rhai counts: negative from the end.
-fn index(i: i64, len: usize) -> Result<usize, Fault> {
-    let at = if i < 0 { i + len as i64 } else { i };
-    if (0..len as i64).contains(&at) {
-        Ok(at as usize)
-    } else {
-        Err(fault("shape", format!("index {i} of an array of {len}"), "indices count from 0"))
-    }
-}
 
 impl Lowerer<'_> {
     pub fn expr(&mut self, e: &Expr) -> Res<V> {
@@ -109,15 +55,15 @@ impl Lowerer<'_> {
             Expr::Dot(..) | Expr::Index(..) => self.chain(e),
             Expr::And(list, _) | Expr::Or(list, _) => {
                 let and = matches!(e, Expr::And(..));
-                let mut all = self.g.lit(f64::from(and));
+                let mut result = self.g.lit(f64::from(and));
                 for item in list.iter() {
                     let c = self.condition(item)?;
-                    all = self.g.bin(if and { Bin::And } else { Bin::Or }, all, c);
-                    if self.g.constant(all).is_some_and(|v| (v == 0.0) == and) {
+                    result = self.g.bin(if and { Bin::And } else { Bin::Or }, result, c);
+                    if self.g.constant(result).is_some_and(|v| (v == 0.0) == and) {
                         break;
                     }
                 }
-                Ok(Value::Bool(all))
+                Ok(Value::Bool(result))
             }
             other => Err(Stop::Interpret("this expression".into(), other.position())),
         }
@@ -350,20 +296,20 @@ impl Lowerer<'_> {
         };
         match (name, start) {
             ("map", None) => {
-                let out = items.iter().enumerate().map(|(i, x)| each(self, i, x)).collect::<Res<_>>()?;
-                Ok(Some(Value::Array(out)))
+                let found = items.iter().enumerate().map(|(i, x)| each(self, i, x)).collect::<Res<_>>()?;
+                Ok(Some(Value::Array(found)))
             }
             ("all" | "some", None) => {
-                let all = name == "all";
-                let mut out = self.g.lit(f64::from(all));
+                let every = name == "all";
+                let mut found = self.g.lit(f64::from(every));
                 for (i, x) in items.iter().enumerate() {
                     let Value::Bool(c) = each(self, i, x)? else {
                         let message = format!("the closure of `{name}` must give true or false");
                         return Err(Stop::Error(fault("type", message, ""), pos));
                     };
-                    out = self.g.bin(if all { Bin::And } else { Bin::Or }, out, c);
+                    found = self.g.bin(if every { Bin::And } else { Bin::Or }, found, c);
                 }
-                Ok(Some(Value::Bool(out)))
+                Ok(Some(Value::Bool(found)))
             }
             ("reduce", Some(start)) if takes(2) => {
                 let mut sum = start.clone();

@@ -1,7 +1,7 @@
 //! A lowered script: straight-line operations over columns of worlds.
 //!
-//! Registers hold 64 worlds. Worlds are taken 64 at a time through all operations, so a run works in the first-level cache.
-//! Constants have registers of their own that are filled once.
+//! Registers hold 64 worlds. Worlds are taken 64 at a time through all operations, so a run works in the first-level
+//! cache. Constants have registers of their own that are filled once.
 
 use crate::graph::{Graph, Id, Node};
 use crate::scene::Input;
@@ -45,8 +45,8 @@ pub(crate) struct Lowered {
     pub inputs: Vec<Input>,
 }
 
-/// A kind of number that a lowered program can be replayed on, for example the text of another language. Truth values are numbers:
-/// 0 is false, everything else true; comparisons give 1 or 0.
+/// A kind of number that a lowered program can be replayed on, for example the text of another language. Truth values
+/// are numbers: 0 is false, everything else true; comparisons give 1 or 0.
 pub trait Machine {
     /// The number.
     type N: Copy;
@@ -65,7 +65,8 @@ pub trait Machine {
 pub(crate) struct Registers(Vec<Reg>);
 
 impl Lowered {
-    /// Keeps what the outputs and the memory need, and gives every value a register, used again when its last reader has run.
+    /// Keeps what the outputs and the memory need, and gives every value a register, free again once the value's last
+    /// reader has run.
     pub fn new(graph: &Graph, outputs: &[Id], memory: &[Id]) -> Self {
         let n = graph.nodes.len();
         let mut last_use = vec![0usize; n];
@@ -160,7 +161,8 @@ impl Lowered {
         out
     }
 
-    /// The operations on another kind of number: outputs; `memory` goes from before the step to after it.
+    /// Replays the operations on another kind of number and returns the outputs; `memory` is taken from before the step
+    /// to after it.
     pub fn replay<M: Machine>(&self, m: &mut M, inputs: &[M::N], params: &[M::N], memory: &mut [M::N]) -> Vec<M::N> {
         let zero = m.literal(0.0);
         let mut regs = vec![zero; self.registers];
@@ -274,7 +276,7 @@ fn each2(x: f32x8, y: f32x8, f: impl Fn(f32, f32) -> f32) -> f32x8 {
 fn step(regs: &mut [Reg], instr: &Instr) {
     let [a, b, c] = instr.args.map(|r| r as usize);
     let dst = instr.dst as usize;
-    let one = |regs: &mut [Reg], f: &dyn Fn(f32x8) -> f32x8| {
+    let unary = |regs: &mut [Reg], f: &dyn Fn(f32x8) -> f32x8| {
         let x = regs[a];
         regs[dst] = x.map(f);
     };
@@ -309,17 +311,17 @@ fn step(regs: &mut [Reg], instr: &Instr) {
             Un::Ceil => unary!(x, x.ceil()),
             Un::Trunc => unary!(x, x.trunc()),
             // The library's own approximations are not used: these agree with the reference everywhere.
-            Un::Exp => one(regs, &|x| each(x, f32::exp)),
-            Un::Ln => one(regs, &|x| each(x, f32::ln)),
-            Un::Sin => one(regs, &|x| each(x, f32::sin)),
-            Un::Cos => one(regs, &|x| each(x, f32::cos)),
-            Un::Tan => one(regs, &|x| each(x, f32::tan)),
-            Un::Asin => one(regs, &|x| each(x, f32::asin)),
-            Un::Acos => one(regs, &|x| each(x, f32::acos)),
-            Un::Atan => one(regs, &|x| each(x, f32::atan)),
-            Un::Tanh => one(regs, &|x| each(x, f32::tanh)),
-            Un::Round => one(regs, &|x| each(x, f32::round)),
-            Un::Sign => one(regs, &|x| each(x, |x| f32::from(i8::from(x > 0.0) - i8::from(x < 0.0)))),
+            Un::Exp => unary(regs, &|x| each(x, f32::exp)),
+            Un::Ln => unary(regs, &|x| each(x, f32::ln)),
+            Un::Sin => unary(regs, &|x| each(x, f32::sin)),
+            Un::Cos => unary(regs, &|x| each(x, f32::cos)),
+            Un::Tan => unary(regs, &|x| each(x, f32::tan)),
+            Un::Asin => unary(regs, &|x| each(x, f32::asin)),
+            Un::Acos => unary(regs, &|x| each(x, f32::acos)),
+            Un::Atan => unary(regs, &|x| each(x, f32::atan)),
+            Un::Tanh => unary(regs, &|x| each(x, f32::tanh)),
+            Un::Round => unary(regs, &|x| each(x, f32::round)),
+            Un::Sign => unary(regs, &|x| each(x, |x| f32::from(i8::from(x > 0.0) - i8::from(x < 0.0)))),
         },
         Code::Bin(op) => match op {
             Bin::Add => binary!(x, y, x + y),

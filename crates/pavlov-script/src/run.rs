@@ -129,7 +129,8 @@ impl Program {
         matches!(self.way, Way::Lowered(..))
     }
 
-    /// The lowered program on another kind of number: outputs; `memory` goes from before the step to after it. None when interpreted.
+    /// Replays the lowered program on another kind of number and returns the outputs; `memory` is taken from before the
+    /// step to after it. None when interpreted.
     ///
     /// # Panics
     /// When inputs, parameters or memory are not as many as the program's.
@@ -213,7 +214,8 @@ impl Program {
         Ok(self)
     }
 
-    /// Runs over `width` worlds of columns `[column][stride]`; `stride` is a multiple of 8. Booleans come out as 0 or 1.
+    /// Runs over `width` worlds of columns `[column][stride]`; `stride` is a multiple of 8. Booleans come out as 0 or
+    /// 1.
     ///
     /// # Errors
     /// When an interpreted script fails.
@@ -263,7 +265,7 @@ impl Program {
             memory: None,
             start: Vec::new(),
         };
-        let own = self.outputs.len() - self.tail.as_ref().map_or(0, |t| t.output_names().count());
+        let terms = self.outputs.len() - self.tail.as_ref().map_or(0, |t| t.output_names().count());
         let slots = self.memory_init.len();
         let script_slots = slots - self.tail.as_ref().map_or(0, |t| t.memory_init().count());
         let place = |input: Input| self.inputs.iter().position(|i| *i == input);
@@ -281,7 +283,7 @@ impl Program {
                 let value = self.interp.call(values, params, memory);
                 let value = value.map_err(|(message, pos)| failed(message, pos.line().unwrap_or(0)))?;
                 let found = self.script.outputs(&parts, &value).map_err(|f| failed(f.message, 0))?;
-                if found.len() != own || found.iter().zip(&self.outputs).any(|((n, _), o)| n != o) {
+                if found.len() != terms || found.iter().zip(&self.outputs).any(|((n, _), o)| n != o) {
                     return Err(failed("the terms differ from those of a robot at rest".into(), 0));
                 }
                 Ok(found.into_iter().map(|(_, x)| x).collect())
@@ -430,21 +432,37 @@ mod tests {
 
     /// Scripts that must be lowered and give what the interpreter gives.
     const SCRIPTS: &[&str] = &[
-        "fn reward(s, p) { let v = s.body(\"torso\").linvel; #{ forward: p.w * v.x, up: s.body(\"torso\").up.z, cost: -s.action.norm2() } }",
-        "fn reward(s) { #{ slip: sum(s.feet.map(|f| f.contact * f.vel.xy.norm2())), n: s.feet.len() / 2, half: 7 / 2 + 7 % 4 } }",
-        "fn reward(s) { let x = 0.0; for j in s.joints { if j.pos > j.upper { x += j.pos - j.upper; } else if j.pos < j.lower { x += j.lower - j.pos } } #{ limits: -x } }",
-        "fn reward(s) { if s.body(\"torso\").height < 0.3 { return #{ fall: -1.0, alive: 0.0 }; } #{ alive: 1.0, fall: 0 } }",
-        "fn reward(s) { let best = -100.0; for (a, i) in s.action { if a > 0.5 { continue; } if a < -1.0 { break; } best = max(best, a * (i + 1)); } #{ best: best } }",
-        "fn kernel(e, sigma) { exp_kernel(e, sigma) } fn reward(s, p) { let e = s.command.vx - s.body(\"torso\").local_linvel.x; #{ track: kernel(e * e, p.sigma), t: kernel(0.1, 1) } }",
-        "fn reward(s) { #{ rate: -diff2(s.action, s.prev_action), dv: s.body(\"leg\").linvel.z - s.prev.body(\"leg\").linvel.z } }",
-        "fn reward(s) { let k = 3.0; let f = s.qvel.map(|v| v * k); #{ a: f[0], b: f[-1], c: f.max(), d: min(f) + mean(f) } }",
-        "fn reward(s) { let b = s.body(\"torso\"); #{ yaw: wrap_pi(b.yaw + 3.0), roll: b.roll, pitch: b.pitch, g: b.gravity.z, r: b.quat.rotate(vec3(1, 2.0, 0)).y, i: (b.quat.inv() * b.quat).w } }",
-        "fn reward(s) { let t = tolerance(s.qpos[2], 0.5, 1, 0.4); let u = smoothstep(0, 1.0, s.qpos[2]); let up = if s.qpos[2] > 1 { 1 } else { 0 }; #{ t: t, u: u, up: up * 2, x: up * 0.5 } }",
-        "fn reward(s) { let n = 0; let i = 0; while i < 4 { i += 1; if i == 2 { continue; } n += i; } let m = #{ a: [1.0, 2.0] }; m.a[1] += s.time; #{ n: n, m: m.a[1], s: m.a.sum() } }",
-        "fn sq(x) { if x < 0.0 { return -x * x; } x * x } fn reward(s) { let a = sq(s.qvel[0]); let b = sq(s.qvel[1]) ; #{ a: a, b: b, c: if a > b && !(a > 1.0) || b > 2.0 { a } else { b } } }",
-        "fn reward(s) { let all = s.feet.all(|f| f.contact > 0.5); let some = s.feet.some(|f| f.contact > 0.5); #{ a: if all { 1.0 } else { 0.0 }, b: if some { 1.0 } else { 0.0 }, r: s.qvel.reduce(|t, v| t + v * v, 0.0) } }",
+        "fn reward(s, p) { let v = s.body(\"torso\").linvel; #{ forward: p.w * v.x, up: s.body(\"torso\").up.z, \
+         cost: -s.action.norm2() } }",
+        "fn reward(s) { #{ slip: sum(s.feet.map(|f| f.contact * f.vel.xy.norm2())), n: s.feet.len() / 2, \
+         half: 7 / 2 + 7 % 4 } }",
+        "fn reward(s) { let x = 0.0; for j in s.joints { if j.pos > j.upper { x += j.pos - j.upper; } \
+         else if j.pos < j.lower { x += j.lower - j.pos } } #{ limits: -x } }",
+        "fn reward(s) { if s.body(\"torso\").height < 0.3 { return #{ fall: -1.0, alive: 0.0 }; } \
+         #{ alive: 1.0, fall: 0 } }",
+        "fn reward(s) { let best = -100.0; for (a, i) in s.action { if a > 0.5 { continue; } if a < -1.0 { break; } \
+         best = max(best, a * (i + 1)); } #{ best: best } }",
+        "fn kernel(e, sigma) { exp_kernel(e, sigma) } \
+         fn reward(s, p) { let e = s.command.vx - s.body(\"torso\").local_linvel.x; #{ track: kernel(e * e, p.sigma), \
+         t: kernel(0.1, 1) } }",
+        "fn reward(s) { #{ rate: -diff2(s.action, s.prev_action), \
+         dv: s.body(\"leg\").linvel.z - s.prev.body(\"leg\").linvel.z } }",
+        "fn reward(s) { let k = 3.0; let f = s.qvel.map(|v| v * k); #{ a: f[0], b: f[-1], c: f.max(), \
+         d: min(f) + mean(f) } }",
+        "fn reward(s) { let b = s.body(\"torso\"); #{ yaw: wrap_pi(b.yaw + 3.0), roll: b.roll, pitch: b.pitch, \
+         g: b.gravity.z, r: b.quat.rotate(vec3(1, 2.0, 0)).y, i: (b.quat.inv() * b.quat).w } }",
+        "fn reward(s) { let t = tolerance(s.qpos[2], 0.5, 1, 0.4); let u = smoothstep(0, 1.0, s.qpos[2]); \
+         let up = if s.qpos[2] > 1 { 1 } else { 0 }; #{ t: t, u: u, up: up * 2, x: up * 0.5 } }",
+        "fn reward(s) { let n = 0; let i = 0; while i < 4 { i += 1; if i == 2 { continue; } n += i; } \
+         let m = #{ a: [1.0, 2.0] }; m.a[1] += s.time; #{ n: n, m: m.a[1], s: m.a.sum() } }",
+        "fn sq(x) { if x < 0.0 { return -x * x; } x * x } fn reward(s) { let a = sq(s.qvel[0]); \
+         let b = sq(s.qvel[1]) ; #{ a: a, b: b, c: if a > b && !(a > 1.0) || b > 2.0 { a } else { b } } }",
+        "fn reward(s) { let all = s.feet.all(|f| f.contact > 0.5); let some = s.feet.some(|f| f.contact > 0.5); \
+         #{ a: if all { 1.0 } else { 0.0 }, b: if some { 1.0 } else { 0.0 }, \
+         r: s.qvel.reduce(|t, v| t + v * v, 0.0) } }",
         "fn reward(s) { s.body(\"torso\").linvel.norm() + s.sensor(\"gyro\")[1] ** 2 + abs(-3) + PI() }",
-        "fn reward(s) { let v = s.com.linvel - s.site(\"imu\").linvel * 2.0; let u = v.unit(); #{ d: u.dot(v), c: u.cross(vec3(0.0, 0.0, 1.0)).x, n: (-u).norm(), j: s.joint(\"hip\").torque * s.joint(\"hip\").vel } }",
+        "fn reward(s) { let v = s.com.linvel - s.site(\"imu\").linvel * 2.0; let u = v.unit(); #{ d: u.dot(v), \
+         c: u.cross(vec3(0.0, 0.0, 1.0)).x, n: (-u).norm(), j: s.joint(\"hip\").torque * s.joint(\"hip\").vel } }",
     ];
 
     #[test]
@@ -507,9 +525,10 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// Random arithmetic, conditions and loops: both ways agree. The two sides of a condition meet where it turns, and the loop ends on a
-        /// value both ways hold exactly: where sides jump, one way in 32 bits and one in 64 may rightly take different ones at a near tie. The
-        /// tolerance is wider than that of a reward's terms, as sums that cancel and are then multiplied lose more: 4e-5 once in 36,000 scripts.
+        /// Random arithmetic, conditions and loops: both ways agree. The two sides of a condition meet where it turns,
+        /// and the loop ends on a value both ways hold exactly: where sides jump, one way in 32 bits and one in 64 may
+        /// rightly take different ones at a near tie. The tolerance is wider than that of a reward's terms, as sums
+        /// that cancel and are then multiplied lose more: 4e-5 once in 36,000 scripts.
         #[test]
         fn random_expressions_agree(seed in any::<u64>()) {
             let mut state = super::Random(seed);
@@ -533,7 +552,9 @@ mod tests {
             let start = number(&mut pick, 1);
             let update = number(&mut pick, 2);
             let out = number(&mut pick, 3);
-            let text = format!("fn reward(s, p) {{ let x = 0.5; x = 1.0 * ({start}); for i in 0..3 {{ if s.qpos[3] > 0.75 {{ break; }} x = 0.3 * x + tanh({update}); }} #{{ a: {out}, x: x }} }}");
+            let text = format!("fn reward(s, p) {{ let x = 0.5; x = 1.0 * ({start}); \
+                                for i in 0..3 {{ if s.qpos[3] > 0.75 {{ break; }} x = 0.3 * x + tanh({update}); }} \
+                                #{{ a: {out}, x: x }} }}");
             let program = compile(&text);
             prop_assert!(program.is_lowered());
             let parity = program.parity(64, seed).unwrap();

@@ -175,11 +175,13 @@ pub enum Channel {
     PrevAction(u16),
     /// Field of the command.
     Command(u16),
-    /// 1 when the task ends the episode in this state (not by its time limit). For what follows a script, not for scripts.
+    /// 1 when the task ends the episode in this state (not by its time limit). For what follows a script, not for
+    /// scripts.
     Terminated,
     /// 1 when the task's success holds in this state. For what follows a script, not for scripts.
     Success,
-    /// Column of a source that is no script (native plugin, baseline, learned model). For what follows a script, not for scripts.
+    /// Column of a source that is no script (native plugin, baseline, learned model). For what follows a script, not
+    /// for scripts.
     Source(u16),
 }
 
@@ -195,7 +197,8 @@ impl Channel {
 pub struct Input {
     /// What is read.
     pub channel: Channel,
-    /// True for `s.prev`: the value in the state before the step (at the start of an episode: the state after the reset).
+    /// True for `s.prev`: the value in the state before the step (at the start of an episode: the state after the
+    /// reset).
     pub prev: bool,
 }
 
@@ -270,7 +273,8 @@ impl Channel {
 }
 
 impl Scene {
-    /// Every channel there is for this scene, in a fixed order. A script that runs by the interpreter reads all of them.
+    /// Every channel there is for this scene, in a fixed order. A script that runs by the interpreter reads all of
+    /// them.
     pub fn channels(&self) -> Vec<Channel> {
         let mut out = vec![Channel::Time, Channel::EpisodeStep];
         out.extend((0..self.nq as u16).map(Channel::Qpos));
@@ -316,13 +320,13 @@ impl Scene {
 impl Scene {
     /// What can be recorded for later: every channel of the robot, and whether the task ended or succeeded in the step.
     pub fn recorded(&self) -> Vec<Channel> {
-        let mut all = self.channels();
+        let mut channels = self.channels();
         for derived in [Channel::Terminated, Channel::Success] {
-            if !all.contains(&derived) {
-                all.push(derived);
+            if !channels.contains(&derived) {
+                channels.push(derived);
             }
         }
-        all
+        channels
     }
 }
 

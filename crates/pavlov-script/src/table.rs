@@ -1,7 +1,7 @@
 //! The one table of names: what scripts may call and read, with types, units and documentation.
 //!
-//! Registration in the interpreter, the checker, the lowering, the documentation page and completion all read it. A new built-in
-//! is one row here and one arm in `builtins.rs`.
+//! Registration in the interpreter, the checker, the lowering, the documentation page and completion all read it. A new
+//! built-in is one row here and one arm in `builtins.rs`.
 
 use crate::value::Kind;
 use Kind::{Actuator, Body, Com, Foot, Joint, Site, State};
@@ -359,12 +359,12 @@ impl Builtin {
         let names: Vec<&str> = self.args.iter().map(|t| t.name()).collect();
         match (self.form, names.as_slice()) {
             (Form::Property, [on, ..]) => format!("{on}.{}", self.name),
-            (Form::Operator, [one]) => format!("{}{one}", self.name),
+            (Form::Operator, [x]) => format!("{}{x}", self.name),
             (Form::Operator, [x, y, ..]) => format!("{x} {} {y}", self.name),
             (Form::Function, [on @ ("state" | "array" | "vec3" | "vec2" | "quat"), rest @ ..]) => {
                 format!("{on}.{}({})", self.name, rest.join(", "))
             }
-            (_, all) => format!("{}({})", self.name, all.join(", ")),
+            (_, arguments) => format!("{}({})", self.name, arguments.join(", ")),
         }
     }
 }
@@ -374,7 +374,8 @@ pub(crate) fn rows(name: &str, form: Form) -> impl Iterator<Item = &'static Buil
     BUILTINS.iter().filter(move |b| b.form == form && b.name == name)
 }
 
-/// What an array does with a closure. These are lowered with the syntax tree (`lower_expr.rs`): name, use, result, what it is.
+/// What an array does with a closure. These are lowered with the syntax tree (`lower_expr.rs`): name, use, result, what
+/// it is.
 pub const CLOSURES: &[(&str, &str, &str, &str)] = &[
     ("map", "array.map(|x| ...)", "array", "what the closure makes of each element; `|x, i|` is given the index too"),
     ("all", "array.all(|x| ...)", "bool", "is the closure true for all elements?"),

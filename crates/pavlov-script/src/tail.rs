@@ -1,9 +1,9 @@
 //! What follows a script: arithmetic on its outputs that becomes part of the same program.
 //!
 //! A [`Tail`] is recorded once against the outputs of an entry function (terms), then attached to its program
-//! ([`crate::Program::extend`]): lowered programs take its operations into their graph, interpreted ones evaluate it in `f64` after
-//! the interpreter. It may remember numbers per world (memory slots, which start anew with each episode), read columns of the
-//! state, and take numbers that the host changes between updates (host parameters).
+//! ([`crate::Program::extend`]): lowered programs take its operations into their graph, interpreted ones evaluate it in
+//! `f64` after the interpreter. It may remember numbers per world (memory slots, which start anew with each episode),
+//! read columns of the state, and take numbers that the host changes between updates (host parameters).
 
 use crate::graph::{Graph, Id, Node};
 use crate::scene::{Channel, Input, Scene};
@@ -19,7 +19,7 @@ pub struct Num(Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(usize);
 
-/// Why a tail cannot follow a script: the term cannot be had in the state before the step.
+/// Why a tail cannot follow a script: the value of a term before the step cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its value before the step is needed, but it {reason}")]
 pub struct TailError {
@@ -43,7 +43,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Nothing yet, after a script with `terms` outputs and `params` parameters.
+    /// An empty tail of a script with `terms` outputs and `params` parameters.
     pub fn new(scene: &Arc<Scene>, terms: usize, params: usize) -> Self {
         Self {
             g: Graph::new(scene.clone()),
@@ -70,8 +70,8 @@ impl Tail {
         Num(self.g.node(Node::Term(i as u16)))
     }
 
-    /// Output `i` of the script in the state before the step; [`crate::Program::extend`] refuses it for outputs that read
-    /// `s.prev` or memory.
+    /// Output `i` of the script in the state before the step; [`crate::Program::extend`] refuses it for outputs that
+    /// read `s.prev` or memory.
     ///
     /// # Panics
     /// When the script has no such output.
@@ -95,15 +95,15 @@ impl Tail {
         Num(self.g.node(Node::Param(i as u16)))
     }
 
-    /// A new number that the host sets between updates: an index among the host's numbers, which stand after the parameters of the
-    /// script in what [`crate::Program::run`] takes.
+    /// A new number that the host sets between updates: an index among the host's numbers, which stand after the
+    /// parameters of the script in what [`crate::Program::run`] takes.
     pub fn host(&mut self, name: impl Into<String>, start: f64) -> (usize, Num) {
         self.host.push((name.into(), start));
         let index = self.host.len() - 1;
         (index, Num(self.g.node(Node::Param((self.script_params + index) as u16))))
     }
 
-    /// A new slot of memory, its value before the step; [`Tail::remember`] says what it is after it.
+    /// A new slot of memory: its value before the step. [`Tail::remember`] sets its value after the step.
     pub fn slot(&mut self, start: f64) -> (Slot, Num) {
         let index = self.memory.len();
         let id = self.g.node(Node::Memory(index as u16));
@@ -111,7 +111,7 @@ impl Tail {
         (Slot(index), Num(id))
     }
 
-    /// What a slot is after the step.
+    /// Sets a slot's value after the step.
     pub fn remember(&mut self, slot: Slot, value: Num) {
         self.memory[slot.0].1 = value.0;
     }
@@ -187,8 +187,8 @@ impl Tail {
         self.g.nodes.iter().filter_map(|n| if let Node::Input(i) = n { Some(*i) } else { None })
     }
 
-    /// Takes its operations into the graph of a script with `outputs` and `slots` slots of memory. Its own outputs and what its
-    /// memory becomes.
+    /// Adds the tail's operations to the graph of a script with `outputs` and `slots` slots of memory. Returns the
+    /// tail's own outputs and its memory after the step.
     pub(crate) fn attach(&self, g: &mut Graph, outputs: &[Id], slots: usize) -> Result<(Vec<Id>, Vec<Id>), TailError> {
         let mut earlier: HashMap<Id, Id> = HashMap::new();
         let mut map: Vec<Id> = Vec::with_capacity(self.g.nodes.len());
@@ -213,7 +213,8 @@ impl Tail {
         Ok((ids, memory))
     }
 
-    /// In `f64`, for one world: outputs, and what the memory becomes. `before` is empty when it is not needed.
+    /// Evaluates the tail in `f64` for one world: its outputs, and the memory after the step. `before` is empty when it
+    /// is not needed.
     pub(crate) fn eval(
         &self,
         terms: &[f64],
@@ -232,8 +233,8 @@ impl Tail {
                 Node::Memory(m) => memory[usize::from(m)],
                 Node::Term(i) => terms[usize::from(i)],
                 Node::Before(i) => before[usize::from(i)],
-                Node::Un(op, a) => op.of(at(a)),
-                Node::Bin(op, a, b) => op.of(at(a), at(b)),
+                Node::Un(op, a) => op.apply(at(a)),
+                Node::Bin(op, a, b) => op.apply(at(a), at(b)),
                 Node::Sel(c, a, b) => {
                     if at(c) != 0.0 {
                         at(a)
@@ -244,14 +245,17 @@ impl Tail {
             };
             values.push(x);
         }
-        let of = |id: Id| values[id as usize];
-        (self.outputs.iter().map(|(_, id)| of(*id)).collect(), self.memory.iter().map(|(_, id)| of(*id)).collect())
+        let value = |id: Id| values[id as usize];
+        (
+            self.outputs.iter().map(|(_, id)| value(*id)).collect(),
+            self.memory.iter().map(|(_, id)| value(*id)).collect(),
+        )
     }
 }
 
-/// A node of the script as it is in the state before the step; why not, where it belongs to more than one state.
+/// A node of the script as it is in the state before the step; the reason, if it belongs to more than one state.
 fn before(g: &mut Graph, id: Id, known: &mut HashMap<Id, Id>) -> Result<Id, String> {
-    // Operands have smaller numbers than what reads them: needed ones are done in that order, without recursion.
+    // Operands come before their readers: the nodes that are needed are taken in that order, without recursion.
     let mut needed = vec![false; id as usize + 1];
     needed[id as usize] = true;
     for i in (0..=id as usize).rev().filter(|i| !known.contains_key(&(*i as Id))) {

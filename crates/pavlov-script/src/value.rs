@@ -1,6 +1,6 @@
 //! Values of scripts, generic over what a number is: an `f64` when interpreted, a node of the program when lowered.
 //!
-//! Built-ins are written once against [`Builder`] and therefore mean the same in both.
+//! Built-ins are written once against [`Builder`], so they mean the same in both.
 
 use crate::scene::{Input, Scene};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ pub enum Bin {
 
 impl Un {
     /// The operation on `f64`: the reference.
-    pub fn of(self, x: f64) -> f64 {
+    pub fn apply(self, x: f64) -> f64 {
         match self {
             Un::Neg => -x,
             Un::Abs => x.abs(),
@@ -109,7 +109,7 @@ impl Un {
 
 impl Bin {
     /// The operation on `f64`: the reference.
-    pub fn of(self, a: f64, b: f64) -> f64 {
+    pub fn apply(self, a: f64, b: f64) -> f64 {
         match self {
             Bin::Add => a + b,
             Bin::Sub => a - b,

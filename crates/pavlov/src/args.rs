@@ -1,6 +1,7 @@
-//! What may be typed: every command, option and example. `--help`, errors and completions all come from here; what follows `bench`,
-//! `prefs`, `search`, `vision` and the commands about rewards stands in files of their own.
+//! The command line: every command, option and example. `--help`, errors and completions all come from here; the
+//! arguments of `bench`, `prefs`, `search`, `vision` and the commands about rewards are in files of their own.
 
+use crate::arg_values::{Engine, count, positive, size, threads};
 use crate::bench_args::Bench;
 use crate::prefs_args::Prefs;
 use crate::reward_args::{Check, Compare, Diagnose, Rescore, Rewards, Tune};
@@ -17,9 +18,11 @@ use std::path::PathBuf;
     name = "pavlov",
     version,
     about = "A workbench for robot reward design: train, evaluate, check and measure without a window",
-    after_help = "Examples:\n  pavlov train cartpole_balance\n  pavlov train ant_run --minutes 5 --set learning_rate=1e-3 --set reward.forward=2\n  \
-                  pavlov runs\n  pavlov eval last --episodes 50\n  pavlov check my_reward.rhai --task ant_run --parity 1000\n  \
-                  pavlov bench env --task gym/ant --profile accurate\n\nExit codes: 0 done, 1 failed while running, 2 wrong use or bad input.",
+    after_help = "Examples:\n  pavlov train cartpole_balance\n  \
+                  pavlov train ant_run --minutes 5 --set learning_rate=1e-3 --set reward.forward=2\n  pavlov runs\n  \
+                  pavlov eval last --episodes 50\n  pavlov check my_reward.rhai --task ant_run --parity 1000\n  \
+                  pavlov bench env --task gym/ant --profile accurate\n\n\
+                  Exit codes: 0 done, 1 failed while running, 2 wrong use or bad input.",
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true
@@ -34,7 +37,7 @@ pub struct Cli {
     /// Folder of runs.
     #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -45,61 +48,55 @@ pub enum Command {
     /// List the tasks.
     Tasks,
     /// List the rewards, make or check them, or print what they may use.
-    #[command(
-        after_help = "Examples:\n  pavlov rewards list --task ant_run\n  pavlov rewards new ant_run/mine --from ant_run/default\n  \
-                            pavlov rewards check\n  pavlov rewards doc\n\nRewards are folders in `rewards/` of the workspace and in ~/.config/pavlov/rewards."
-    )]
+    #[command(after_help = "Examples:\n  pavlov rewards list --task ant_run\n  \
+          pavlov rewards new ant_run/mine --from ant_run/default\n  pavlov rewards check\n  \
+          pavlov rewards doc\n\n\
+          Rewards are folders in `rewards/` of the workspace and in ~/.config/pavlov/rewards.")]
     Rewards(Rewards),
     /// List the robots.
     Robots,
     /// List the runs.
     Runs,
-    /// List what can compute: the processor and the GPU adapters.
+    /// List the devices that can compute: the processor and the GPU adapters.
     Devices,
     /// Train a policy on a task.
-    #[command(
-        after_help = "Examples:\n  pavlov train cartpole_balance\n  pavlov train ant_run --reward my_reward.rhai --seed 3 --steps 5M\n  \
-                            pavlov train ant_run --minutes 10 --set worlds=512 --set reward.forward=2 --out runs/fast\n  \
-                            pavlov train ant_run --device gpu --worlds 4096\n\n\
-                            Any setting of the learner can be set by name (`--set learning_rate=1e-3`), so can the run's own:\n\
-                            checkpoint_every, keep_checkpoints, eval_every, eval_episodes, target_fitness.\n\
-                            The same seed gives the same bits for any number of threads; a limit in minutes does not repeat."
-    )]
+    #[command(after_help = "Examples:\n  pavlov train cartpole_balance\n  \
+          pavlov train ant_run --reward my_reward.rhai --seed 3 --steps 5M\n  \
+          pavlov train ant_run --minutes 10 --set worlds=512 --set reward.forward=2 --out runs/fast\n  \
+          pavlov train ant_run --device gpu --worlds 4096\n\n\
+          Any setting of the learner can be set by name (`--set learning_rate=1e-3`), so can the run's own:\n\
+          checkpoint_every, keep_checkpoints, eval_every, eval_episodes, target_fitness.\n\
+          The same seed gives the same bits for any number of threads; a limit in minutes does not repeat.")]
     Train(Train),
-    /// Go on with a run from its newest checkpoint.
+    /// Continue a run from its newest checkpoint.
     #[command(
         after_help = "Examples:\n  pavlov resume last\n  pavlov resume runs/ant_run-20261103-142501-0 --steps 20M"
     )]
     Resume(Resume),
-    /// Show how a run stands.
+    /// Show the state of a run.
     Show(OneRun),
     /// Write policy.onnx and policy.json of a run.
     Export(Export),
-    /// Play the deterministic policy of a run, on the processor, and say how well it does.
-    #[command(
-        after_help = "Examples:\n  pavlov eval last --episodes 50\n  pavlov eval runs/x --checkpoint best --seed 7 --json"
-    )]
+    /// Play the deterministic policy of a run, on the processor, and report how well it does.
+    #[command(after_help = "Examples:\n  pavlov eval last --episodes 50\n  \
+          pavlov eval runs/x --checkpoint best --seed 7 --json")]
     Eval(Eval),
     /// Check a reward before it costs a run: the script, its values, and what it pays good and bad behaviours.
-    #[command(
-        after_help = "Examples:\n  pavlov check ant_run/default\n  pavlov check my_reward.rhai --task ant_run --parity 5000 --json\n  \
-                            pavlov check --explain idle-pay\n\nThe exit code is 2 when a finding is an error."
-    )]
+    #[command(after_help = "Examples:\n  pavlov check ant_run/default\n  \
+          pavlov check my_reward.rhai --task ant_run --parity 5000 --json\n  \
+          pavlov check --explain idle-pay\n\nThe exit code is 2 when a finding is an error.")]
     Check(Check),
     /// Evaluate another reward on what a run has kept: per term, in total, and which rollouts change places.
-    #[command(
-        after_help = "Examples:\n  pavlov rescore last --reward my_reward.rhai\n  pavlov rescore last --reward ant_run/default --list --json"
-    )]
+    #[command(after_help = "Examples:\n  pavlov rescore last --reward my_reward.rhai\n  \
+          pavlov rescore last --reward ant_run/default --list --json")]
     Rescore(Rescore),
     /// Compare rewards without training: STARC and EPIC distances, rank correlations, what they disagree about.
-    #[command(
-        after_help = "Examples:\n  pavlov compare ant_run/default my_reward.rhai\n  pavlov compare a.rhai b.rhai c.rhai --task ant_run --on last --json"
-    )]
+    #[command(after_help = "Examples:\n  pavlov compare ant_run/default my_reward.rhai\n  \
+          pavlov compare a.rhai b.rhai c.rhai --task ant_run --on last --json")]
     Compare(Compare),
     /// Look at a finished run: is fitness still following the reward, and what does the robot do for it?
-    #[command(
-        after_help = "Examples:\n  pavlov diagnose last\n  pavlov diagnose last --second\n  pavlov diagnose last --second --set gamma=0.95 --steps 2M"
-    )]
+    #[command(after_help = "Examples:\n  pavlov diagnose last\n  pavlov diagnose last --second\n  \
+          pavlov diagnose last --second --set gamma=0.95 --steps 2M")]
     Diagnose(Diagnose),
     /// Search the parameters of a reward for the best fitness: variants are trained side by side.
     #[command(
@@ -108,29 +105,32 @@ pub enum Command {
     )]
     Tune(Tune),
     /// Search for a reward: by the embedded grammar, by a language model, or with a person who chooses.
-    #[command(
-        after_help = "Examples:\n  pavlov search cartpole_swingup\n  pavlov search ant_run --base-url http://127.0.0.1:8080/v1 --model NAME --record ant.jsonl\n  \
-                            pavlov search ant_run --replay ant.jsonl\n  pavlov search hopper_hop --mode icpl\n  \
-                            pavlov search ant_run --mode drop-in --scripts mine.rhai other.rhai\n  \
-                            pavlov search show runs/search-ant_run-0\n  pavlov search promote runs/search-ant_run-0 --name found\n\n\
-                            The key of an endpoint is read from PAVLOV_API_KEY or the system's keyring (service pavlov, user api-key)."
-    )]
+    #[command(after_help = "Examples:\n  pavlov search cartpole_swingup\n  \
+          pavlov search ant_run --base-url http://127.0.0.1:8080/v1 --model NAME --record ant.jsonl\n  \
+          pavlov search ant_run --replay ant.jsonl\n  pavlov search hopper_hop --mode icpl\n  \
+          pavlov search ant_run --mode drop-in --scripts mine.rhai other.rhai\n  \
+          pavlov search show runs/search-ant_run-0\n  \
+          pavlov search promote runs/search-ant_run-0 --name found\n\n\
+          The key of an endpoint is read from PAVLOV_API_KEY or the system's keyring (service pavlov, \
+          user api-key).")]
     Search(Box<Search>),
-    /// Draw what a run recorded: a picture, a film strip, a film.
-    #[command(
-        after_help = "Examples:\n  pavlov render last --gif gait.gif\n  pavlov render last --mp4 gait.mp4 --camera side --size 1280x720 --speed 0.5\n  \
-                            pavlov render last --png strip.png --frames 6 --size 224x224\n  pavlov render last --png top.png --camera top --time 2.5\n\n\
-                            Needs a Vulkan, Metal or DX12 adapter; one in software is enough."
-    )]
+    /// Draw what a run recorded as a picture, a film strip or a film.
+    #[command(after_help = "Examples:\n  pavlov render last --gif gait.gif\n  \
+          pavlov render last --mp4 gait.mp4 --camera side --size 1280x720 --speed 0.5\n  \
+          pavlov render last --png strip.png --frames 6 --size 224x224\n  \
+          pavlov render last --png top.png --camera top --time 2.5\n\n\
+          Needs a Vulkan, Metal or DX12 adapter; one in software is enough.")]
     Render(Render),
     /// Score pictures by a vision-language model, audit prompts, list models.
-    #[command(
-        after_help = "Examples:\n  pavlov vision score last --goal \"a humanoid robot kneeling\" --baseline \"a humanoid robot\"\n  \
-                            pavlov vision score pictures/ --goal \"a red cube on a table\" --model models/clip-vit-b32\n  \
-                            pavlov vision audit runs/a runs/b --out audit\n  pavlov vision models\n\n\
-                            Models are folders with a vision.toml; the README of crates/pavlov-vision has the steps for CLIP, OpenCLIP and SigLIP.\n\
-                            ONNX files run by the library in ORT_DYLIB_PATH, an installed onnxruntime package, or the built-in tract."
-    )]
+    #[command(after_help = "Examples:\n  \
+          pavlov vision score last --goal \"a humanoid robot kneeling\" \
+          --baseline \"a humanoid robot\"\n  \
+          pavlov vision score pictures/ --goal \"a red cube on a table\" --model models/clip-vit-b32\n  \
+          pavlov vision audit runs/a runs/b --out audit\n  pavlov vision models\n\n\
+          Models are folders with a vision.toml; \
+          the README of crates/pavlov-vision has the steps for CLIP, OpenCLIP and SigLIP.\n\
+          ONNX files run by the library in ORT_DYLIB_PATH, an installed onnxruntime package, \
+          or the built-in tract.")]
     Vision(Vision),
     /// Learn from people: label pairs of segments, train models on the labels.
     #[command(after_help = crate::prefs_args::EXAMPLES)]
@@ -138,17 +138,15 @@ pub enum Command {
     /// Describe a robot file.
     Inspect(Inspect),
     /// Physical quantities of a robot in given states.
-    #[command(
-        after_help = "Each input line: {\"qpos\":[...],\"qvel\":[...],\"ctrl\":[...]}; qvel and ctrl may be left out (zero).\n\
-                            Each output line: qM, qfrc_bias, qacc_smooth, contacts, qacc, qpos_next, qvel_next.\n\nExample:\n  \
-                            echo '{\"qpos\":[0.1,0.2]}' | pavlov probe cartpole --states -"
-    )]
+    #[command(after_help = "Each input line: {\"qpos\":[...],\"qvel\":[...],\"ctrl\":[...]}; \
+          qvel and ctrl may be left out (zero).\n\
+          Each output line: qM, qfrc_bias, qacc_smooth, contacts, qacc, qpos_next, qvel_next.\n\n\
+          Example:\n  echo '{\"qpos\":[0.1,0.2]}' | pavlov probe cartpole --states -")]
     Probe(Probe),
     /// Measure how fast this machine is.
-    #[command(
-        after_help = "Examples:\n  pavlov bench physics --robot humanoid --profile accurate\n  pavlov bench env --task gym/ant --json\n  \
-                            pavlov bench script --task ant_run\n  pavlov bench learn --task ant_run\n  pavlov bench env --task gym/ant --device gpu --worlds 4096"
-    )]
+    #[command(after_help = "Examples:\n  pavlov bench physics --robot humanoid --profile accurate\n  \
+          pavlov bench env --task gym/ant --json\n  pavlov bench script --task ant_run\n  \
+          pavlov bench learn --task ant_run\n  pavlov bench env --task gym/ant --device gpu --worlds 4096")]
     Bench(Bench),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  pavlov completions bash > ~/.local/share/bash-completion/completions/pavlov")]
@@ -156,18 +154,6 @@ pub enum Command {
         /// Shell.
         shell: clap_complete::Shell,
     },
-}
-
-/// What computes.
-#[derive(Debug, Args)]
-pub struct Engine {
-    /// cpu, gpu or gpu:INDEX (see `pavlov devices`). On the GPU whole rollouts run, nets included; training and evaluation stay
-    /// on the processor.
-    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
-    pub device: Device,
-    /// Physics: batch, or rapier.
-    #[arg(long, default_value = "batch", value_name = "BACKEND")]
-    pub backend: BackendKind,
 }
 
 /// `pavlov train`.
@@ -196,10 +182,12 @@ pub struct Train {
     /// Threads; all cores when omitted. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Find each `quantile` of the reward with the policy of this run (folder, name or `last`) instead of random actions.
+    /// Find each `quantile` of the reward with the policy of this run (folder, name or `last`) instead of random
+    /// actions.
     #[arg(long, value_name = "RUN")]
     pub calibrate: Option<PathBuf>,
-    /// Begin with the newest policy and critic of this run (folder, name or `last`): the same robot, another reward or more of the same.
+    /// Begin with the newest policy and critic of this run (folder, name or `last`): the same robot, another reward or
+    /// more of the same.
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
     /// A setting by name; may be given again.
@@ -227,7 +215,7 @@ pub struct Resume {
     /// Threads; all cores when omitted.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Another device: cpu, gpu or gpu:INDEX. Between processor and GPU worlds do not go over: new episodes begin.
+    /// Another device: cpu, gpu or gpu:INDEX. Worlds do not carry over between processor and GPU: new episodes begin.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<Device>,
 }
@@ -275,7 +263,7 @@ pub struct Eval {
     /// Threads; all cores when omitted.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Give every episode, not only means.
+    /// Print every episode, not only means.
     #[arg(long)]
     pub list: bool,
 }
@@ -361,44 +349,6 @@ pub struct Probe {
     pub rapier: bool,
 }
 
-/// `20000`, `20_000`, `5e6`, `5M`, `200k`.
-pub(crate) fn count(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}`: expected a number above 0 such as 20000, 5e6, 5M");
-    let plain = text.replace('_', "");
-    let (digits, factor) = match plain.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&plain[..at], 1e3),
-        Some((at, 'M')) => (&plain[..at], 1e6),
-        Some((at, 'G')) => (&plain[..at], 1e9),
-        _ => (plain.as_str(), 1.0),
-    };
-    if factor == 1.0
-        && let Ok(whole) = digits.parse::<u64>()
-    {
-        return if (1..=i64::MAX as u64).contains(&whole) { Ok(whole) } else { Err(wrong()) };
-    }
-    let value = digits.parse::<f64>().map_err(|_| wrong())? * factor;
-    if (1.0..9e15).contains(&value) && value.fract() == 0.0 { Ok(value as u64) } else { Err(wrong()) }
-}
-
-/// A number above 0.
-pub(crate) fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
-        _ => Err(format!("`{text}`: expected a number above 0")),
-    }
-}
-
-/// `480x360`.
-pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
-    let side = |t: &str| t.parse::<u32>().ok().filter(|n| (8..=8192).contains(n));
-    let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
-    sides.ok_or_else(|| format!("`{text}`: expected WIDTHxHEIGHT in pixels, each 8 to 8192, such as 480x360"))
-}
-
-pub(crate) fn threads(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| format!("`{text}`: expected 1 to 1024"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,18 +357,6 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn counts_may_be_written_short() {
-        for (text, value) in
-            [("20000", 20_000), ("20_000", 20_000), ("5e6", 5_000_000), ("5M", 5_000_000), ("1.5k", 1500)]
-        {
-            assert_eq!(count(text), Ok(value));
-        }
-        for text in ["", "0", "-3", "1.5", "M", "1e99", "nan", "5MM", "é"] {
-            assert!(count(text).is_err(), "{text}");
-        }
     }
 
     #[test]

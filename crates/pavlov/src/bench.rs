@@ -21,9 +21,9 @@ fn task_name(assets: &Assets, args: &Bench) -> Result<String> {
     let Some(robot) = &args.robot else { return Ok(args.task.clone().unwrap_or_else(|| "gym/ant".into())) };
     let stem = Path::new(robot).file_stem().map_or_else(|| robot.clone(), |s| s.to_string_lossy().into_owned());
     let names: Vec<String> = assets.tasks().into_iter().map(|t| t.name).collect();
-    let own = format!("gym/{stem}");
-    if names.contains(&own) {
-        return Ok(own);
+    let gym_name = format!("gym/{stem}");
+    if names.contains(&gym_name) {
+        return Ok(gym_name);
     }
     let has = |name: &&String| {
         let text = assets.task(name).ok().and_then(|t| std::fs::read_to_string(t.path).ok()).unwrap_or_default();
@@ -77,27 +77,40 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
     let worlds = args.worlds.unwrap_or(WORLDS_PER_THREAD * threads);
     let (task, reward) = (Arc::new(task), Arc::new(reward));
     let r = measure(args, threads, worlds, args.seconds, &task, &reward, kind)?;
-    let what = if kind == pavlov_env::BenchKind::Env { "env" } else { "physics" };
+    let name = if kind == pavlov_env::BenchKind::Env { "env" } else { "physics" };
     if out.json {
         return out.object(&json!({
-            "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
-            "device": args.engine.device.to_string(), "backend": args.engine.backend.name(), "profile": args.profile.name(),
+            "bench": name, "task": task.name, "robot": task.model().name, "reward": reward.name(),
+            "device": args.engine.device.to_string(), "backend": args.engine.backend.name(),
+            "profile": args.profile.name(),
             "env_steps_per_s": r.env_steps_per_s, "physics_steps_per_s": r.physics_steps_per_s, "worlds": r.worlds,
             "threads": r.threads, "frame_skip": r.frame_skip, "timestep": r.timestep, "episodes": r.episodes,
             "nonfinite": r.nonfinite, "seconds": r.seconds, "version": env!("CARGO_PKG_VERSION"),
         }));
     }
-    let parts = if what == "env" { "physics, sensing, reward, observation, resets" } else { "physics alone" };
+    let parts = if name == "env" { "physics, sensing, reward, observation, resets" } else { "physics alone" };
     out.text(&format!(
-        "{} ({parts}): {} environment steps/s, {} physics steps/s\n{} backend, {} profile, {} worlds, {} threads, frame skip {}, step {} s, {:.1} s measured; {} episodes, {} non-finite\n",
-        task.name, number(r.env_steps_per_s), number(r.physics_steps_per_s), args.engine.backend.name(), args.profile.name(), r.worlds, r.threads,
-        r.frame_skip, r.timestep, r.seconds, r.episodes, r.nonfinite
+        "{} ({parts}): {} environment steps/s, {} physics steps/s\n\
+         {} backend, {} profile, {} worlds, {} threads, frame skip {}, step {} s, {:.1} s measured; \
+         {} episodes, {} non-finite\n",
+        task.name,
+        number(r.env_steps_per_s),
+        number(r.physics_steps_per_s),
+        args.engine.backend.name(),
+        args.profile.name(),
+        r.worlds,
+        r.threads,
+        r.frame_skip,
+        r.timestep,
+        r.seconds,
+        r.episodes,
+        r.nonfinite
     ))
 }
 
 /// Physics, environment or whole updates on a GPU.
 fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<()> {
-    let (kind, what, parts) = match args.kind {
+    let (kind, name, parts) = match args.kind {
         BenchKind::Physics => (DeviceBenchKind::Steps(pavlov_env::BenchKind::Physics), "physics", "physics alone"),
         BenchKind::Env => {
             let parts = "physics, sensing, reward, observation, resets";
@@ -110,7 +123,7 @@ fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<(
         }
         BenchKind::Render => return crate::render::bench(out, args, &task),
     };
-    let asked = Overrides {
+    let overrides = Overrides {
         worlds: args.worlds,
         threads: args.threads,
         profile: Some(args.profile),
@@ -118,12 +131,12 @@ fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<(
         device: Some(args.engine.device),
         ..Overrides::default()
     };
-    let config = RunConfig::resolve(&task, &mut reward, &asked)?;
+    let config = RunConfig::resolve(&task, &mut reward, &overrides)?;
     let (task, reward) = (Arc::new(task), Arc::new(reward));
     let r = bench_device(&task, &reward, &config, kind, args.seconds)?;
     if out.json {
         let mut line = json!({
-            "bench": what, "task": task.name, "robot": task.model().name, "reward": reward.name(),
+            "bench": name, "task": task.name, "robot": task.model().name, "reward": reward.name(),
             "device": args.engine.device.to_string(), "backend": args.engine.backend.name(),
             "profile": args.profile.name(), "threads": config.machine.threads, "horizon": config.learner.horizon,
             "version": env!("CARGO_PKG_VERSION"),
@@ -142,7 +155,8 @@ fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<(
         );
     }
     text += &format!(
-        "\n{} physics steps/s; {}\n{} profile, {} worlds, frame skip {}, {:.1} s measured, {:.1} s until kernels were there; {} non-finite\n",
+        "\n{} physics steps/s; {}\n\
+         {} profile, {} worlds, frame skip {}, {:.1} s measured, {:.1} s until kernels were there; {} non-finite\n",
         number(r.physics_steps_per_s),
         r.adapter,
         args.profile.name(),
@@ -153,9 +167,9 @@ fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<(
         r.nonfinite
     );
     let mut table = Table::new(&["kernel", "ms a step", "share"]);
-    let all: f64 = r.kernels.iter().map(|k| k.seconds).sum();
+    let total: f64 = r.kernels.iter().map(|k| k.seconds).sum();
     for k in &r.kernels {
-        let share = format!("{:.1}%", 100.0 * k.seconds / all.max(1e-12));
+        let share = format!("{:.1}%", 100.0 * k.seconds / total.max(1e-12));
         table.row([k.kernel.clone(), format!("{:.4}", 1e3 * k.seconds), share]);
     }
     match r.kernels.is_empty() {
@@ -174,7 +188,7 @@ fn script(out: Out, args: &Bench, task: Task, reward: Reward) -> Result<()> {
     let program = reward.program();
     let start = std::time::Instant::now();
     let (mut lowered, mut interpreted) = (f64::INFINITY, f64::INFINITY);
-    // The fastest of many: what the script takes when nothing else is in the way.
+    // The fastest of many: the script's own time when nothing else runs.
     while lowered.is_infinite() || start.elapsed().as_secs_f64() < args.seconds {
         let parity = program.parity(SCRIPT_STATES, 1).context("the reward failed")?;
         (lowered, interpreted) = (lowered.min(parity.lowered_s), interpreted.min(parity.interpreted_s));
@@ -186,7 +200,8 @@ fn script(out: Out, args: &Bench, task: Task, reward: Reward) -> Result<()> {
     let (ratio, share) = (interpreted / lowered, lowered / step_s);
     if out.json {
         return out.object(&json!({
-            "bench": "script", "task": task.name, "reward": reward.name(), "lowered": is_lowered, "operations": operations,
+            "bench": "script", "task": task.name, "reward": reward.name(), "lowered": is_lowered,
+            "operations": operations,
             "lowered_ns": 1e9 * lowered, "interpreted_ns": 1e9 * interpreted, "ratio": ratio,
             "physics_ns": 1e9 * step_s, "share_of_physics": share, "profile": args.profile.name(),
             "frame_skip": physics.frame_skip, "version": env!("CARGO_PKG_VERSION"),
@@ -194,14 +209,20 @@ fn script(out: Out, args: &Bench, task: Task, reward: Reward) -> Result<()> {
     }
     let way = if is_lowered { format!("lowered, {operations} operations") } else { "not lowered".into() };
     out.text(&format!(
-        "{} ({way}): {:.1} ns a world; interpreter {:.0} ns, {ratio:.0} times as long\n{:.2}% of a control step's physics on one core ({:.0} ns, {} profile)\n",
-        reward.name(), 1e9 * lowered, 1e9 * interpreted, 100.0 * share, 1e9 * step_s, args.profile.name()
+        "{} ({way}): {:.1} ns a world; interpreter {:.0} ns, {ratio:.0} times as long\n\
+         {:.2}% of a control step's physics on one core ({:.0} ns, {} profile)\n",
+        reward.name(),
+        1e9 * lowered,
+        1e9 * interpreted,
+        100.0 * share,
+        1e9 * step_s,
+        args.profile.name()
     ))
 }
 
 fn learn(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<()> {
-    let asked = Overrides { worlds: args.worlds, threads: args.threads, ..Overrides::default() };
-    let config = RunConfig::resolve(&task, &mut reward, &asked)?;
+    let overrides = Overrides { worlds: args.worlds, threads: args.threads, ..Overrides::default() };
+    let config = RunConfig::resolve(&task, &mut reward, &overrides)?;
     let (learner, threads) = (config.learner, config.machine.threads);
     let (obs, act) = (task.policy_obs_dim(), task.act_dim());
     let r = pavlov_learn::bench(&learner, obs, act, threads, args.seconds).map_err(pavlov_run::RunError::from)?;
@@ -215,7 +236,12 @@ fn learn(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<()> {
         }));
     }
     out.text(&format!(
-        "learner of {}: {} samples/s trained (forward, backward, Adam), {} rows/s forward; {:?} and {:?} units, {threads} threads\n",
-        task.name, number(r.samples_per_s_train), number(r.forward_rows_per_s), learner.actor_hidden, learner.critic_hidden
+        "learner of {}: {} samples/s trained (forward, backward, Adam), {} rows/s forward; {:?} and {:?} units, \
+         {threads} threads\n",
+        task.name,
+        number(r.samples_per_s_train),
+        number(r.forward_rows_per_s),
+        learner.actor_hidden,
+        learner.critic_hidden
     ))
 }

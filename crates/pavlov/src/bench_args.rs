@@ -1,6 +1,6 @@
-//! What may be typed after `pavlov bench`.
+//! Arguments of `pavlov bench`.
 
-use crate::args::{Engine, positive, size, threads};
+use crate::arg_values::{Engine, positive, size, threads};
 use clap::{Args, ValueEnum};
 use pavlov_env::Profile;
 

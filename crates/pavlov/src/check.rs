@@ -1,4 +1,4 @@
-//! `check` and `inspect`: what is to be known about a reward and a robot before training.
+//! `check` and `inspect`: what to know about a reward and a robot before training.
 
 use crate::args::Inspect;
 use crate::out::{Out, Table, number, warn};
@@ -23,7 +23,10 @@ pub fn task_of(assets: &Assets, reward: &str, task: Option<&str>) -> Result<Stri
         return Ok(task.to_string());
     }
     let path = Path::new(reward);
-    let same = |known: &Path| matches!((known.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b || b.starts_with(&a));
+    let same = |known: &Path| match (known.canonicalize(), path.canonicalize()) {
+        (Ok(known), Ok(path)) => path.starts_with(&known),
+        _ => false,
+    };
     let rewards = assets.rewards();
     if let Some(entry) = rewards.iter().find(|r| r.name == reward || same(&r.path)) {
         return Ok(entry.task.clone());
@@ -83,8 +86,8 @@ fn refused(e: RewardError) -> Result<Vec<GateFinding>> {
 fn others(assets: &Assets, task: &Task, than: &Path) -> Vec<Reward> {
     let same =
         |p: &Path| matches!((p.canonicalize(), than.canonicalize()), (Ok(a), Ok(b)) if a == b || b.starts_with(&a));
-    let own = assets.rewards().into_iter().filter(|r| r.task == task.name && !same(&r.path));
-    own.filter_map(|r| Reward::load(&r.path, &r.name, task.scene()).ok()).collect()
+    let others = assets.rewards().into_iter().filter(|r| r.task == task.name && !same(&r.path));
+    others.filter_map(|r| Reward::load(&r.path, &r.name, task.scene()).ok()).collect()
 }
 
 /// `pavlov check`.
@@ -94,10 +97,10 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
     }
     let clock = std::time::Instant::now();
     // The grammar asks for it where nothing is to be explained.
-    let asked = args.reward.as_deref().unwrap_or_default();
-    let task = Task::load(assets, &task_of(assets, asked, args.task.as_deref())?)?;
-    let path = assets.reward(&task.name, asked)?;
-    let reward = match Reward::load(&path, asked, task.scene()) {
+    let name = args.reward.as_deref().unwrap_or_default();
+    let task = Task::load(assets, &task_of(assets, name, args.task.as_deref())?)?;
+    let path = assets.reward(&task.name, name)?;
+    let reward = match Reward::load(&path, name, task.scene()) {
         Ok(reward) => reward,
         Err(e) => {
             let text = match &e {
@@ -106,7 +109,9 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
             };
             let findings = refused(e)?;
             if out.json {
-                out.object(&json!({"ok": false, "lowered": false, "findings": findings, "parity_max_abs": null, "task": task.name}))?;
+                out.object(&json!({
+                    "ok": false, "lowered": false, "findings": findings, "parity_max_abs": null, "task": task.name,
+                }))?;
             } else {
                 out.line(&text)?;
                 let errors = findings.iter().filter(|f| f.severity == "error").count();
@@ -142,7 +147,8 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
             "ok": ok, "lowered": program.is_lowered(), "findings": findings,
             "parity_max_abs": parity.as_ref().map(|p| p.max_error), "parity_states": parity.as_ref().map(|p| p.states),
             "parity_output": parity.as_ref().map(|p| &p.output).filter(|o| !o.is_empty()), "task": task.name,
-            "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(), "error": failure,
+            "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(),
+            "error": failure,
             "audit": audit, "good_rank": good_rank, "fitness_kendall": fitness_kendall, "shares": pairs(shares),
             "distances": pairs(distances), "seconds": seconds,
         }))?;
@@ -161,12 +167,15 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         } else {
             "run by the interpreter, which is slow".into()
         };
-        out.line(&format!("{asked}: {way}; terms: {}", reward.term_names().join(", ")))?;
+        out.line(&format!("{name}: {way}; terms: {}", reward.term_names().join(", ")))?;
         if let Some(p) = &parity {
             let place = if p.output.is_empty() { String::new() } else { format!(" in `{}`", p.output) };
             let verdict = if apart { "THEY DIFFER: please report this" } else { "they agree" };
             let (states, error) = (p.states, p.max_error);
-            out.line(&format!("lowered against interpreted in {states} random states: largest difference {error:.1e}{place}; {verdict}"))?;
+            out.line(&format!(
+                "lowered against interpreted in {states} random states: \
+                 largest difference {error:.1e}{place}; {verdict}"
+            ))?;
         }
         if let Some(e) = &failure {
             out.line(&format!("error: {e}"))?;

@@ -1,9 +1,9 @@
 //! `compare`: how far apart rewards are, without training.
 
 use crate::check::task_of;
+use crate::find::find;
 use crate::out::{Out, Table, number};
 use crate::reward_args::Compare;
-use crate::runs::find;
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::Reward;
@@ -21,20 +21,20 @@ pub fn compare(out: Out, assets: &Assets, runs: &Path, args: &Compare) -> Result
             let (task, _) = load_inputs(&folder, &RunConfig::read(&folder.config())?)?;
             let rewards = load(assets, &task, &args.rewards)?;
             let refs: Vec<&Reward> = rewards.iter().collect();
-            let mut all = None;
+            let mut rollouts = None;
             for (name, file) in rollout_files(&folder)? {
                 let mut part = file.read(task.scene(), task.scene().recorded())?;
                 part.info.episodes.iter_mut().enumerate().for_each(|(i, e): (usize, &mut RolloutEpisode)| {
                     e.name = format!("{name}#{i}");
                 });
-                match &mut all {
-                    None => all = Some(part),
-                    Some(all) => all.append(part),
+                match &mut rollouts {
+                    None => rollouts = Some(part),
+                    Some(rollouts) => rollouts.append(part),
                 }
             }
-            // There is at least one file, or it would have been an error.
-            let all = all.unwrap_or_default();
-            (versus(&refs, &task, &Sample::of_rollouts(&all), true, &pool)?, args.rewards.clone())
+            // There is at least one file, as none would have been an error.
+            let rollouts = rollouts.unwrap_or_default();
+            (versus(&refs, &task, &Sample::of_rollouts(&rollouts), true, &pool)?, args.rewards.clone())
         }
         None => {
             let task = task_of(assets, &args.rewards[0], args.task.as_deref())?;
@@ -54,14 +54,14 @@ pub fn compare(out: Out, assets: &Assets, runs: &Path, args: &Compare) -> Result
         text += &format!("{}: {name} (rank correlation of returns with fitness {fitness})\n", i + 1);
     }
     type Cell<'a> = Box<dyn Fn(usize, usize) -> String + 'a>;
-    let some = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
+    let cell = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
     let r = &result;
     let matrices: [(&str, Cell<'_>); 5] = [
         ("STARC VAL", Box::new(|i, j| format!("{:.4}", r.val.0[i][j]))),
         ("STARC minimal", Box::new(|i, j| format!("{:.4}", r.minimal.0[i][j]))),
-        ("EPIC", Box::new(|i, j| some(r.epic.0[i][j]))),
-        ("Kendall", Box::new(|i, j| some(r.kendall.0[i][j]))),
-        ("Spearman", Box::new(|i, j| some(r.spearman.0[i][j]))),
+        ("EPIC", Box::new(|i, j| cell(r.epic.0[i][j]))),
+        ("Kendall", Box::new(|i, j| cell(r.kendall.0[i][j]))),
+        ("Spearman", Box::new(|i, j| cell(r.spearman.0[i][j]))),
     ];
     for (title, cell) in matrices {
         let numbers: Vec<String> = (1..=labels.len()).map(|i| i.to_string()).collect();

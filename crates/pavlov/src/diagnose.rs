@@ -1,8 +1,8 @@
 //! `diagnose`: what a finished run looks like, and the same reward under another learner.
 
-use crate::out::{Out, Table, grouped, maybe, number, say};
+use crate::find::find;
+use crate::out::{Out, Table, grouped, maybe, number, say, spark};
 use crate::reward_args::Diagnose;
-use crate::runs::{find, spark};
 use anyhow::Result;
 use pavlov_run::{Diagnosis, RunFolder, second, write_diagnosis, write_report};
 use std::path::Path;
@@ -16,10 +16,10 @@ const EVERY: Duration = Duration::from_secs(5);
 pub fn diagnose(out: Out, runs: &Path, args: &Diagnose) -> Result<()> {
     let folder = RunFolder::open(&find(runs, &args.run)?)?;
     if args.second {
-        let mut told = Instant::now();
+        let mut last_shown = Instant::now();
         second(&folder, &args.set, args.steps, args.threads, &AtomicBool::new(false), |trainer, update| {
-            if told.elapsed() >= EVERY {
-                told = Instant::now();
+            if last_shown.elapsed() >= EVERY {
+                last_shown = Instant::now();
                 let m = &update.metrics;
                 let (share, fitness) = (100.0 * trainer.progress(), maybe(m.recent_fitness));
                 say(&format!("second learner: {share:.0}%, {} steps, fitness {fitness}", grouped(m.env_steps)));

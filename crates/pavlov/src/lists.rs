@@ -1,4 +1,4 @@
-//! `tasks`, `robots`, `runs`, `devices`: what there is. What cannot be read is listed with what is wrong with it.
+//! `tasks`, `robots`, `runs`, `devices`: tables of what there is. What cannot be read is listed with its error.
 
 use crate::out::{Out, Table, duration, grouped, maybe, say};
 use anyhow::Result;
@@ -60,7 +60,8 @@ pub fn robots(out: Out, assets: &Assets) -> Result<()> {
                 let d = pavlov_model::describe(&model);
                 if out.json {
                     out.object(&json!({
-                        "robot": name, "model": d.name, "nq": d.nq, "nv": d.nv, "nu": d.nu, "bodies": d.bodies.len() - 1,
+                        "robot": name, "model": d.name, "nq": d.nq, "nv": d.nv, "nu": d.nu,
+                        "bodies": d.bodies.len() - 1,
                         "total_mass": d.total_mass, "timestep": d.timestep, "path": path,
                     }))?;
                 } else {
@@ -126,8 +127,8 @@ pub fn devices(out: Out) -> Result<()> {
         return Ok(());
     }
     let mut table = Table::new(&["device", "name", "what", "largest buffer", "timestamps", "backends"]);
-    let what = format!("{threads} threads, {simd}");
-    table.row(["cpu".into(), name.to_string(), what, "-".into(), "-".into(), "batch, rapier".into()]);
+    let description = format!("{threads} threads, {simd}");
+    table.row(["cpu".into(), name.to_string(), description, "-".into(), "-".into(), "batch, rapier".into()]);
     for (i, a) in adapters.iter().enumerate() {
         table.row([
             format!("gpu:{i}"),
@@ -139,9 +140,8 @@ pub fn devices(out: Out) -> Result<()> {
         ]);
     }
     if adapters.is_empty() {
-        say(
-            "no GPU adapter was found; a Vulkan driver brings one (on Debian `mesa-vulkan-drivers` has one in software)",
-        );
+        say("no GPU adapter was found; \
+             a Vulkan driver brings one (on Debian `mesa-vulkan-drivers` has one in software)");
     }
     out.text(&table.to_string())
 }
@@ -162,10 +162,10 @@ fn simd() -> &'static str {
 }
 
 /// The table, or that there is nothing.
-pub fn finish(out: Out, table: &Table, none: &str) -> Result<()> {
+pub fn finish(out: Out, table: &Table, if_empty: &str) -> Result<()> {
     match (out.json, table.is_empty()) {
         (true, _) => Ok(()),
-        (false, true) => out.line(none),
+        (false, true) => out.line(if_empty),
         (false, false) => out.text(&table.to_string()),
     }
 }

@@ -1,15 +1,19 @@
-//! The `pavlov` command: a thin layer over the library crates. One file per group of commands; `args` is the whole grammar.
+//! The `pavlov` command: a thin layer over the library crates. One file per group of commands; `args` is the whole
+//! grammar.
 
+mod arg_values;
 mod args;
 mod bench;
 mod bench_args;
 mod check;
 mod compare;
 mod diagnose;
+mod find;
 mod lists;
 mod out;
 mod prefs;
 mod prefs_args;
+mod prefs_desk;
 mod prefs_loop;
 mod probe;
 mod progress;
@@ -109,7 +113,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Says what went wrong, unless the command did or nobody reads, and gives the exit code.
+/// Says what went wrong, unless the command did or the reader is gone, and gives the exit code.
 fn report(error: &Error) -> u8 {
     if !error.is::<Closed>() && !error.is::<Told>() {
         // The script checker's findings bring their own `error[rule]:`.

@@ -1,4 +1,5 @@
-//! Results on standard output: aligned tables for people, JSON lines for programs. A reader that went away is not an error.
+//! Results on standard output: aligned tables for people, JSON lines for programs. A reader that went away is not an
+//! error.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -162,6 +163,24 @@ pub fn warn(message: &str) {
     say(&format!("warning: {message}"));
 }
 
+/// A line of small bars from the lowest to the highest value, with both.
+pub fn spark(values: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const WIDTH: usize = 40;
+    let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let (Some(low), Some(high)) = (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max))
+    else {
+        return "-".into();
+    };
+    let size = values.len().div_ceil(WIDTH).max(1);
+    let bars = values.chunks(size).map(|c| {
+        let mean = c.iter().sum::<f64>() / c.len() as f64;
+        let share = if high > low { (mean - low) / (high - low) } else { 0.0 };
+        BARS[((share * 7.0).round() as usize).min(7)]
+    });
+    format!("{}  {} to {}", bars.collect::<String>(), number(low), number(high))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,5 +202,12 @@ mod tests {
             (duration(59.94), duration(187.0), duration(3723.0)),
             ("59.9 s".into(), "3:07".into(), "1:02:03".into())
         );
+    }
+
+    #[test]
+    fn sparks_span_their_range() {
+        assert_eq!(spark(&[0.0, 1.0]), "▁█  0 to 1.000");
+        assert_eq!(spark(&[]), "-");
+        assert!(spark(&[f64::NAN; 3]) == "-" && spark(&[2.0; 500]).starts_with("▁▁▁"));
     }
 }

@@ -1,24 +1,16 @@
 //! `prefs`: labels from scripted teachers, models learnt from labels, statistics, export and import.
 
 use crate::Usage;
+use crate::find::find;
 use crate::out::{Out, Table, grouped, number};
-use crate::prefs_args::{Answering, Branch, Label, Learning, Prefs, PrefsCommand, Train};
-use crate::runs::find;
+use crate::prefs_args::{Branch, Label, Prefs, PrefsCommand, Train};
+use crate::prefs_desk::{Desk, fit_options};
 use anyhow::{Context, Result};
 use pavlov_env::{Assets, Task};
-use pavlov_prefs::{
-    Asking, Combine, Dataset, Fit, FitOptions, LabelStore, Learnt, Loss, Model, PairOptions, PairSampler, Pool,
-    Quality, Rater, Scripted, Strategy, Teacher, Versions,
-};
-use pavlov_reward::Reward;
+use pavlov_prefs::{Combine, Dataset, Fit, LabelStore, Learnt, Pool, Quality};
 use pavlov_run::{BranchOptions, RunFolder, load_reward};
-use pavlov_vision::{Eyes, Goal, Onlooker};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// Pairs from which a teacher takes its spread and thresholds.
-const SAMPLE: usize = 200;
 
 /// `pavlov prefs`.
 pub fn prefs(out: Out, assets: &Assets, runs: &Path, args: &Prefs) -> Result<()> {
@@ -33,17 +25,17 @@ pub fn prefs(out: Out, assets: &Assets, runs: &Path, args: &Prefs) -> Result<()>
     }
 }
 
-fn folders(runs: &Path, task: &Task, asked: &[PathBuf]) -> Result<Vec<RunFolder>> {
-    if !asked.is_empty() {
-        return asked.iter().map(|run| Ok(RunFolder::open(&find(runs, run)?)?)).collect();
+fn folders(runs: &Path, task: &Task, paths: &[PathBuf]) -> Result<Vec<RunFolder>> {
+    if !paths.is_empty() {
+        return paths.iter().map(|run| Ok(RunFolder::open(&find(runs, run)?)?)).collect();
     }
-    let own = pavlov_run::list_runs(runs).into_iter().filter(|r| r.task == task.name);
-    let all: Vec<RunFolder> = own.filter_map(|r| RunFolder::open(&r.path).ok()).collect();
-    if all.is_empty() {
+    let of_task = pavlov_run::list_runs(runs).into_iter().filter(|r| r.task == task.name);
+    let folders: Vec<RunFolder> = of_task.filter_map(|r| RunFolder::open(&r.path).ok()).collect();
+    if folders.is_empty() {
         let (name, runs) = (&task.name, runs.display());
         return Err(Usage(format!("no run of `{name}` in {runs}: train one first (`pavlov train {name}`)")).into());
     }
-    Ok(all)
+    Ok(folders)
 }
 
 #[derive(Serialize)]
@@ -52,96 +44,6 @@ struct Labelled {
     rater: String,
     kinds: std::collections::BTreeMap<&'static str, usize>,
     store: PathBuf,
-}
-
-/// Who answers what, made once for any number of pools.
-pub struct Desk<'a> {
-    assets: &'a Assets,
-    task: &'a Task,
-    args: &'a Answering,
-    /// Reward a teacher judges by; one whose terms the learner sees.
-    truth: Reward,
-    terms: Reward,
-    seed: u64,
-}
-
-impl<'a> Desk<'a> {
-    /// Of what was typed; `terms` is the reward whose terms the learner sees, the truth's when omitted.
-    pub fn new(
-        assets: &'a Assets,
-        task: &'a Task,
-        args: &'a Answering,
-        terms: Option<&str>,
-        seed: u64,
-    ) -> Result<Self> {
-        let truth = load_reward(assets, task, args.truth.as_deref())?;
-        let terms = match terms {
-            Some(name) => load_reward(assets, task, Some(name))?,
-            None => truth.clone(),
-        };
-        Ok(Self { assets, task, args, truth, terms, seed })
-    }
-
-    /// Asks about segments of a pool; every answer is in the store before the next question.
-    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<Vec<pavlov_prefs::Label>> {
-        let args = self.args;
-        let pairs = PairOptions {
-            length: args.length,
-            any_reset: args.any_reset,
-            siblings: args.siblings,
-            ..PairOptions::default()
-        };
-        let asking = Asking {
-            count,
-            batch: args.batch as usize,
-            strategy: Strategy::named(&args.strategy)?,
-            pairs,
-            seed: self.seed,
-        };
-        let truth = &self.truth;
-        let script: Vec<u8> = truth.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect();
-        let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
-        let sample = PairSampler::new(pool, pairs, self.seed ^ 0x5A)?.candidates(pool, SAMPLE);
-        let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
-        let mut rater: Box<dyn Rater + '_> = if args.rater == Onlooker::NAME {
-            Box::new(self.onlooker()?)
-        } else {
-            let teacher = self.teacher()?;
-            Box::new(Scripted::new(&args.rater, teacher, (truth, self.task.scene()), pool, &sample, self.seed)?)
-        };
-        let keep = |entry: &pavlov_prefs::Entry| store.append(entry).map(drop);
-        Ok(pavlov_prefs::ask(pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?)
-    }
-
-    fn teacher(&self) -> Result<Teacher> {
-        let args = self.args;
-        let mut teacher = Teacher::named(&args.rater)?;
-        teacher.beta = args.beta.unwrap_or(teacher.beta);
-        teacher.mistakes = args.mistakes.unwrap_or(teacher.mistakes);
-        if !(0.0..=1.0).contains(&teacher.mistakes) || teacher.beta.is_nan() || teacher.beta <= 0.0 {
-            return Err(Usage(format!(
-                "--beta {} --mistakes {}: expected above 0, and 0 to 1",
-                teacher.beta, teacher.mistakes
-            ))
-            .into());
-        }
-        Ok(teacher)
-    }
-
-    /// A vision-language model that looks at segments.
-    fn onlooker(&self) -> Result<Onlooker> {
-        let Answering { goal, baseline, alpha, frames, sighted, .. } = self.args;
-        let Some(goal) = goal else {
-            return Err(Usage("--rater vision: give what it should see with --goal TEXT".into()).into());
-        };
-        let mut model = crate::vision::load(self.assets, sighted)?;
-        let goal = model.text(goal)?;
-        let baseline = baseline.as_ref().map(|b| model.text(b)).transpose()?;
-        let goal = Goal::new(&goal, baseline.as_deref(), *alpha);
-        let eyes = Eyes::new(self.task.model(), model, sighted.adapter)?;
-        let sight = crate::vision::sight(sighted)?;
-        Ok(Onlooker::new(eyes, goal, sight, self.task.scene().clone(), *frames as usize))
-    }
 }
 
 fn branch(out: Out, runs: &Path, args: &Branch) -> Result<()> {
@@ -191,7 +93,7 @@ struct Trained {
     quality: Quality,
     linear: Option<pavlov_prefs::Linear>,
     changes: Vec<pavlov_prefs::Change>,
-    /// How much less the net's loss is than the linear model's, with its standard error.
+    /// How much lower the net's loss is than the linear model's, with its standard error.
     advantage: Option<(f64, f64)>,
     out: Option<PathBuf>,
 }
@@ -215,23 +117,14 @@ fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
     };
     let (labels, out_folder) = (data.pairs.len(), args.out.clone());
     let done = Trained { model, labels, quality, linear, changes, advantage, out: out_folder };
-    if out.json { out.object(&done) } else { out.text(&told(&done, args)) }
+    if out.json { out.object(&done) } else { out.text(&summary(&done, args)) }
 }
 
-/// How to learn, as it was typed.
-pub fn fit_options(args: &Learning, seed: u64) -> Result<FitOptions> {
-    let loss = match args.loss.as_str() {
-        "margin" => Loss::Margin(1.0),
-        "scaled" => Loss::Scaled,
-        _ => Loss::Plain,
-    };
-    Ok(FitOptions { model: Model::named(&args.learn)?, loss, members: args.members as usize, seed })
-}
-
-fn told(done: &Trained, args: &Train) -> String {
+fn summary(done: &Trained, args: &Train) -> String {
     let q = &done.quality;
     let mut text = format!(
-        "{} from {} pairs\nheld out: {} pairs, accuracy {:.1}%, log loss {:.3} (a coin: 0.693), calibration error {:.3}\n",
+        "{} from {} pairs\nheld out: {} pairs, accuracy {:.1}%, log loss {:.3} (a coin: 0.693), \
+         calibration error {:.3}\n",
         done.model,
         grouped(done.labels as u64),
         q.pairs,
@@ -241,7 +134,8 @@ fn told(done: &Trained, args: &Train) -> String {
     );
     if let Some((gain, error)) = done.advantage {
         text += &format!(
-            "net against linear on the same pairs: loss less by {gain:.3} ± {error:.3}; a net is taken above two errors\n"
+            "net against linear on the same pairs: loss less by {gain:.3} ± {error:.3}; \
+             a net is taken above two errors\n"
         );
     }
     if !q.bins.is_empty() {

@@ -1,17 +1,21 @@
-//! What may be typed after `pavlov prefs`.
+//! Arguments of `pavlov prefs`.
 
-use crate::args::{count, positive};
+use crate::arg_values::{count, positive, share};
 use crate::vision_args::Sighted;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// What its help ends with.
-pub const EXAMPLES: &str = "Examples:\n  pavlov prefs label ant_run --rater oracle --truth ant_run/default --count 200 --strategy disagreement\n  \
+/// The examples at the end of its help.
+pub const EXAMPLES: &str = "Examples:\n  \
+                            pavlov prefs label ant_run --rater oracle --truth ant_run/default --count 200 \
+                            --strategy disagreement\n  \
                             pavlov prefs train ant_run --reward mine --out rewards/ant_run/liked\n  \
-                            pavlov prefs train ant_run --learn mlp --members 5 --combine uwo --out rewards/ant_run/liked\n  \
+                            pavlov prefs train ant_run --learn mlp --members 5 --combine uwo \
+                            --out rewards/ant_run/liked\n  \
                             pavlov prefs loop ant_run --studio --budget 100\n  \
-                            pavlov prefs branch last --states 64\n  \
-                            pavlov prefs stats\n\nLabels are in runs/labels.sqlite, and are only ever added. People label in the studio, or here.";
+                            pavlov prefs branch last --states 64\n  pavlov prefs stats\n\n\
+                            Labels are in runs/labels.sqlite, and are only ever added. People label in the studio, \
+                            or here.";
 
 /// `pavlov prefs`.
 #[derive(Debug, Args)]
@@ -32,9 +36,9 @@ pub enum PrefsCommand {
     Loop(Loop),
     /// Learn a reward from labels; write it as a reward folder.
     Train(Train),
-    /// Labels a rater, time a label, how far raters agree with themselves and each other.
+    /// Show labels per rater, time per label, and how far raters agree with themselves and each other.
     Stats {
-        /// Only those of this task.
+        /// Only labels of this task.
         #[arg(long, value_name = "TASK")]
         task: Option<String>,
     },
@@ -44,7 +48,7 @@ pub enum PrefsCommand {
         #[arg(default_value = "-", value_name = "FILE")]
         file: PathBuf,
     },
-    /// Add records from JSON lines; those that are there already are left out.
+    /// Add records from JSON lines; known ones are left out.
     Import {
         /// File.
         file: PathBuf,
@@ -54,7 +58,8 @@ pub enum PrefsCommand {
 /// Who answers, and what is asked.
 #[derive(Debug, Args)]
 pub struct Answering {
-    /// Who answers: a teacher (oracle, stochastic, mistake, skip, equal, myopic, cyclic), or vision: a model that looks at pictures.
+    /// Who answers: a teacher (oracle, stochastic, mistake, skip, equal, myopic, cyclic), or vision: a model that looks
+    /// at pictures.
     #[arg(long, default_value = "oracle", value_name = "NAME")]
     pub rater: String,
     /// Rationality in place of the teacher's, per deviation of the segments' values.
@@ -66,10 +71,10 @@ pub struct Answering {
     /// Reward the teacher judges by; the task's own when omitted.
     #[arg(long, value_name = "NAME|PATH")]
     pub truth: Option<String>,
-    /// Labels between two looks at what was learnt so far.
+    /// Labels between two updates of what is learnt.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: u32,
-    /// Which pairs are asked: uniform, disagreement, entropy, k-centre, optimistic.
+    /// Which pairs to ask about: uniform, disagreement, entropy, k-centre, optimistic.
     #[arg(long, default_value = "uniform", value_name = "NAME")]
     pub strategy: String,
     /// Control steps of a segment.
@@ -84,11 +89,11 @@ pub struct Answering {
     /// What a vision model should see.
     #[arg(long, value_name = "TEXT")]
     pub goal: Option<String>,
-    /// What it sees anyway.
+    /// What the pictures show anyway (the baseline).
     #[arg(long, value_name = "TEXT")]
     pub baseline: Option<String>,
     /// Strength of the baseline, 0 to 1.
-    #[arg(long, default_value_t = 0.5, value_name = "A", value_parser = crate::vision_args::share)]
+    #[arg(long, default_value_t = 0.5, value_name = "A", value_parser = share)]
     pub alpha: f64,
     /// Frames of a segment that a vision model looks at.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -115,10 +120,11 @@ pub struct Branching {
 /// What is learnt from labels.
 #[derive(Debug, Args)]
 pub struct Learning {
-    /// linear: weights of the reward's terms; mlp: a net of states and actions; gpm: one that can hold cycles; auto: linear, or mlp where it is better on held-out pairs.
+    /// linear: weights of the reward's terms; mlp: a net of states and actions; gpm: one that can hold cycles; auto:
+    /// linear, or mlp where it is better on held-out pairs.
     #[arg(long, default_value = "linear", value_name = "KIND", value_parser = ["auto", "linear", "mlp", "gpm"])]
     pub learn: String,
-    /// What strengths do: plain (nothing), margin, scaled.
+    /// How strengths of preference count: plain (not at all), margin, scaled.
     #[arg(long, default_value = "plain", value_name = "NAME", value_parser = ["plain", "margin", "scaled"])]
     pub loss: String,
     /// Nets of the ensemble.
@@ -175,7 +181,7 @@ pub struct Branch {
 pub struct Train {
     /// Task.
     pub task: String,
-    /// Reward whose terms are weighed; the task's own when omitted.
+    /// Reward whose terms are weighted; the task's own when omitted.
     #[arg(long, value_name = "NAME|PATH")]
     pub reward: Option<String>,
     /// Only labels of this rater.
@@ -197,13 +203,13 @@ pub struct Train {
 pub struct Loop {
     /// Task.
     pub task: String,
-    /// Reward to begin with, whose terms a linear model weighs; the task's own when omitted.
+    /// Reward to begin with, whose terms a linear model weights; the task's own when omitted.
     #[arg(long, value_name = "NAME|PATH")]
     pub reward: Option<String>,
     /// Labels in all.
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub budget: usize,
-    /// Times that the rater is asked, for equal parts of the budget.
+    /// Rounds of asking, for equal parts of the budget.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
     /// Environment steps of each training (1M, 5e6, 20000); the task's own number over the trainings when omitted.
@@ -231,6 +237,9 @@ pub struct Loop {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Seed.
-    #[arg(long, default_value_t = 0, value_name = "SEED", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(
+        long, default_value_t = 0, value_name = "SEED",
+        value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64)
+    )]
     pub seed: u64,
 }

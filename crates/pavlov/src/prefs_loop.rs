@@ -1,8 +1,8 @@
 //! `prefs loop`: training and asking in turn.
 
 use crate::out::{Out, Table, grouped, number, say};
-use crate::prefs::{Desk, fit_options};
 use crate::prefs_args::Loop;
+use crate::prefs_desk::{Desk, fit_options};
 use crate::train::catch_interrupts;
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()> {
     let task = Task::load(assets, &args.task)?;
     // A task's own steps are shared by the trainings.
-    let own = pavlov_run::own_steps(&task)?;
-    let steps = args.steps.or(own.map(|steps| steps.div_ceil(u64::from(args.rounds) + 1)));
+    let task_steps = pavlov_run::own_steps(&task)?;
+    let steps = args.steps.or(task_steps.map(|steps| steps.div_ceil(u64::from(args.rounds) + 1)));
     let options = RoundsOptions {
         task: args.task.clone(),
         reward: args.reward.clone(),
@@ -54,16 +54,16 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
     if !rounds.done().is_empty() && !out.json {
         out.line(&format!("going on after round {}", rounds.done().len() - 1))?;
     }
-    // What asking failed by, with its cause: the loop knows its text only.
+    // The error of asking, with its cause: the loop knows only its text.
     let mut failed = None;
     let mut ask = |pool: &Pool, run: &RunFolder, store: &mut LabelStore, missing: usize| {
         if args.studio {
             return wait(run, &task.name, store, missing, &stop);
         }
         desk.ask(pool, store, missing).map(drop).map_err(|e| {
-            let told = PrefsError::Failed(e.to_string());
+            let error = PrefsError::Failed(e.to_string());
             failed = Some(e);
-            told
+            error
         })
     };
     loop {
@@ -115,21 +115,20 @@ fn wait(run: &RunFolder, task: &str, store: &LabelStore, missing: usize, stop: &
     let count = || -> Result<usize, PrefsError> {
         Ok(store.labels()?.iter().filter(|l| l.id > last && *l.entry.task == *task).count())
     };
-    let wanted = missing;
     say(&format!(
-        "{missing} labels are wanted, {} is the newest run: answer in the studio (`pavlov-studio`, Preferences; it can be chosen under \
-         All runs); Ctrl-C stops, and the same command goes on",
+        "{missing} labels are missing, {} is the newest run: answer in the studio (`pavlov-studio`, Preferences; \
+         it can be chosen under All runs); Ctrl-C stops, and the same command goes on",
         run.name()
     ));
-    let mut told = wanted;
+    let mut last_shown = missing;
     while !stop.load(Ordering::Relaxed) {
-        let left = wanted.saturating_sub(count()?);
+        let left = missing.saturating_sub(count()?);
         if left == 0 {
             return Ok(());
         }
-        if left != told && left.is_multiple_of(5) {
+        if left != last_shown && left.is_multiple_of(5) {
             say(&format!("{left} to go"));
-            told = left;
+            last_shown = left;
         }
         std::thread::sleep(LOOK);
     }

@@ -1,7 +1,7 @@
 //! `probe`: physical quantities of a robot in given states, for comparison with other simulators.
 //!
-//! Every state starts with a cold solver under the `accurate` profile. `f64` one at a time, `f32` lanes, eight at a time, or
-//! the GPU, 64 at a time; or rapier, which has no bias force and no unconstrained acceleration to tell.
+//! Every state starts with a cold solver under the `accurate` profile. `f64` one at a time, `f32` lanes, eight at a
+//! time, or the GPU, 64 at a time; or rapier, which knows neither bias force nor unconstrained acceleration.
 
 use crate::Usage;
 use crate::args::Probe;
@@ -54,7 +54,7 @@ struct Answer {
 
 /// States that the GPU takes at once.
 const GPU_WORLDS: usize = 64;
-/// A longer line is no state.
+/// A longer line is refused.
 const MAX_LINE: u64 = 1 << 20;
 
 /// `pavlov probe`.
@@ -89,7 +89,7 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
                 None => answer::<f64>(&physics, &group),
             };
             for answer in &answers {
-                // The contract has one form for people and programs: numbers.
+                // People and programs get the same output: numbers.
                 out.object(answer).context("probe")?;
             }
             group.clear();
@@ -103,16 +103,16 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
 fn parse(physics: &Physics, line: &[u8]) -> Result<State, String> {
     let mut state: State = serde_json::from_slice(line).map_err(|e| format!("not a state: {e}"))?;
     let model = physics.model();
-    for (name, values, wanted, may_lack) in [
+    for (name, values, expected, may_lack) in [
         ("qpos", &mut state.qpos, model.nq(), false),
         ("qvel", &mut state.qvel, model.nv(), true),
         ("ctrl", &mut state.ctrl, model.nu(), true),
     ] {
         if may_lack && values.is_empty() {
-            values.resize(wanted, 0.0);
+            values.resize(expected, 0.0);
         }
-        if values.len() != wanted {
-            return Err(format!("{name} has {} numbers: expected {wanted}", values.len()));
+        if values.len() != expected {
+            return Err(format!("{name} has {} numbers: expected {expected}", values.len()));
         }
         if values.iter().any(|x| !x.is_finite()) {
             return Err(format!("{name} has a number that is not finite"));
@@ -136,11 +136,11 @@ fn answer<R: Real>(physics: &Physics, states: &[State]) -> Vec<Answer> {
     };
     place(&mut d);
     physics.forward(&params, &mut d);
-    let of = |columns: &[R], lane: usize| columns.iter().map(|v| v.get(lane)).collect::<Vec<f64>>();
+    let in_lane = |columns: &[R], lane: usize| columns.iter().map(|v| v.get(lane)).collect::<Vec<f64>>();
     let mut answers = Vec::with_capacity(states.len());
     for lane in 0..states.len() {
         let nv = model.nv();
-        // Only entries of a dof and its ancestors are kept up; the others are zero.
+        // Only entries of a dof and its ancestors are kept up to date; the others are zero.
         let mut qm = vec![vec![0.0; nv]; nv];
         for i in 0..nv {
             let mut next = Some(i);
@@ -165,17 +165,17 @@ fn answer<R: Real>(physics: &Physics, states: &[State]) -> Vec<Answer> {
         });
         answers.push(Answer {
             qm,
-            qfrc_bias: of(&d.qfrc_bias, lane),
-            qacc_smooth: of(&d.qacc_smooth, lane),
+            qfrc_bias: in_lane(&d.qfrc_bias, lane),
+            qacc_smooth: in_lane(&d.qacc_smooth, lane),
             contacts: contacts.collect(),
-            qacc: of(&d.qacc, lane),
+            qacc: in_lane(&d.qacc, lane),
             ..Answer::default()
         });
     }
     place(&mut d);
     physics.step(&params, &mut d);
     for (lane, answer) in answers.iter_mut().enumerate() {
-        (answer.qpos_next, answer.qvel_next) = (of(&d.state.qpos, lane), of(&d.state.qvel, lane));
+        (answer.qpos_next, answer.qvel_next) = (in_lane(&d.state.qpos, lane), in_lane(&d.state.qvel, lane));
     }
     answers
 }
@@ -254,13 +254,13 @@ mod tests {
         }
         let line = serde_json::json!({"qpos": qpos, "ctrl": vec![0.3; physics.model().nu()]}).to_string();
         let states = [parse(&physics, line.as_bytes()).unwrap()];
-        let own = &answer::<f64>(&physics, &states)[0];
+        let batch = &answer::<f64>(&physics, &states)[0];
         let judge = &backend_answer(&mut RapierBackend::new(physics, 1), &states).unwrap()[0];
-        assert_eq!(judge.qm.len(), own.qm.len());
-        for (a, b) in judge.qm.iter().flatten().zip(own.qm.iter().flatten()) {
+        assert_eq!(judge.qm.len(), batch.qm.len());
+        for (a, b) in judge.qm.iter().flatten().zip(batch.qm.iter().flatten()) {
             assert!((a - b).abs() < 1e-9, "{a} {b}");
         }
-        for (a, b) in judge.qpos_next.iter().zip(&own.qpos_next) {
+        for (a, b) in judge.qpos_next.iter().zip(&batch.qpos_next) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 /// Steps of the bar.
 pub const LENGTH: u64 = 1000;
-/// Characters a term's bar takes to either side.
+/// Characters of a term's bar to either side.
 const HALF: usize = 12;
 
 /// A bar of [`LENGTH`] steps on standard error, with a message beside it.

@@ -14,7 +14,7 @@ use pavlov_run::{Clip, Device, RunConfig, RunFolder, load_inputs};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Seconds of a film when not told otherwise.
+/// Seconds of a film unless asked for otherwise.
 const LONGEST: f64 = 10.0;
 /// Pictures drawn together for a film.
 const TOGETHER: usize = 32;
@@ -25,7 +25,8 @@ fn adapter(device: Device) -> Result<usize> {
     match device {
         Device::Gpu(index) => Ok(index),
         Device::Cpu => {
-            let message = "pictures are drawn on an adapter of `pavlov devices`, of which one may be in software: use `--device gpu`";
+            let message = "pictures are drawn on an adapter of `pavlov devices`, \
+                           of which one may be in software: use `--device gpu`";
             Err(Usage(message.into()).into())
         }
     }
@@ -38,11 +39,11 @@ fn load(assets: &Assets, runs: &Path, args: &Render) -> Result<(Clip, PathBuf, T
         let task = Task::load(assets, &clip.header.task)?;
         return Ok((clip, args.run.clone(), task));
     }
-    let folder = RunFolder::open(&crate::runs::find(runs, &args.run)?)?;
+    let folder = RunFolder::open(&crate::find::find(runs, &args.run)?)?;
     let config = RunConfig::read(&folder.config())?;
-    let asked = args.clip.clone().unwrap_or_else(|| "final".into());
-    let named = folder.clips().join(&asked).with_extension("jsonl");
-    let path = if asked.is_file() { asked.clone() } else { named };
+    let name = args.clip.clone().unwrap_or_else(|| "final".into());
+    let named = folder.clips().join(&name).with_extension("jsonl");
+    let path = if name.is_file() { name.clone() } else { named };
     if !path.is_file() {
         let mut names: Vec<String> = std::fs::read_dir(folder.clips())
             .into_iter()
@@ -51,12 +52,12 @@ fn load(assets: &Assets, runs: &Path, args: &Render) -> Result<(Clip, PathBuf, T
             .filter_map(|e| Some(e.file_name().to_str()?.strip_suffix(".jsonl")?.to_string()))
             .collect();
         names.sort();
-        let there = match names.is_empty() {
+        let existing = match names.is_empty() {
             true => "it has none (the clip `final` is recorded when training ends)".into(),
             false => format!("it has {}", names.join(", ")),
         };
-        let (name, run) = (asked.display(), folder.name());
-        return Err(Usage(format!("no clip `{name}` in {run}/clips: {there}")).into());
+        let (name, run) = (name.display(), folder.name());
+        return Err(Usage(format!("no clip `{name}` in {run}/clips: {existing}")).into());
     }
     let (task, _) = load_inputs(&folder, &config)?;
     Ok((Clip::read(&path)?, path, task))
@@ -186,15 +187,23 @@ pub fn bench(out: Out, args: &Bench, task: &Task) -> Result<()> {
     let (width, height) = args.size;
     if out.json {
         return out.object(&json!({
-            "bench": "render", "task": task.name, "robot": task.model().name, "images_per_s": r.images_per_s, "width": width,
+            "bench": "render", "task": task.name, "robot": task.model().name, "images_per_s": r.images_per_s,
+            "width": width,
             "height": height, "samples": args.samples, "batch": r.batch, "images": r.images, "seconds": r.seconds,
             "scene_share": r.scene_share, "camera": camera.name, "adapter": renderer.adapter(), "driver": driver,
             "version": env!("CARGO_PKG_VERSION"),
         }));
     }
     out.text(&format!(
-        "{}: {} pictures/s of {width}x{height} ({} samples a pixel, {} drawn together, robot, ground and shadow)\n{}, {driver}; {} pictures in {:.1} s, {:.0}% of it before drawing\n",
-        task.name, number(r.images_per_s), args.samples, r.batch, renderer.adapter(), r.images, r.seconds,
+        "{}: {} pictures/s of {width}x{height} ({} samples a pixel, {} drawn together, robot, ground and shadow)\n\
+         {}, {driver}; {} pictures in {:.1} s, {:.0}% of it before drawing\n",
+        task.name,
+        number(r.images_per_s),
+        args.samples,
+        r.batch,
+        renderer.adapter(),
+        r.images,
+        r.seconds,
         100.0 * r.scene_share
     ))
 }

@@ -1,8 +1,8 @@
 //! `rescore`: another reward on what a run has kept.
 
+use crate::find::find;
 use crate::out::{Out, Table, maybe, number};
 use crate::reward_args::Rescore;
-use crate::runs::find;
 use anyhow::Result;
 use pavlov_env::Assets;
 use pavlov_run::{RunConfig, RunFolder, load_inputs, load_reward, rescore as score, rollout_files, thread_pool};

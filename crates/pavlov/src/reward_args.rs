@@ -1,6 +1,6 @@
-//! What may be typed after the commands about rewards: `rewards`, `check`, `compare`, `rescore`, `diagnose`, `tune`.
+//! Arguments of the commands about rewards: `rewards`, `check`, `compare`, `rescore`, `diagnose`, `tune`.
 
-use crate::args::{count, threads};
+use crate::arg_values::{count, threads};
 use clap::{Args, Subcommand, ValueEnum};
 use pavlov_env::Profile;
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ pub struct Rewards {
     pub action: Option<RewardsAction>,
 }
 
-/// What can be done with rewards.
+/// Commands of `pavlov rewards`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum RewardsAction {
     /// List them.
     List,
     /// Print every name that scripts and manifests may use, as Markdown.
     Doc,
-    /// Make a folder with a reward that works, to be changed.
+    /// Make a folder with a working reward to start from.
     New {
         /// Name: TASK/NAME, for example ant_run/mine.
         name: String,
@@ -34,7 +34,8 @@ pub enum RewardsAction {
         #[arg(long)]
         user: bool,
     },
-    /// Check rewards, all when none is named: manifest, script, both ways of running it, and the cases in their tests.toml.
+    /// Check rewards, all when none is named: manifest, script, both ways of running it, and the cases in their
+    /// tests.toml.
     Check {
         /// Names; all there are when omitted.
         names: Vec<String>,
@@ -61,7 +62,7 @@ pub struct Tune {
     /// Generations of CMA-ES; halving ends when one variant is left.
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub generations: usize,
-    /// Environment steps a variant (halving: in the first round); a tenth of the task's own number when omitted.
+    /// Environment steps per variant (halving: in the first round); a tenth of the task's own number when omitted.
     #[arg(long, value_name = "N", value_parser = count)]
     pub steps: Option<u64>,
     /// Worlds of each variant; the task's own number when omitted.
@@ -108,7 +109,7 @@ pub struct Check {
     /// Random states in which both ways of running it are compared; 0 = not at all.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(..=10_000_000))]
     pub parity: u64,
-    /// Only what can be said without playing the task's audit set.
+    /// Leave out the checks that play the task's audit set.
     #[arg(long)]
     pub no_audit: bool,
     /// Say what a rule checks, why, and what to do; `all` for every rule.
@@ -127,7 +128,7 @@ pub struct Rescore {
     /// Threads; all cores when omitted.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Give every episode, not only the widest changes.
+    /// Print every episode, not only the widest changes.
     #[arg(long)]
     pub list: bool,
 }
@@ -141,7 +142,7 @@ pub struct Compare {
     /// Task they are for; known for rewards in `rewards/<task>/`.
     #[arg(long, value_name = "TASK")]
     pub task: Option<String>,
-    /// Compare on what this run has kept, instead of the task's audit set.
+    /// Compare on the rollouts of this run, instead of the task's audit set.
     #[arg(long, value_name = "RUN")]
     pub on: Option<PathBuf>,
     /// Threads; all cores when omitted.

@@ -29,7 +29,8 @@ pub fn rewards(out: Out, assets: &Assets, args: &Rewards) -> Result<()> {
 
 fn doc(out: Out, assets: &Assets) -> Result<()> {
     let page = format!(
-        "# What scripts may use\n\n{}\n# What `reward.toml` may use\n\n{}# Modules\n\n`import \"lib/name\" as name;` at the top of a script, then `name::function(...)`.\n\n{}",
+        "# What scripts may use\n\n{}\n# What `reward.toml` may use\n\n{}# Modules\n\n\
+         `import \"lib/name\" as name;` at the top of a script, then `name::function(...)`.\n\n{}",
         pavlov_script::documentation(),
         pavlov_reward::documentation(),
         pavlov_script::module_documentation(&assets.lib())
@@ -68,7 +69,7 @@ fn manifest(folder: &Path) -> Result<Manifest, String> {
     toml::from_str(&text).map_err(|e| e.message().to_string())
 }
 
-/// A reward that works for any robot, with what there is to use in its comments.
+/// A reward that works for any robot; its comments list what it may use.
 fn plain(scene: &Scene) -> String {
     let list = |names: &[String]| names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
     let mut text = String::from("// s: the state after the step (m, s, rad, N). p: the parameters in reward.toml.\n");
@@ -88,8 +89,10 @@ fn plain(scene: &Scene) -> String {
     text + "fn reward(s, p) {\n    #{ alive: p.alive,\n       effort: -p.effort * s.action.norm2() }\n}\n"
 }
 
-const PLAIN_TOML: &str = "about = \"What it is for, in a line\"\nauthor = \"\"\nnotes = \"\"\n\n[params.alive]\nvalue = 1.0\nmin = 0.0\nmax = 5.0\n\
-    about = \"reward of every step that is lived\"\n\n[params.effort]\nvalue = 0.01\nmin = 0.0\nmax = 1.0\nabout = \"weight of the squared action\"\n";
+const PLAIN_TOML: &str = "about = \"What it is for, in a line\"\nauthor = \"\"\nnotes = \"\"\n\n[params.alive]\n\
+                          value = 1.0\nmin = 0.0\nmax = 5.0\nabout = \"reward of every step that is lived\"\n\n\
+                          [params.effort]\nvalue = 0.01\nmin = 0.0\nmax = 1.0\n\
+                          about = \"weight of the squared action\"\n";
 
 fn new(out: Out, assets: &Assets, name: &str, from: Option<&str>, user: bool) -> Result<()> {
     let good =
@@ -114,7 +117,7 @@ fn new(out: Out, assets: &Assets, name: &str, from: Option<&str>, user: bool) ->
         }
         Some(from) => {
             let source = assets.reward(&task.name, from)?;
-            // Nothing is written before it is known to work for this task.
+            // Nothing is written before the reward is known to work for this task.
             Reward::load(&source, from, task.scene())?;
             let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| path.display().to_string());
             if source.is_dir() {
@@ -129,8 +132,8 @@ fn new(out: Out, assets: &Assets, name: &str, from: Option<&str>, user: bool) ->
             let parent = format!("parent = {from:?}\n");
             match files.iter_mut().find(|(f, _)| f == "reward.toml") {
                 Some((_, text)) => {
-                    let kept: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("parent")).collect();
-                    *text = format!("{parent}{}\n", kept.join("\n"));
+                    let lines: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("parent")).collect();
+                    *text = format!("{parent}{}\n", lines.join("\n"));
                 }
                 None => files.push(("reward.toml".into(), parent)),
             }
@@ -175,13 +178,13 @@ fn faults(assets: &Assets, entry: &RewardEntry, task: &str) -> Result<Vec<String
 }
 
 fn check(out: Out, assets: &Assets, names: &[String], task: Option<&str>) -> Result<()> {
-    let all = assets.rewards();
-    if let Some(name) = names.iter().find(|n| !all.iter().any(|e| e.name == **n)) {
-        let hint = pavlov_model::did_you_mean(name, all.iter().map(|e| e.name.as_str()).collect::<Vec<_>>());
+    let rewards = assets.rewards();
+    if let Some(name) = names.iter().find(|n| !rewards.iter().any(|e| e.name == **n)) {
+        let hint = pavlov_model::did_you_mean(name, rewards.iter().map(|e| e.name.as_str()).collect::<Vec<_>>());
         return Err(Usage(format!("no reward `{name}`: {hint}")).into());
     }
     let mut failed = 0;
-    for entry in all.iter().filter(|e| names.is_empty() || names.contains(&e.name)) {
+    for entry in rewards.iter().filter(|e| names.is_empty() || names.contains(&e.name)) {
         let more = manifest(&entry.path).map(|m| m.tasks).unwrap_or_default();
         for for_task in std::iter::once(&entry.task).chain(&more).filter(|t| task.is_none_or(|wanted| wanted == *t)) {
             let found = faults(assets, entry, for_task).unwrap_or_else(|e| vec![format!("{e:#}")]);

@@ -1,34 +1,16 @@
-//! `show`, `export`, `eval`: what can be done with a run that is there.
+//! `show`, `export`, `eval`: what can be done with an existing run.
 
-use crate::Usage;
 use crate::args::{Eval, Export, OneRun};
-use crate::out::{Out, Table, duration, grouped, maybe, number, warn};
+use crate::find::find;
+use crate::out::{Out, Table, duration, grouped, maybe, number, spark, warn};
 use anyhow::{Context, Result};
 use pavlov_run::{
-    EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, list_runs,
-    load_inputs, read_lines, thread_pool,
+    EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, load_inputs,
+    read_lines, thread_pool,
 };
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// Folder of a run given by path, by name within the folder of runs, or as `last`.
-pub fn find(runs: &Path, asked: &Path) -> Result<PathBuf> {
-    if asked.join("config.toml").is_file() {
-        return Ok(asked.to_path_buf());
-    }
-    let entries = list_runs(runs);
-    if asked == Path::new("last") {
-        let last = entries.into_iter().next_back();
-        return last.map(|e| e.path).ok_or_else(|| Usage(format!("no runs in {} (see --runs)", runs.display())).into());
-    }
-    let name = asked.to_string_lossy();
-    if let Some(entry) = entries.iter().find(|e| e.run == *name) {
-        return Ok(entry.path.clone());
-    }
-    let hint = pavlov_model::did_you_mean(&name, entries.iter().map(|e| e.run.as_str()));
-    Err(Usage(format!("no run `{name}`, neither there nor in {}: {hint}", runs.display())).into())
-}
 
 /// `pavlov show`.
 pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
@@ -57,10 +39,10 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
     if let Some(e) = &entry {
         let problem = e.problem.as_ref().map_or_else(String::new, |p| format!(": {p}"));
         row("state", format!("{}{problem}", e.state.name()));
-        let of = e.steps.map_or_else(String::new, |s| format!(" of {}", grouped(s)));
+        let out_of = e.steps.map_or_else(String::new, |s| format!(" of {}", grouped(s)));
         row(
             "progress",
-            format!("{}{of} steps, {} updates, {}", grouped(e.env_steps), e.updates, duration(e.elapsed_s)),
+            format!("{}{out_of} steps, {} updates, {}", grouped(e.env_steps), e.updates, duration(e.elapsed_s)),
         );
         row(
             "scores",
@@ -81,24 +63,6 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
     }
     text += &crate::diagnose::symptoms(&pavlov_run::diagnose(&folder)?);
     out.text(&text)
-}
-
-/// A line of small bars from the lowest to the highest value, with both.
-pub fn spark(values: &[f64]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    const WIDTH: usize = 40;
-    let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    let (Some(low), Some(high)) = (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max))
-    else {
-        return "-".into();
-    };
-    let size = values.len().div_ceil(WIDTH).max(1);
-    let bars = values.chunks(size).map(|c| {
-        let mean = c.iter().sum::<f64>() / c.len() as f64;
-        let share = if high > low { (mean - low) / (high - low) } else { 0.0 };
-        BARS[((share * 7.0).round() as usize).min(7)]
-    });
-    format!("{}  {} to {}", bars.collect::<String>(), number(low), number(high))
 }
 
 /// `pavlov export`.
@@ -165,29 +129,4 @@ pub fn eval(out: Out, runs: &Path, args: &Eval) -> Result<()> {
         text += &format!("{}\n", line.trim_end());
     }
     out.text(&text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sparks_span_their_range() {
-        assert_eq!(spark(&[0.0, 1.0]), "▁█  0 to 1.000");
-        assert_eq!(spark(&[]), "-");
-        assert!(spark(&[f64::NAN; 3]) == "-" && spark(&[2.0; 500]).starts_with("▁▁▁"));
-    }
-
-    #[test]
-    fn runs_are_found_by_path_only_when_they_are_there() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(find(dir.path(), Path::new("last")).unwrap_err().is::<Usage>());
-        let run = dir.path().join("abc");
-        std::fs::create_dir(&run).unwrap();
-        std::fs::write(run.join("config.toml"), "").unwrap();
-        for asked in [run.as_path(), Path::new("abc"), Path::new("last")] {
-            assert_eq!(find(dir.path(), asked).unwrap(), run);
-        }
-        assert!(find(dir.path(), Path::new("abd")).unwrap_err().to_string().contains("`abc`"));
-    }
 }

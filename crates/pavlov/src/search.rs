@@ -1,4 +1,4 @@
-//! `search`: reward search, what it says while it runs, and what can be done with one that is there.
+//! `search`: reward search, what it prints while it runs, and what can be done with an existing one.
 
 use crate::out::{Out, Table, number, say};
 use crate::search_args::{
@@ -53,7 +53,7 @@ fn cores() -> usize {
 /// Rewards that a person brings: files, folders, standard input.
 fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let one = |path: &PathBuf| {
+    let read_reward = |path: &PathBuf| {
         let name = path.display().to_string();
         if name == "-" {
             let mut script = String::new();
@@ -67,7 +67,7 @@ fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
         }
         Ok(Given { name, script: read(path)?, manifest: String::new() })
     };
-    paths.iter().map(one).collect()
+    paths.iter().map(read_reward).collect()
 }
 
 fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
@@ -304,14 +304,17 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
     let (candidates, outcomes, end) = (lineage.candidates()?, lineage.outcomes()?, lineage.get::<End>("end")?);
     let settings: Settings = lineage.get("settings")?.unwrap_or_default();
     let fitness = |c: &Candidate| {
-        let own: Vec<f64> =
+        let fitnesses: Vec<f64> =
             outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search").map(|o| o.fitness).collect();
-        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+        (!fitnesses.is_empty()).then(|| fitnesses.iter().sum::<f64>() / fitnesses.len() as f64)
     };
     if out.json {
         for c in &candidates {
-            out.object(&json!({"event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status, "fitness": fitness(c),
-                "parents": c.parents.iter().map(ToString::to_string).collect::<Vec<_>>(), "errors": c.verdict.errors}))?;
+            let parents: Vec<String> = c.parents.iter().map(ToString::to_string).collect();
+            out.object(&json!({
+                "event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status,
+                "fitness": fitness(c), "parents": parents, "errors": c.verdict.errors,
+            }))?;
         }
         return out.object(
             &json!({"event": "end", "search": folder, "end": end, "report": report, "times": lineage.times()?}),

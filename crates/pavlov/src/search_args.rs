@@ -1,4 +1,4 @@
-//! What may be typed after `pavlov search`.
+//! Arguments of `pavlov search`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use pavlov_env::Profile;
@@ -8,31 +8,32 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Search {
-    /// Something about a search that is there.
+    /// Work on an existing search.
     #[command(subcommand)]
     pub action: Option<SearchAction>,
     /// Task.
     #[arg(required = true)]
     pub task: Option<String>,
-    /// How rewards are asked for and judged.
+    /// How rewards are proposed and judged.
     #[arg(long, value_enum, default_value = "eureka")]
     pub mode: SearchMode,
-    /// Who writes them: the embedded grammar (no network), or a language model. A model when --base-url or --replay is given.
+    /// Who writes the rewards: the embedded grammar (no network), or a language model. A model when --base-url or
+    /// --replay is given.
     #[arg(long, value_enum)]
     pub generator: Option<SearchGenerator>,
-    /// Candidates an iteration [default: 16; text2reward 1; icpl 6].
+    /// Candidates per iteration [default: 16; text2reward 1; icpl 6].
     #[arg(long, short = 'k', value_name = "K")]
     pub candidates: Option<u32>,
     /// Iterations.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 5)]
     pub iterations: u32,
-    /// Seed: the same search again.
+    /// Seed; the same one repeats the search.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Environment steps a candidate [default: two fifths of the task's, at most a million, at least a tenth].
-    #[arg(long, value_parser = crate::args::count)]
+    /// Environment steps per candidate [default: two fifths of the task's, at most a million, at least a tenth].
+    #[arg(long, value_parser = crate::arg_values::count)]
     pub steps: Option<u64>,
-    /// Minutes a candidate, in place of steps; such a search does not repeat.
+    /// Minutes per candidate, in place of steps; such a search cannot be repeated exactly.
     #[arg(long, value_name = "M")]
     pub minutes_per_candidate: Option<f64>,
     /// Seeds of each candidate [default: 3; icpl 1].
@@ -44,11 +45,11 @@ pub struct Search {
     /// Candidates trained again before the best is named [default: 8].
     #[arg(long)]
     pub finalists: Option<u32>,
-    /// Seeds under which they are [default: 5].
+    /// Seeds of that second training [default: 5].
     #[arg(long)]
     pub finalist_seeds: Option<u32>,
     /// Environment steps of finalists and of the last training [default: as --steps].
-    #[arg(long, value_parser = crate::args::count)]
+    #[arg(long, value_parser = crate::arg_values::count)]
     pub final_steps: Option<u64>,
     /// Seeds of the last training.
     #[arg(long, default_value_t = 5)]
@@ -74,7 +75,7 @@ pub struct Search {
     /// What is wanted, in words.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub wish: String,
-    /// What you say after an iteration; give it once for each.
+    /// Your words after an iteration; give it once for each.
     #[arg(long, value_name = "TEXT")]
     pub feedback: Vec<String>,
     /// Who chooses in mode icpl.
@@ -83,19 +84,20 @@ pub struct Search {
     /// Ask for words after every iteration.
     #[arg(long)]
     pub ask: bool,
-    /// OpenAI-compatible endpoint, for example http://127.0.0.1:8080/v1. The key is read from PAVLOV_API_KEY or the keyring.
+    /// OpenAI-compatible endpoint, for example http://127.0.0.1:8080/v1. The key is read from PAVLOV_API_KEY or the
+    /// keyring.
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// Model.
     #[arg(long, default_value = "")]
     pub model: String,
-    /// How free the model is.
+    /// Sampling temperature of the model.
     #[arg(long, default_value_t = 1.0)]
     pub temperature: f32,
-    /// Tokens of a reply at most.
+    /// Most tokens of a reply.
     #[arg(long, default_value_t = 2048)]
     pub max_tokens: u32,
-    /// How often a refused reply goes back with its errors [default: 1; text2reward 3].
+    /// How often a refused reply is sent back with its errors [default: 1; text2reward 3].
     #[arg(long)]
     pub repairs: Option<u32>,
     /// Seconds without a sign of life after which a request has failed.
@@ -104,8 +106,8 @@ pub struct Search {
     /// How often a request is tried.
     #[arg(long, default_value_t = 5)]
     pub tries: u32,
-    /// Tokens in all, then no request is made any more.
-    #[arg(long, value_name = "N", value_parser = crate::args::count)]
+    /// Tokens in all; once they are spent, no more requests are made.
+    #[arg(long, value_name = "N", value_parser = crate::arg_values::count)]
     pub budget_tokens: Option<u64>,
     /// Money in all, in the unit of the prices.
     #[arg(long, value_name = "X")]
@@ -131,7 +133,7 @@ pub struct Search {
     /// Option for sbatch; give it once for each.
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub sbatch: Vec<String>,
-    /// Worlds a candidate: the fewer, the more updates for as many steps [default: 32].
+    /// Worlds per candidate: fewer worlds mean more updates for the same steps [default: 32].
     #[arg(long)]
     pub worlds: Option<usize>,
     /// Solver profile.
@@ -148,10 +150,10 @@ pub struct Search {
     pub out: Option<PathBuf>,
 }
 
-/// What can be done with a search that is there.
+/// Commands on an existing search.
 #[derive(Debug, Subcommand)]
 pub enum SearchAction {
-    /// Show how a search stands, and write its report.html.
+    /// Show the state of a search, and write its report.html.
     Show {
         /// Folder of the search.
         search: PathBuf,
@@ -159,7 +161,7 @@ pub enum SearchAction {
         #[arg(long)]
         lineage: bool,
     },
-    /// Go on with a search.
+    /// Continue a search.
     Resume(Box<SearchResume>),
     /// Write a candidate to rewards/TASK/NAME; the winner unless another is named.
     Promote {
@@ -186,7 +188,7 @@ pub enum SearchAction {
     },
 }
 
-/// `pavlov search resume`: the folder, and what a resumed search may be given anew.
+/// `pavlov search resume`: the folder, and the options that may change.
 #[derive(Debug, Args)]
 pub struct SearchResume {
     /// Folder of the search.
@@ -198,7 +200,7 @@ pub struct SearchResume {
     #[arg(long, value_name = "FILE", conflicts_with = "base_url")]
     pub replay: Option<PathBuf>,
     /// Tokens in all.
-    #[arg(long, value_name = "N", value_parser = crate::args::count)]
+    #[arg(long, value_name = "N", value_parser = crate::arg_values::count)]
     pub budget_tokens: Option<u64>,
     /// Money in all.
     #[arg(long, value_name = "X")]
@@ -235,7 +237,7 @@ pub enum SearchGenerator {
 pub enum SearchRater {
     /// You.
     Ask,
-    /// By the fitness of what the clip shows.
+    /// A script: the fitness of what the clip shows.
     Scripted,
 }
 

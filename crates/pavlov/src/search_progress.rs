@@ -1,4 +1,5 @@
-//! What a search shows while it runs: a line for each thing decided, and how far training is, as a bar on a terminal, else now and then.
+//! What a search shows while it runs: a line for each decision, and how far training is, as a bar on a terminal,
+//! else now and then.
 
 use crate::out::{Out, duration, number};
 use crate::progress::{LENGTH, new_bar};
@@ -38,7 +39,7 @@ impl Teller {
     pub fn tell(&mut self, event: &Event<'_>) -> Result<()> {
         let Event::Training(p) = event else {
             self.clear();
-            return told(self.out, event);
+            return write_event(self.out, event);
         };
         if p.share < self.share {
             (self.began, self.last) = (Instant::now(), Instant::now());
@@ -48,10 +49,10 @@ impl Teller {
             let left = self.began.elapsed().as_secs_f64() * (1.0 - p.share) / p.share.max(1e-9);
             let bar = self.bar.get_or_insert_with(new_bar);
             bar.set_position((p.share * LENGTH as f64) as u64);
-            bar.set_message(format!("{:3.0}% of {}  eta {}", 100.0 * p.share, of(p), duration(left)));
+            bar.set_message(format!("{:3.0}% of {}  eta {}", 100.0 * p.share, stage_text(p), duration(left)));
         } else if self.last.elapsed() >= EVERY {
             self.last = Instant::now();
-            return told(self.out, event);
+            return write_event(self.out, event);
         }
         Ok(())
     }
@@ -70,31 +71,41 @@ impl Drop for Teller {
 }
 
 /// What is trained, in words.
-fn of(p: &Progress) -> String {
-    let what = match p.stage {
+fn stage_text(p: &Progress) -> String {
+    let stage = match p.stage {
         "again" => "training finalists again",
         "final" => "the last training",
         _ => "training",
     };
-    let many = |n: usize, of: &str| format!("{n} {of}{}", if n == 1 { "" } else { "s" });
-    format!("{what} ({}, {})", many(p.candidates, "reward"), many(p.seeds, "seed"))
+    let many = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+    format!("{stage} ({}, {})", many(p.candidates, "reward"), many(p.seeds, "seed"))
 }
 
 /// A line, or an object, for what happens.
-fn told(out: Out, event: &Event<'_>) -> Result<()> {
+fn write_event(out: Out, event: &Event<'_>) -> Result<()> {
     if out.json {
         return out.object(&match event {
-            Event::Judged(c) => json!({"event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status,
-                "parents": c.parents.iter().map(ToString::to_string).collect::<Vec<_>>(), "errors": c.verdict.errors}),
+            Event::Judged(c) => {
+                let parents: Vec<String> = c.parents.iter().map(ToString::to_string).collect();
+                json!({
+                    "event": "candidate", "at": c.at.to_string(), "operator": c.operator, "status": c.status,
+                    "parents": parents, "errors": c.verdict.errors,
+                })
+            }
             Event::Trained(c, fitness) => {
                 json!({"event": "trained", "at": c.at.to_string(), "status": c.status, "fitness": fitness})
             }
-            Event::Answered(a) => json!({"event": "answer", "iteration": a.iteration, "best": a.best, "worst": a.worst, "text": a.text}),
+            Event::Answered(a) => json!({
+                "event": "answer", "iteration": a.iteration, "best": a.best, "worst": a.worst, "text": a.text,
+            }),
             Event::Final(o) => {
-                json!({"event": "final", "of": o.at.map_or("human".into(), |a| a.to_string()), "seed": o.seed, "fitness": o.fitness})
+                let name = o.at.map_or("human".into(), |a| a.to_string());
+                json!({"event": "final", "of": name, "seed": o.seed, "fitness": o.fitness})
             }
             Event::Note(text) => json!({"event": "note", "text": text}),
-            Event::Training(p) => json!({"event": "training", "stage": p.stage, "candidates": p.candidates, "seeds": p.seeds, "share": p.share}),
+            Event::Training(p) => json!({
+                "event": "training", "stage": p.stage, "candidates": p.candidates, "seeds": p.seeds, "share": p.share,
+            }),
         });
     }
     match event {
@@ -109,11 +120,11 @@ fn told(out: Out, event: &Event<'_>) -> Result<()> {
             out.line(&format!("iteration {}: best {}, worst {} {}", a.iteration, place(a.best), place(a.worst), a.text))
         }
         Event::Final(o) => {
-            let of = o.at.map_or("human".into(), |a| a.to_string());
-            out.line(&format!("last training, seed {}: {of} fitness {}", o.seed, number(o.fitness)))
+            let name = o.at.map_or("human".into(), |a| a.to_string());
+            out.line(&format!("last training, seed {}: {name} fitness {}", o.seed, number(o.fitness)))
         }
         Event::Note(text) => out.line(text),
-        Event::Training(p) => out.line(&format!("{:3.0}% of {}", 100.0 * p.share, of(p))),
+        Event::Training(p) => out.line(&format!("{:3.0}% of {}", 100.0 * p.share, stage_text(p))),
     }
 }
 
@@ -124,7 +135,7 @@ mod tests {
     #[test]
     fn progress_says_what_is_trained() {
         let p = Progress { stage: "search", candidates: 8, seeds: 1, share: 0.5 };
-        assert_eq!(of(&p), "training (8 rewards, 1 seed)");
-        assert_eq!(of(&Progress { stage: "again", ..p }), "training finalists again (8 rewards, 1 seed)");
+        assert_eq!(stage_text(&p), "training (8 rewards, 1 seed)");
+        assert_eq!(stage_text(&Progress { stage: "again", ..p }), "training finalists again (8 rewards, 1 seed)");
     }
 }

@@ -1,4 +1,4 @@
-//! `train` and `resume`: the loop with its progress, Ctrl-C, and what is said at the end.
+//! `train` and `resume`: the loop with its progress, Ctrl-C, and the summary at the end.
 
 use crate::args::{Resume, Train};
 use crate::out::{Out, duration, grouped, number, say, warn};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `pavlov train`.
 pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
-    let asked = Overrides {
+    let overrides = Overrides {
         seed: args.seed,
         worlds: args.worlds,
         steps: args.steps,
@@ -21,11 +21,12 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         profile: args.profile,
         backend: Some(args.engine.backend),
         device: Some(args.engine.device),
-        calibrate: args.calibrate.as_ref().map(|run| crate::runs::find(runs, run)).transpose()?,
-        from: args.from.as_ref().map(|run| crate::runs::find(runs, run)).transpose()?,
+        calibrate: args.calibrate.as_ref().map(|run| crate::find::find(runs, run)).transpose()?,
+        from: args.from.as_ref().map(|run| crate::find::find(runs, run)).transpose()?,
         set: args.set.clone(),
     };
-    let mut trainer = Trainer::create(assets, &args.task, args.reward.as_deref(), &asked, runs, args.out.as_deref())?;
+    let mut trainer =
+        Trainer::create(assets, &args.task, args.reward.as_deref(), &overrides, runs, args.out.as_deref())?;
     trainer.take_warnings().iter().for_each(|w| warn(w));
     for finding in trainer.task().findings().iter().chain(trainer.reward().findings()) {
         say(&finding.to_string());
@@ -60,7 +61,7 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
 
 /// `pavlov resume`.
 pub fn resume(out: Out, runs: &Path, args: &Resume) -> Result<()> {
-    let run = crate::runs::find(runs, &args.run)?;
+    let run = crate::find::find(runs, &args.run)?;
     let options =
         ResumeOptions { steps: args.steps, minutes: args.minutes, threads: args.threads, device: args.device };
     let mut trainer = Trainer::resume(&run, &options)?;
@@ -89,7 +90,7 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
         }))?;
     }
     let mut progress = Progress::new(out);
-    // What was written is read no more: the run is ended as if by Ctrl-C, and keeps what it has.
+    // Nobody reads the output any more: the run ends as if by Ctrl-C, and keeps what it has.
     let mut closed = None;
     let result = trainer.run(&stop, |trainer, update| {
         if let Err(e) = progress.update(trainer, update) {

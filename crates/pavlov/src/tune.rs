@@ -18,11 +18,11 @@ const SHARE: u64 = 10;
 pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
     let task = Arc::new(Task::load(assets, &args.task)?);
     let reward = pavlov_run::load_reward(assets, &task, args.reward.as_deref())?;
-    let own = pavlov_run::own_steps(&task)?;
+    let task_steps = pavlov_run::own_steps(&task)?;
     let overrides = Overrides {
         seed: args.seed,
         worlds: args.worlds,
-        steps: Some(args.steps.or(own.map(|n| n / SHARE)).unwrap_or(200_000).max(1)),
+        steps: Some(args.steps.or(task_steps.map(|n| n / SHARE)).unwrap_or(200_000).max(1)),
         threads: args.threads,
         profile: args.profile,
         backend: None,
@@ -133,8 +133,8 @@ fn write(reward: &pavlov_reward::Reward, folder: &std::path::Path, tuned: &Tuned
         let mut text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         if file == "reward.toml" {
             text = pavlov_reward::with_values(&text, &tuned.best.params);
-            let kept: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("parent")).collect();
-            text = format!("parent = {:?}\n{}\n", reward.name(), kept.join("\n"));
+            let lines: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("parent")).collect();
+            text = format!("parent = {:?}\n{}\n", reward.name(), lines.join("\n"));
         }
         let to = folder.join(file);
         std::fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;

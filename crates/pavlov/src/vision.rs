@@ -1,8 +1,8 @@
 //! `vision`: pictures scored by a vision-language model, prompts audited, models listed and measured.
 
 use crate::Usage;
+use crate::find::find;
 use crate::out::{Out, Table, number};
-use crate::runs::find;
 use crate::vision_args::{Sighted, Vision, VisionAudit, VisionBench, VisionCommand, VisionScore};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
@@ -51,11 +51,11 @@ fn score(out: Out, assets: &Assets, runs: &Path, args: &VisionScore) -> Result<(
     let baseline = args.baseline.as_ref().map(|b| model.text(b)).transpose()?;
     let goal = Goal::new(&goal, baseline.as_deref(), args.alpha);
     let name = model.manifest().name.clone();
-    let (names, vectors) = if has_pictures(&args.what) {
-        let (names, pictures): (Vec<String>, Vec<Picture>) = read_pictures(&args.what)?.into_iter().unzip();
+    let (names, vectors) = if has_pictures(&args.input) {
+        let (names, pictures): (Vec<String>, Vec<Picture>) = read_pictures(&args.input)?.into_iter().unzip();
         (names, model.images(&pictures)?)
     } else {
-        let (clip, task) = clip(assets, runs, &args.what)?;
+        let (clip, task) = clip(assets, runs, &args.input)?;
         let states: Vec<(u32, &[f32])> =
             clip.frames.iter().map(|f| (f.step, f.qpos.as_slice())).filter(|f| !f.1.is_empty()).collect();
         let step = states.len().div_ceil(args.frames as usize).max(1);
@@ -86,13 +86,13 @@ fn score(out: Out, assets: &Assets, runs: &Path, args: &VisionScore) -> Result<(
 }
 
 /// The clip of a run (its `final`), or a clip's file, and its task.
-fn clip(assets: &Assets, runs: &Path, what: &Path) -> Result<(Clip, Task)> {
-    if what.extension().is_some_and(|e| e == "jsonl") && what.is_file() {
-        let clip = Clip::read(what)?;
+fn clip(assets: &Assets, runs: &Path, input: &Path) -> Result<(Clip, Task)> {
+    if input.extension().is_some_and(|e| e == "jsonl") && input.is_file() {
+        let clip = Clip::read(input)?;
         let task = Task::load(assets, &clip.header.task)?;
         return Ok((clip, task));
     }
-    let folder = RunFolder::open(&find(runs, what)?)?;
+    let folder = RunFolder::open(&find(runs, input)?)?;
     let (task, _) = load_inputs(&folder, &RunConfig::read(&folder.config())?)?;
     let path = folder.clips().join("final.jsonl");
     if !path.is_file() {
@@ -126,7 +126,7 @@ fn audited(out: Out, assets: &Assets, runs: &Path, args: &VisionAudit) -> Result
     if out.json {
         return out.object(&result);
     }
-    let some = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.3}"));
+    let cell = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.3}"));
     let mut table = Table::new(&["run", "prompt", "frames", "labelled", "EPIC", "AUROC", "episodes", "own above"]);
     for r in &result.runs {
         table.row([
@@ -134,9 +134,9 @@ fn audited(out: Out, assets: &Assets, runs: &Path, args: &VisionAudit) -> Result
             r.prompt.clone(),
             r.frames.to_string(),
             r.labelled.to_string(),
-            some(r.epic),
-            some(r.auroc),
-            some(r.episode_auroc),
+            cell(r.epic),
+            cell(r.auroc),
+            cell(r.episode_auroc),
             format!("{:.0}%", 100.0 * r.own_above),
         ]);
     }
@@ -218,7 +218,8 @@ fn bench(out: Out, assets: &Assets, args: &VisionBench) -> Result<()> {
     let rate = images as f64 / seconds;
     if out.json {
         return out.object(&json!({
-            "bench": "vision", "task": task.name, "model": name, "images_per_s": rate, "batch": args.batch, "images": images,
+            "bench": "vision", "task": task.name, "model": name, "images_per_s": rate, "batch": args.batch,
+            "images": images,
             "seconds": seconds, "drawing_share": drawing / seconds, "runtime": runtime()?.to_string(),
         }));
     }

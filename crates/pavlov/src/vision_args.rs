@@ -1,13 +1,13 @@
-//! What may be typed after `pavlov vision`.
+//! Arguments of `pavlov vision`.
 
-use crate::args::positive;
+use crate::arg_values::{positive, share};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// `pavlov vision`.
 #[derive(Debug, Args)]
 pub struct Vision {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: VisionCommand,
 }
@@ -17,11 +17,11 @@ pub struct Vision {
 pub enum VisionCommand {
     /// Score pictures, or the frames of a run's clip, against a goal.
     Score(VisionScore),
-    /// Prompts against rollouts and labels; alpha, cameras, grounds; a report with pictures.
+    /// Audit prompts against rollouts and labels, over alpha, cameras and grounds; writes a report with pictures.
     Audit(VisionAudit),
     /// List the models, and what would run them.
     Models,
-    /// Pictures a second, from states to vectors.
+    /// Measure pictures a second, from states to vectors.
     Bench(VisionBench),
 }
 
@@ -52,11 +52,11 @@ pub struct Sighted {
 #[derive(Debug, Args)]
 pub struct VisionScore {
     /// A picture, a folder of pictures, a run, or a clip (.jsonl).
-    pub what: PathBuf,
+    pub input: PathBuf,
     /// What it should show.
     #[arg(long, value_name = "TEXT")]
     pub goal: String,
-    /// What it shows anyway.
+    /// What it shows anyway (the baseline).
     #[arg(long, value_name = "TEXT")]
     pub baseline: Option<String>,
     /// Strength of the baseline, 0 to 1; 0 is the cosine.
@@ -111,12 +111,4 @@ pub struct VisionBench {
     /// How it is seen.
     #[command(flatten)]
     pub sighted: Sighted,
-}
-
-/// A number from 0 to 1.
-pub fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
-        _ => Err("expected a number from 0 to 1".into()),
-    }
 }

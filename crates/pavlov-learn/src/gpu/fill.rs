@@ -1,4 +1,4 @@
-//! From what the device left to the samples that training takes: transposed, observations normalised, episodes counted.
+//! Turns what the device left into the samples of training: transposed, observations normalised, episodes counted.
 //!
 //! Worlds are taken in chunks of a fixed size and statistics merged in their order, so that nothing depends on threads.
 
@@ -57,7 +57,7 @@ pub fn fill(
 }
 
 impl Part<'_, ()> {
-    fn fill(mut self, shared: &Shared<'_>, read: &ReadBack, all: usize) -> Result<Gathered, LearnError> {
+    fn fill(mut self, shared: &Shared<'_>, read: &ReadBack, all_worlds: usize) -> Result<Gathered, LearnError> {
         let (row, act, horizon) = (shared.row, shared.model.act, shared.horizon);
         let (worlds, first) = (self.last_value.len(), self.first_world);
         let mut work = Workspace::default();
@@ -70,7 +70,7 @@ impl Part<'_, ()> {
         // Rows `[worlds, columns]` of what lies as `[..][columns][all]`, from slice `at` on.
         let rows = |from: &[f32], at: usize, columns: usize, to: &mut [f32]| {
             for c in 0..columns {
-                let column = &from[(at * columns + c) * all + first..][..worlds];
+                let column = &from[(at * columns + c) * all_worlds + first..][..worlds];
                 column.iter().enumerate().for_each(|(w, &v)| to[w * columns + c] = v);
             }
         };
@@ -82,7 +82,7 @@ impl Part<'_, ()> {
             rows(&read.mean, t, act, mean);
             cut.clear();
             for w in 0..worlds {
-                let (sample, at) = (w * horizon + t, t * all + first + w);
+                let (sample, at) = (w * horizon + t, t * all_worlds + first + w);
                 let raw = &raw[w * row..][..row];
                 seen_obs.add(raw);
                 shared.frozen.apply(raw, &mut self.obs[sample * row..][..row]);
@@ -94,13 +94,13 @@ impl Part<'_, ()> {
                 self.tally.step(w, f64::from(reward), ended != 0.0);
                 if ended == 2.0 {
                     if slots[w] >= read.env.slots {
-                        let what = "the number of time limits of a world in a rollout";
-                        return Err(LearnError::Shape { what, found: slots[w] + 1, expected: read.env.slots });
+                        let size = "the number of time limits of a world in a rollout";
+                        return Err(LearnError::Shape { size, found: slots[w] + 1, expected: read.env.slots });
                     }
-                    let at = slots[w] * row * all + first + w;
+                    let at = slots[w] * row * all_worlds + first + w;
                     slots[w] += 1;
                     let to = &mut x[cut.len() * row..][..row];
-                    let last: Vec<f32> = (0..row).map(|c| read.env.final_obs[at + c * all]).collect();
+                    let last: Vec<f32> = (0..row).map(|c| read.env.final_obs[at + c * all_worlds]).collect();
                     shared.frozen.apply(&last, to);
                     cut.push(w);
                 }
@@ -112,7 +112,7 @@ impl Part<'_, ()> {
             }
         }
         rows(&read.env.obs, horizon, row, self.current);
-        self.last_value.copy_from_slice(&read.value[horizon * all + first..][..worlds]);
+        self.last_value.copy_from_slice(&read.value[horizon * all_worlds + first..][..worlds]);
         Ok(self.tally.finish(&seen_obs))
     }
 }

@@ -38,18 +38,18 @@ pub struct DeviceNets {
     pub(super) value: wgpu::Buffer,
     pub(super) worlds: usize,
     pub(super) horizon: usize,
-    /// Control steps handed to the device at once: so many that it does not look hung to its driver.
+    /// Control steps handed to the device at once: few enough that its driver does not take it for hung.
     pub(super) batch: usize,
 }
 
 const HINT: &str = "lower `--worlds` or `--set horizon`";
 
-/// Largest number the normaliser lets through where it has no limit.
+/// Stands in for the normaliser's limit where it has none.
 fn finite(limit: f32) -> f32 {
     limit.min(f32::MAX)
 }
 
-/// What is put together to a net's launches.
+/// What the launches of a net are built from.
 struct Builder<'a> {
     gpu: &'a Gpu,
     run: &'a wgpu::Buffer,
@@ -145,7 +145,8 @@ impl DeviceNets {
         Ok(Self { gpu, launches, run, params, stat, mean, log_prob, value, worlds, horizon, batch: 0 })
     }
 
-    /// Writes what changes from update to update: parameters, the frozen statistics, the scale of values, seed and update.
+    /// Writes what changes from update to update: parameters, the frozen statistics, the scale of values, seed and
+    /// update.
     pub(crate) fn upload(&self, model: &Model, frozen: &Frozen, value: (f32, f32), seed: u64, update: u64) {
         let gaussian = model.gaussian();
         let stat = [&frozen.mean[..], &frozen.inv_std, &gaussian.std, &gaussian.inv_std].concat();
@@ -178,7 +179,8 @@ impl DeviceNets {
         self.launches.iter().map(|l| l.pipeline.compile_s).sum()
     }
 
-    /// Bytes that a control step reads and writes at least: for each kernel every column of every world once, and parameters once.
+    /// Bytes that a control step reads and writes at least: for each kernel every column of every world once, and
+    /// parameters once.
     pub fn bytes_per_step(&self) -> u64 {
         self.launches.iter().map(|l| 4 * (l.columns * self.worlds + l.params) as u64).sum()
     }

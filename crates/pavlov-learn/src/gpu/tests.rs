@@ -1,4 +1,5 @@
-//! The device against the processor: nets, noise, whole rollouts, learning. Without an adapter each test says so and ends.
+//! The device against the processor: nets, noise, whole rollouts, learning. Without an adapter each test says so and
+//! ends.
 
 use super::fill::{ReadBack, fill};
 use super::*;
@@ -28,7 +29,8 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
 }
 
-/// The mass on a line of `crate::toy`, on the device: state `[x, v, age, episode, time limits in this rollout][worlds]`.
+/// The mass on a line of `crate::toy`, on the device: state `[x, v, age, episode, time limits in this
+/// rollout][worlds]`.
 const MASS: &str = "
 struct Run { worlds: u32, limit: u32, horizon: u32, reset: u32 }
 struct Step { t: u32 }
@@ -180,8 +182,8 @@ impl DeviceEnv for DeviceMass {
         also: &[(&wgpu::Buffer, usize)],
     ) -> Result<(DeviceRollout, Vec<Vec<f32>>), LearnError> {
         let (slots, n) = (self.slots(), self.horizon * self.worlds);
-        let own = [(&self.obs, 3 * (n + self.worlds)), (&self.out, 2 * n), (&self.last, 3 * slots * self.worlds)];
-        let mut read = self.gpu.read(&[&own[..], also].concat())?;
+        let buffers = [(&self.obs, 3 * (n + self.worlds)), (&self.out, 2 * n), (&self.last, 3 * slots * self.worlds)];
+        let mut read = self.gpu.read(&[&buffers[..], also].concat())?;
         let rest = read.split_off(3);
         let [obs, out, final_obs] = <[Vec<f32>; 3]>::try_from(read).unwrap();
         self.gpu.write(&self.obs, 0, &obs[3 * n..]);
@@ -191,10 +193,10 @@ impl DeviceEnv for DeviceMass {
     }
 }
 
-fn close(what: &str, a: &[f32], b: &[f32], limit: f32) {
-    assert_eq!(a.len(), b.len(), "{what}");
+fn close(label: &str, a: &[f32], b: &[f32], limit: f32) {
+    assert_eq!(a.len(), b.len(), "{label}");
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        assert!((a - b).abs() <= limit * b.abs().max(1.0), "{what} {i}: {a} on the device, {b} on the processor");
+        assert!((a - b).abs() <= limit * b.abs().max(1.0), "{label} {i}: {a} on the device, {b} on the processor");
     }
 }
 
@@ -298,16 +300,17 @@ fn nets_and_noise_are_those_of_the_processor() {
         let mut work = Workspace::default();
         for t in 0..=horizon {
             for w in 0..worlds {
-                let own: Vec<f32> = (0..row).map(|c| raw[(t * row + c) * worlds + w]).collect();
+                let observation: Vec<f32> = (0..row).map(|c| raw[(t * row + c) * worlds + w]).collect();
                 let mut x = vec![0.0; row];
-                frozen.apply(&own, &mut x);
+                frozen.apply(&observation, &mut x);
                 let output = model.critic.forward(model.critic_params(), &x, row, 1, &mut work)[0];
                 close("value", &[read[3][t * worlds + w]], &[3.0 * output + 0.5], 1e-5);
                 if t == horizon {
                     continue;
                 }
-                let of = |buffer: &[f32]| (0..act).map(|c| buffer[(t * act + c) * worlds + w]).collect::<Vec<f32>>();
-                let (action, mean) = (of(&read[0]), of(&read[1]));
+                let row_of =
+                    |buffer: &[f32]| (0..act).map(|c| buffer[(t * act + c) * worlds + w]).collect::<Vec<f32>>();
+                let (action, mean) = (row_of(&read[0]), row_of(&read[1]));
                 let means = model.actor.forward(model.actor_params(), &x, row, 1, &mut work);
                 close("mean", &mean, &means[..act], 1e-5);
                 let mut normals = vec![0.0; act];
@@ -350,7 +353,7 @@ fn a_rollout_is_that_of_the_processor() {
         // Training amplifies the last bits; before it everything is the same but for these.
         let limit = if update == 0 { 1e-4 } else { 1e-2 };
         let (a, b) = (&device.buffers.rollout, &processor.buffers.rollout);
-        for (what, a, b) in [
+        for (label, a, b) in [
             ("observation", &a.obs, &b.obs),
             ("action", &a.action, &b.action),
             ("mean", &a.mean, &b.mean),
@@ -361,7 +364,7 @@ fn a_rollout_is_that_of_the_processor() {
             ("last value", &a.last_value, &b.last_value),
             ("carried observation", &device.carried.obs, &processor.carried.obs),
         ] {
-            close(what, a, b, limit);
+            close(label, a, b, limit);
         }
         assert_eq!(a.done, b.done);
         assert_eq!(device.carried.episode_length, processor.carried.episode_length);
@@ -399,8 +402,8 @@ fn learns_to_hold_the_mass_and_resumes_exactly() {
     let (returns, _, batch) = run(2, false, 41);
     assert!(returns[0] < 20.0 && returns[40] > 50.0, "{returns:?}");
     assert_eq!(batch, horizon, "a small rollout is one submission in the end");
-    let (one, two) = (run(1, false, 4), run(2, true, 4));
-    assert_eq!((&one.0, &one.1), (&two.0, &two.1), "threads or a resume change the result");
+    let (single, parallel) = (run(1, false, 4), run(2, true, 4));
+    assert_eq!((&single.0, &single.1), (&parallel.0, &parallel.1), "threads or a resume change the result");
 }
 
 #[test]
@@ -419,7 +422,8 @@ fn kernels_are_timed() {
         ["critic, layer 0", "critic, layer 1", "actor, layer 0", "actor, layer 1", "actor, layer 2", "actions", "mass"];
     assert_eq!(names, expected);
     assert!(times.iter().all(|&(_, s)| (0.0..1.0).contains(&s)) && times.iter().any(|&(_, s)| s > 0.0), "{times:?}");
-    // Inputs and outputs of the layers, mean, action and log density; then weights with biases, deviations and their inverses.
+    // Inputs and outputs of the layers, mean, action and log density; then weights with biases, deviations and their
+    // inverses.
     let columns = (3 + 32) + (32 + 1) + (2 + 32) + (32 + 32) + (32 + 1) + 3;
     let params = 4 * 32 + 33 * 8 + 3 * 32 + 33 * 32 + 33 * 8 + 2;
     assert_eq!(nets.bytes_per_step(), 4 * (columns * 256 + params));

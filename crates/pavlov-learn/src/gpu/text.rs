@@ -1,8 +1,8 @@
 //! The text of the kernels: one per layer, one that draws actions. Sizes and places of parameters are constants in it.
 //!
-//! A thread of a layer is a world (x) and a panel of 8 outputs (y), summed in two vectors of four in the order of the inputs, as on the
-//! processor. Parameters are [`crate::model::Model::params`] as they are: a panel's weights are consecutive, so a thread reads
-//! two vectors per input, the same ones in a whole workgroup.
+//! A thread of a layer is a world (x) and a panel of 8 outputs (y), summed in two vectors of four in the order of the
+//! inputs, as on the processor. Parameters are [`crate::model::Model::params`] as they are: a panel's weights are
+//! consecutive, so a thread reads two vectors per input, the same ones in a whole workgroup.
 
 use crate::config::Activation;
 use crate::kernels::LANES;
@@ -25,7 +25,7 @@ pub enum Role {
     Hidden,
 }
 
-/// Settings all kernels share: `Run` changes from update to update, `Step` says which one of a rollout it is.
+/// Settings that all kernels share: `Run` changes from update to update, `Step` is the number of the rollout's step.
 const SETTINGS: &str = "
 struct Run {
     worlds: u32, update: u32, key_low: u32, key_high: u32,
@@ -92,7 +92,7 @@ fn layer(@builtin(global_invocation_id) id: vec3<u32>) {{
             (Role::Hidden, Activation::Relu) => format!("max({sum}, 0f)"),
         };
         let store = format!("to_[to + (8u * panel + {j}u) * run.worlds] = {value};");
-        // The last panel may be a part.
+        // The last panel may be cut short.
         let _ = match outputs % LANES {
             0 => writeln!(text, "    {store}"),
             _ => writeln!(text, "    if (8u * panel + {j}u < {outputs}u) {{ {store} }}"),
@@ -101,8 +101,8 @@ fn layer(@builtin(global_invocation_id) id: vec3<u32>) {{
     text + "}\n"
 }
 
-/// The kernel that draws actions about the means and writes their log densities. `stat` holds, from `std` on, deviations and then their
-/// inverses.
+/// The kernel that draws actions about the means and writes their log densities. `stat` holds, from `std` on,
+/// deviations and then their inverses.
 pub fn sample(act: usize, std: usize) -> String {
     let purpose = (Purpose::Action as u32) << 24;
     let mut text = format!(
@@ -132,8 +132,9 @@ fn sample(@builtin(global_invocation_id) id: vec3<u32>) {{
     );
     for (j, part) in ["x", "y", "z", "w"].iter().enumerate() {
         let draw = format!(
-            "let c = 4u * four + {j}u; let m = mean[at + c * run.worlds]; let a = fma(stat[{std}u + c], normals.{part}, m); \
-             action[at + c * run.worlds] = a; let z = (a - m) * stat[{inverse}u + c]; square = square + z * z;",
+            "let c = 4u * four + {j}u; let m = mean[at + c * run.worlds]; let a = fma(stat[{std}u + c], \
+             normals.{part}, m); action[at + c * run.worlds] = a; let z = (a - m) * stat[{inverse}u + c]; \
+             square = square + z * z;",
             inverse = std + act
         );
         let _ = match act % 4 {

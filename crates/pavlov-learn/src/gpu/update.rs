@@ -8,9 +8,9 @@ use crate::stats::UpdateStats;
 use rayon::ThreadPool;
 use std::time::{Duration, Instant};
 
-/// Control steps handed over in the first submission, whose time tells how many the next may have.
+/// Control steps handed over in the first submission, whose time decides how many the next may have.
 const FIRST_BATCH: usize = 2;
-/// A submission should not take longer: drivers of desktops take a device that is busy for about 2 s for hung.
+/// Longest time of a submission, s: desktop drivers take a device that is busy for about 2 s for hung.
 const BATCH_TIME: Duration = Duration::from_millis(400);
 
 impl Ppo {
@@ -31,11 +31,12 @@ impl Ppo {
         self.sizes.check(env.obs_dim(), env.critic_obs_dim(), env.act_dim(), 1)
     }
 
-    /// As [`Ppo::update`], the rollout on a device. Resets the environment on the first call and after [`Ppo::restart`].
+    /// As [`Ppo::update`], the rollout on a device. Resets the environment on the first call and after
+    /// [`Ppo::restart`].
     ///
     /// # Errors
-    /// As [`Ppo::update`]; [`LearnError::Gpu`] or [`LearnError::Environment`] when the device fails, which leaves parameters and
-    /// statistics as they were.
+    /// As [`Ppo::update`]; [`LearnError::Gpu`] or [`LearnError::Environment`] when the device fails, which leaves
+    /// parameters and statistics as they were.
     pub fn update_on_device<E: DeviceEnv>(
         &mut self,
         env: &mut E,
@@ -55,14 +56,14 @@ impl Ppo {
         let (horizon, worlds, act) = (nets.horizon, nets.worlds, self.sizes.act);
         // A handle, so that the environment can be changed meanwhile.
         let actions = env.actions().clone();
-        let (rollout, mut own) = env.finish_rollout(&[
+        let (rollout, mut buffers) = env.finish_rollout(&[
             (&actions, horizon * act * worlds),
             (&nets.mean, horizon * act * worlds),
             (&nets.log_prob, horizon * worlds),
             (&nets.value, (horizon + 1) * worlds),
         ])?;
-        same("the number of buffers read back", own.len(), 4)?;
-        let mut next = || std::mem::take(&mut own.remove(0));
+        same("the number of buffers read back", buffers.len(), 4)?;
+        let mut next = || std::mem::take(&mut buffers.remove(0));
         let read = ReadBack { env: rollout, action: next(), mean: next(), log_prob: next(), value: next() };
         let (shared, carried, rollout) = self.stage(&frozen);
         let gathered = pool.install(|| fill(&read, &shared, carried, rollout))?;
@@ -75,9 +76,9 @@ impl Ppo {
         nets.upload(&self.model, &self.frozen(), value, self.seed, self.counters.updates);
     }
 
-    /// Seconds that each kernel takes in one control step: the mean of `steps` steps (at most a rollout's, or what the adapter's clock
-    /// holds). None where the adapter has no timestamps. For measurements: the environment moves on, its rollout is
-    /// dropped.
+    /// Seconds that each kernel takes in one control step: the mean of `steps` steps (at most a rollout's, or what the
+    /// adapter's clock holds). None where the adapter has no timestamps. For measurements: the environment moves on,
+    /// its rollout is dropped.
     ///
     /// # Errors
     /// As [`Ppo::update_on_device`].
@@ -89,7 +90,7 @@ impl Ppo {
     ) -> Result<Option<Vec<(String, f64)>>, LearnError> {
         self.check_device(env)?;
         let steps = steps.clamp(1, nets.horizon);
-        // A step of an environment has a handful of kernels, too.
+        // The environment's own step has a handful of kernels, too.
         let Some(mut timing) = env.gpu().timing(steps * (nets.kernels() + 16) + 1) else { return Ok(None) };
         if self.counters.restart {
             env.reset()?;
@@ -131,7 +132,8 @@ impl DeviceNets {
             if batch < self.horizon {
                 gpu.wait()?;
                 let share = BATCH_TIME.as_secs_f64() / begin.elapsed().as_secs_f64().max(1e-9);
-                // Not in one leap: the first launches of a kernel are slow, and a measured time may have been a lucky one.
+                // Not in one leap: the first launches of a kernel are slow, and a measured time may have been a lucky
+                // one.
                 let most = (share * (end - t) as f64) as usize;
                 self.batch = most.clamp(1, 4 * batch).min(self.horizon);
             }

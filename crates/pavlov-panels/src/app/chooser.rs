@@ -1,6 +1,6 @@
 //! The chooser of tasks: what there is, with a picture of each, by name or with the keyboard.
 //!
-//! Task files are read and pictures are drawn on a thread of its own; a task can be chosen as soon as it is listed.
+//! Task files are read and pictures are drawn on a separate thread; a task can be chosen as soon as it is listed.
 
 use crate::app::{Studio, Wake};
 use egui::{ColorImage, Key, RichText, Sense, TextureHandle, TextureOptions, Ui, vec2};
@@ -19,7 +19,7 @@ struct Choice {
     picture: Option<TextureHandle>,
 }
 
-/// What the thread tells.
+/// What the thread sends.
 enum News {
     About(String, String),
     Picture(String, ColorImage),
@@ -38,7 +38,8 @@ pub(super) struct Chooser {
 
 impl Drop for Chooser {
     fn drop(&mut self) {
-        // Nobody listens any more: the thread ends after the present picture. Software drivers do not like to be left in the middle of one.
+        // Without a receiver the thread ends after the present picture; software drivers must not be left in the middle
+        // of one.
         self.news = None;
         if let Some(thread) = self.thread.take() {
             // A panic in there was printed when it happened.
@@ -56,14 +57,14 @@ impl Chooser {
 
     /// Starts reading and drawing.
     fn begin(&mut self, assets: &Assets, wake: Wake) {
-        let (tell, news) = channel();
+        let (sender, news) = channel();
         let assets = assets.clone();
         let work = move || {
             let mut tasks = Vec::new();
             for entry in assets.tasks() {
                 let task = Task::load(&assets, &entry.name);
                 let about = task.as_ref().map_or_else(ToString::to_string, |t| t.file.about.clone());
-                if tell.send(News::About(entry.name, about)).is_err() {
+                if sender.send(News::About(entry.name, about)).is_err() {
                     return;
                 }
                 tasks.extend(task.ok());
@@ -73,7 +74,7 @@ impl Chooser {
             let Ok(mut renderer) = Renderer::new(0) else { return };
             for task in tasks {
                 let Some(image) = picture(&mut renderer, &task) else { continue };
-                if tell.send(News::Picture(task.name.clone(), image)).is_err() {
+                if sender.send(News::Picture(task.name.clone(), image)).is_err() {
                     return;
                 }
                 wake();
@@ -173,8 +174,8 @@ fn card(ui: &mut Ui, name: &str, choice: &Choice) -> bool {
             let (rect, response) = ui.allocate_exact_size(size, Sense::click());
             match &choice.picture {
                 Some(texture) => {
-                    let all = egui::Rect::from_min_max(egui::pos2(0.0, 0.0), egui::pos2(1.0, 1.0));
-                    ui.painter().image(texture.id(), rect, all, egui::Color32::WHITE);
+                    let whole_texture = egui::Rect::from_min_max(egui::pos2(0.0, 0.0), egui::pos2(1.0, 1.0));
+                    ui.painter().image(texture.id(), rect, whole_texture, egui::Color32::WHITE);
                 }
                 None => {
                     ui.painter().rect_filled(rect, 4.0, ui.visuals().faint_bg_color);

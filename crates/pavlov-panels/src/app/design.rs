@@ -1,4 +1,5 @@
-//! The layout of designing: script at the left, plots and training at the right, the worlds' clock below, the picture in the middle.
+//! The layout of designing: script at the left, plots and training at the right, the worlds' clock below, the picture
+//! in the middle.
 
 use crate::app::state::{Sheet, Side};
 use crate::app::viewport::{Hand, Viewport};
@@ -140,8 +141,8 @@ impl Studio {
                 session.terms.ui(ui, theme, session.selected.map(|s| s.0));
             }
             Side::Training => {
-                let asked = egui::ScrollArea::vertical().show(ui, |ui| self.train.ui(ui, theme)).inner;
-                match asked {
+                let request = egui::ScrollArea::vertical().show(ui, |ui| self.train.ui(ui, theme)).inner;
+                match request {
                     Some(TrainRequest::Start) => self.start_training(),
                     Some(TrainRequest::Open(run)) => {
                         let replay = self.runs.open(&run, ui.ctx());

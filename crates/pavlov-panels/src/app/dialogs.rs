@@ -4,7 +4,7 @@ use crate::app::Studio;
 use crate::keys;
 use egui::{Align2, Context, Window};
 
-/// What stands before everything else.
+/// What is shown in front of everything else.
 #[derive(Debug, Default)]
 pub(super) struct Dialogs {
     /// What the person should read; each goes when it is clicked away.

@@ -22,7 +22,7 @@ impl Studio {
                 self.remembered.camera.track([x, y, z.max(0.1)], dt);
             }
         }
-        let asked = Panel::left("runs").exact_size(370.0).show(ui, |ui| self.runs.browser_ui(ui, theme)).inner;
+        let request = Panel::left("runs").exact_size(370.0).show(ui, |ui| self.runs.browser_ui(ui, theme)).inner;
         let mut close = false;
         if let Some(replay) = &mut self.replay {
             Panel::bottom("replay").show(ui, |ui| close = replay.ui(ui, theme));
@@ -31,7 +31,7 @@ impl Studio {
         if close {
             self.replay = None;
         }
-        match asked {
+        match request {
             Some(RunsRequest::OpenReplay(replay)) => self.open_replay(*replay),
             Some(RunsRequest::ResumeTraining(run)) => {
                 let wake = self.options.wake.clone();
@@ -137,7 +137,7 @@ impl Studio {
     }
 }
 
-/// So many pictures in a rectangle: up to three in a row.
+/// Places of `n` pictures in a rectangle: up to three in a row.
 fn cells(rect: Rect, n: usize) -> Vec<Rect> {
     let columns = if n == 4 { 2 } else { n.clamp(1, 3) };
     let rows = n.div_ceil(columns).max(1);

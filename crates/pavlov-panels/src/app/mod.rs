@@ -1,4 +1,4 @@
-//! The whole studio but for its window: what is open, what the panels say to each other, and the layout.
+//! The whole studio but for its window: what is open, what passes between the panels, and the layout.
 //!
 //! ```text
 //! frame(ctx): poll threads ─> panels (top, left, right, bottom) ─> picture in the middle ─> dialogs
@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use viewport::Viewport;
 
-/// Live worlds at most.
+/// Most live worlds.
 pub const MAX_WORLDS: usize = 256;
 
 /// What the studio is opened with.
@@ -42,7 +42,7 @@ pub struct Options {
     pub assets: Assets,
     /// Folder of runs.
     pub runs: PathBuf,
-    /// Folder of what is remembered.
+    /// Folder of the remembered state.
     pub state: PathBuf,
     /// Task to open.
     pub task: Option<String>,
@@ -54,7 +54,7 @@ pub struct Options {
     pub wake: Wake,
 }
 
-/// What can be done, as it is offered, with its key.
+/// An action as a menu shows it, with its key.
 const MODES: [(Mode, &str, Action); 4] = [
     (Mode::Design, "Design", Action::Design),
     (Mode::Runs, "Runs", Action::Runs),
@@ -62,7 +62,7 @@ const MODES: [(Mode, &str, Action); 4] = [
     (Mode::Searches, "Searches", Action::Searches),
 ];
 
-/// Goes the window on?
+/// Does the window stay open?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// Yes.
@@ -85,7 +85,7 @@ pub struct Studio {
     runs: Runs,
     replay: Option<Replay>,
     searches: Searches,
-    /// Of which task, and what came of opening it.
+    /// The task of the session, and the result of opening it.
     labelling: Option<(String, Result<Labelling, String>)>,
     chooser: chooser::Chooser,
     dialogs: dialogs::Dialogs,
@@ -106,14 +106,15 @@ impl Studio {
     /// Reads what is remembered and opens the task; without one the chooser is shown.
     ///
     /// # Errors
-    /// When a task or reward that was asked for cannot be opened. One that is only remembered is let go, and said so.
+    /// When a task or reward that was asked for cannot be opened. One that is only remembered is dropped with a
+    /// message.
     pub fn open(options: Options) -> Result<Self> {
-        let (mut remembered, said) = Remembered::load(&options.state);
+        let (mut remembered, messages) = Remembered::load(&options.state);
         if let Some(worlds) = options.worlds {
             remembered.worlds = worlds.clamp(1, MAX_WORLDS);
         }
-        let asked = options.task.is_some();
-        if asked && options.task != remembered.task {
+        let task_given = options.task.is_some();
+        if task_given && options.task != remembered.task {
             remembered.reward = None;
         }
         remembered.task = options.task.clone().or(remembered.task);
@@ -141,12 +142,12 @@ impl Studio {
             remembered,
             options,
         };
-        studio.dialogs.messages.extend(said);
+        studio.dialogs.messages.extend(messages);
         if let Some(task) = studio.remembered.task.clone() {
             let reward = studio.remembered.reward.clone();
             match studio.open_task(&task, reward.as_deref()) {
                 Ok(()) => {}
-                Err(error) if asked => return Err(error),
+                Err(error) if task_given => return Err(error),
                 Err(error) => {
                     studio.dialogs.messages.push(format!("{error:#}"));
                     studio.remembered.task = None;
@@ -232,12 +233,12 @@ impl Studio {
         self.window = size;
     }
 
-    /// What draws, and whether little is drawn for it.
+    /// The adapter that draws, and whether it needs cheaper pictures.
     pub fn set_adapter(&mut self, name: &str, low: bool) {
         self.adapter = (name.to_string(), low);
     }
 
-    /// The window is to be closed: asks when something would be left undone.
+    /// The window is to be closed: asks first when something is unsaved or running.
     pub fn ask_to_close(&mut self) {
         if self.train.is_active() {
             self.dialogs.closing = true;
@@ -278,7 +279,7 @@ impl Studio {
         if self.quit { Flow::Quit } else { Flow::Go }
     }
 
-    /// What threads have to say.
+    /// Takes what threads have sent.
     fn poll(&mut self, ctx: &Context, dt: f32) {
         if let Some(policy) = self.train.take_policy()
             && let Some(session) = &mut self.session

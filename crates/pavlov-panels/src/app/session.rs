@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Steps that a trail is long.
+/// Length of a trail, steps.
 const TRAIL: usize = 160;
 
 /// What wakes the window.
@@ -44,15 +44,16 @@ pub struct Session {
     contacts: bool,
     /// When a change went to the worlds that no frame has shown yet: its version, and what it was.
     sent: Option<(u64, Instant, bool)>,
-    /// What has happened, for whoever watches the studio from outside.
+    /// What has happened, for those who watch the studio from outside.
     pub notes: Vec<String>,
     moved: bool,
     had_errors: bool,
 }
 
 impl Session {
-    /// Opens a task with a reward (by name or path) and starts its worlds. They are moved by the policy of the task's audit set where there
-    /// is one, else by random actions. While a reward has errors and none runs yet, the worlds pay nothing.
+    /// Opens a task with a reward (by name or path) and starts its worlds. They are moved by the policy of the task's
+    /// audit set where there is one, else by random actions. While a reward has errors and none runs yet, the worlds
+    /// pay nothing.
     ///
     /// # Errors
     /// When the reward is not there or the environment cannot be made.
@@ -66,10 +67,11 @@ impl Session {
     ) -> Result<Self> {
         let editor = Editor::open(assets, &task, reward, state)?;
         let options = LiveOptions { worlds, seed: 0, profile: Profile::Fast, disturb: true };
-        let none = || Reward::from_text("none", "none.rhai", "fn reward(s) { 0.0 }", Manifest::default(), task.scene());
+        let no_reward =
+            || Reward::from_text("none", "none.rhai", "fn reward(s) { 0.0 }", Manifest::default(), task.scene());
         let first = match editor.reward() {
             Some(reward) => reward.clone(),
-            None => Arc::new(none()?),
+            None => Arc::new(no_reward()?),
         };
         let live = LiveWorlds::new(&task, &first, editor.version(), &options)
             .with_context(|| format!("cannot run task {}", task.name))?;
@@ -110,7 +112,7 @@ impl Session {
         self.good.is_some()
     }
 
-    /// Who acts from now on, and what it is called.
+    /// Sets who acts from now on, and its name.
     pub fn act(&mut self, driver: Driver, name: &str) {
         self.live.send(Command::Driver(driver));
         self.acting = name.to_string();
@@ -155,8 +157,8 @@ impl Session {
         if let Some((version, at, scripts)) = self.sent
             && last.reward_version >= version
         {
-            let what = if scripts { "the new reward runs" } else { "the new value is plotted" };
-            self.notes.push(format!("{what} after {:.0} ms", 1e3 * at.elapsed().as_secs_f64()));
+            let effect = if scripts { "the new reward runs" } else { "the new value is plotted" };
+            self.notes.push(format!("{effect} after {:.0} ms", 1e3 * at.elapsed().as_secs_f64()));
             self.sent = None;
         }
         if !self.moved && last.serial > 2 {
@@ -168,7 +170,7 @@ impl Session {
         true
     }
 
-    /// How the worlds are.
+    /// State of the worlds.
     pub fn status(&self) -> Status {
         self.live.status()
     }
@@ -187,7 +189,7 @@ impl Session {
         }
     }
 
-    /// Name of the selected world and link, and how it fares, in a corner of the picture.
+    /// Name and state of the selected world and link, in a corner of the picture.
     pub fn named_ui(&self, ui: &egui::Ui, rect: egui::Rect) {
         let (Some((world, body)), Some(frame)) = (self.selected, &self.frame) else { return };
         let link = body.map_or("", |b| self.task.model().bodies[b].name.as_str());

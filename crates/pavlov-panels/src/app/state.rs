@@ -1,4 +1,5 @@
-//! What the studio remembers from start to start: `studio.toml` in its state folder. Written beside and renamed into place.
+//! What the studio remembers from start to start: `studio.toml` in its state folder. Written beside and renamed into
+//! place.
 
 use crate::scene::{Orbit, Overlays};
 use crate::theme::Theme;
@@ -6,7 +7,7 @@ use crate::train::Settings;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What a person does.
+/// The activities of a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -164,8 +165,8 @@ mod tests {
     fn a_damaged_file_is_named_and_does_not_stop_the_start() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(path(folder.path()), "zoom = \"large\"").unwrap();
-        let (state, said) = Remembered::load(folder.path());
+        let (state, messages) = Remembered::load(folder.path());
         assert_eq!(state, Remembered::default());
-        assert!(said.is_some_and(|s| s.contains("studio.toml")));
+        assert!(messages.is_some_and(|s| s.contains("studio.toml")));
     }
 }

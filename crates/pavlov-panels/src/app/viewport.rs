@@ -1,7 +1,8 @@
 //! The hand in the picture: orbit, pan, zoom, follow; click to select; drag a robot to push it.
 //!
-//! Primary drag on empty ground orbits, on a robot it pulls the link like a spring (MuJoCo's perturbation); secondary or middle drag
-//! pans; the wheel zooms; a double click follows. Arrow keys orbit and page keys zoom while the picture has the keyboard.
+//! Primary drag on empty ground orbits, on a robot it pulls the link like a spring (MuJoCo's perturbation); secondary
+//! or middle drag pans; the wheel zooms; a double click follows. Arrow keys orbit and page keys zoom while the picture
+//! has the keyboard.
 
 use crate::scene::{Eye, Hit, Orbit, Stage, pick};
 use egui::{Color32, Key, PointerButton, Rect, Sense, Stroke, Ui};
@@ -48,7 +49,8 @@ pub struct Viewport {
 }
 
 impl Viewport {
-    /// Listens to the hand in the picture at `rect` with the robots `robots` of the stage; `pushes` when forces can be applied.
+    /// Takes the input over the picture at `rect` that shows the robots `robots` of the stage; `pushes` when forces can
+    /// be applied.
     pub fn ui(
         &mut self,
         ui: &mut Ui,

@@ -1,4 +1,4 @@
-//! Checking on a thread of its own: what is typed becomes a reward, or a list of what is wrong with it.
+//! Checking on a separate thread: what is typed becomes a reward, or a list of its problems.
 //!
 //! Only the newest text is checked; texts that were asked for while a check ran are passed over.
 
@@ -75,8 +75,8 @@ pub(crate) struct Subject {
 impl Subject {
     /// Checks on the calling thread.
     pub fn check(&self, texts: &Texts) -> (Option<Reward>, Vec<Problem>) {
-        let made = Reward::from_texts(&self.path, &self.name, &texts.script, texts.manifest.as_deref(), &self.scene);
-        match made {
+        let built = Reward::from_texts(&self.path, &self.name, &texts.script, texts.manifest.as_deref(), &self.scene);
+        match built {
             Ok(reward) => {
                 let problems = reward.findings().iter().map(|f| self.finding(f)).collect();
                 (Some(reward), problems)
@@ -99,8 +99,8 @@ impl Subject {
         } else {
             self.path.join("reward.rhai")
         };
-        let own = Path::new(&f.file) == script;
-        let (file, mut message) = match (own, f.rule.as_str()) {
+        let in_script = Path::new(&f.file) == script;
+        let (file, mut message) = match (in_script, f.rule.as_str()) {
             (true, _) => (Some(File::Script), f.message.clone()),
             // The graph's own warnings carry the manifest's name.
             (false, "unused-term") => (Some(File::Manifest), f.message.clone()),
@@ -145,7 +145,7 @@ impl Checker {
 
     /// Asks for a check. The thread lives as long as the editor.
     pub fn ask(&self, texts: Texts) {
-        // It cannot be gone while this end is there, but for a panic in the checker, which `result` tells of.
+        // It can only be gone after a panic in the checker, which `result` reports.
         let _ = self.to.send(Arc::new(texts));
     }
 

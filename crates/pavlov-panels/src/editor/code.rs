@@ -1,4 +1,4 @@
-//! A file as it is edited: colours, line numbers, marks under what is wrong, completion, hover.
+//! A file as it is edited: colours, line numbers, marks under problems, completion, hover.
 //!
 //! Places in the text are bytes here; egui's cursors count characters.
 
@@ -65,14 +65,14 @@ pub(crate) fn line_range(text: &str, line: usize) -> Range<usize> {
     text.len()..text.len()
 }
 
-/// What a problem is drawn under: the name that its message gives in backticks, when its line has it from its place on; else the
-/// token at its place. At least one character, where the line has one.
+/// The part of the text that a problem is drawn under: the name that its message gives in backticks, when its line has
+/// it from its place on; else the token at its place. At least one character, where the line has one.
 pub(crate) fn problem_range(language: Language, text: &str, problem: &Problem) -> Range<usize> {
     let whole = line_range(text, problem.line);
     let row = &text[whole.clone()];
     let at = whole.start + byte(row, problem.column.saturating_sub(1));
     if at >= whole.end {
-        // Past the end, as a script that ends too soon: the last character of the line.
+        // Past the end, as in a script that ends too soon: the last character of the line.
         let trimmed = row.trim_end();
         let start = trimmed.char_indices().next_back().map_or(0, |(i, _)| i);
         return whole.start + start..whole.start + trimmed.len().max(start);
@@ -168,7 +168,7 @@ impl Code {
         self.shown = None;
     }
 
-    /// Keys that are not the text field's, before it hears them.
+    /// Handles keys that are not the text field's, before the field sees them.
     fn keys(&mut self, ui: &Ui, names: &Names) {
         let key = |modifiers, key| ui.input_mut(|i| i.consume_key(modifiers, key));
         if let Some(shown) = &mut self.shown {
@@ -206,7 +206,7 @@ impl Code {
         }
     }
 
-    /// Makes comments of the lines that the selection touches, or text again.
+    /// Turns the lines that the selection touches into comments, or back into text.
     fn toggle_comment(&mut self, ui: &Ui) {
         let mark = if self.language == Language::Rhai { "//" } else { "#" };
         let selection = self.selection(ui);
@@ -253,7 +253,7 @@ impl Code {
         }
     }
 
-    /// Draws it. Gives whether the text was changed by hand.
+    /// Draws it. Returns whether the text was changed by hand.
     pub fn ui(&mut self, ui: &mut Ui, theme: Theme, names: &Names, problems: &[&Problem], find: Option<&Find>) -> bool {
         let id = self.id();
         let before = self.text.clone();

@@ -5,7 +5,8 @@ use super::check::Texts;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Modification time and length: differ when a file was written, but for a write of the same length within the clock's grain.
+/// Modification time and length: differ when a file was written, but for a write of the same length within the clock's
+/// grain.
 type Stamp = Option<(SystemTime, u64)>;
 
 /// The files and what they held when they were last read or written.
@@ -101,7 +102,7 @@ impl Files {
         Ok(())
     }
 
-    /// Modules to watch from now on.
+    /// Sets the modules to watch from now on.
     pub fn watch_modules(&mut self, paths: impl Iterator<Item = PathBuf>) {
         self.modules = paths.map(|p| (p.clone(), stamp(&p))).collect();
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What is looked for, and where it was found. Letters of either case are the same unless a capital is typed.
+/// What is looked for, and where it was found. Case is ignored unless a capital is typed.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Find {
     pub open: bool,
@@ -15,7 +15,7 @@ pub(crate) struct Find {
 }
 
 impl Find {
-    /// Opens the bar; what was looked for last stays.
+    /// Opens the bar; the last search stays.
     pub fn start(&mut self) {
         self.open = true;
         self.focus = true;

@@ -34,7 +34,8 @@ pub(crate) struct History {
     pub versions: Vec<Version>,
 }
 
-/// A name as one part of a path: what is no letter or digit becomes `_`, and a hash keeps different names apart.
+/// A name as one part of a path: other characters than letters and digits become `_`, and a hash keeps different names
+/// apart.
 pub(crate) fn folder_name(name: &str) -> String {
     let safe: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
@@ -50,7 +51,8 @@ pub(crate) fn append(path: &Path, row: &impl Serialize) -> Result<(), EditorErro
     file.and_then(|mut f| f.write_all(line.as_bytes())).map_err(fail)
 }
 
-/// Rows of a file of JSON lines. A last line that was cut off is passed over, and closed so that the next row starts anew.
+/// Rows of a file of JSON lines. A last line that was cut off is passed over, and closed so that the next row starts
+/// anew.
 pub(crate) fn rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>, EditorError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -88,8 +90,8 @@ impl History {
     fn hash(texts: &Texts) -> String {
         // The length in front keeps (script, manifest) apart from another cut of the same bytes.
         let manifest = texts.manifest.as_deref().unwrap_or("");
-        let all = format!("{}\n{}{manifest}", texts.script.len(), texts.script);
-        pavlov_run::sha256(all.as_bytes())[..16].to_string()
+        let text = format!("{}\n{}{manifest}", texts.script.len(), texts.script);
+        pavlov_run::sha256(text.as_bytes())[..16].to_string()
     }
 
     /// Keeps a version, if it differs from the newest one.
@@ -131,8 +133,8 @@ fn summary(old: &Texts, new: &Texts) -> String {
     let mut parts = Vec::new();
     let count = |old: &str, new: &str| {
         let diff = TextDiff::from_lines(old, new);
-        let of = |tag| diff.iter_all_changes().filter(|c| c.tag() == tag).count();
-        (of(ChangeTag::Insert), of(ChangeTag::Delete))
+        let count_of = |tag| diff.iter_all_changes().filter(|c| c.tag() == tag).count();
+        (count_of(ChangeTag::Insert), count_of(ChangeTag::Delete))
     };
     let (more, less) = count(&old.script, &new.script);
     if more + less > 0 {
@@ -174,8 +176,8 @@ mod tests {
         history.store(&b, "saved").unwrap();
         history.store(&a, "restored").unwrap();
         let again = History::open(dir.path(), "ant/default").unwrap();
-        let said: Vec<&str> = again.versions.iter().map(|v| v.summary.as_str()).collect();
-        assert_eq!(said, ["first version", "script +2 -1, w 1 to 2.5", "script +1 -2, w 2.5 to 1"]);
+        let summaries: Vec<&str> = again.versions.iter().map(|v| v.summary.as_str()).collect();
+        assert_eq!(summaries, ["first version", "script +2 -1, w 1 to 2.5", "script +1 -2, w 2.5 to 1"]);
         assert_eq!(again.versions[0].hash, again.versions[2].hash);
         assert_eq!(again.texts(&again.versions[1]).unwrap(), b);
         assert!(History::open(dir.path(), "ant_default").unwrap().versions.is_empty(), "names stay apart");

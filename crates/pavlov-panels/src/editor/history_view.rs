@@ -1,4 +1,4 @@
-//! The history as it is drawn: the list, what differs, and the way back.
+//! The history as it is drawn: the list, the differences, and the way back.
 
 use super::Editor;
 use super::check::Texts;
@@ -44,16 +44,16 @@ impl Editor {
         });
         if restore {
             let restored = self.restore(chosen);
-            self.told(restored);
+            self.report(restored);
         }
         let this = self.history.texts(&self.history.versions[chosen]);
-        let Some(this) = self.told(this) else { return };
+        let Some(this) = self.report(this) else { return };
         let other = match (self.view.against_previous, chosen.checked_sub(1)) {
             (true, Some(before)) => self.history.texts(&self.history.versions[before]),
             (true, None) => Ok(Texts { script: String::new(), manifest: None }),
             (false, _) => Ok(self.texts()),
         };
-        let Some(other) = self.told(other) else { return };
+        let Some(other) = self.report(other) else { return };
         // From old to new: the version before comes first, what is in the editor comes last.
         let (old, new) = if self.view.against_previous { (&other, &this) } else { (&this, &other) };
         egui::ScrollArea::both().id_salt("diff").auto_shrink([false, false]).show(ui, |ui| {
@@ -122,8 +122,8 @@ fn diff(ui: &mut Ui, theme: Theme, old: &str, new: &str, side_by_side: bool) {
 /// Rows of two columns: old and new.
 fn pairs<'a>(ui: &mut Ui, theme: Theme, diff: &TextDiff<'a, 'a, 'a, str>, op: &DiffOp) {
     let changes: Vec<_> = diff.iter_changes(op).collect();
-    let of = |tag| changes.iter().filter(move |c| c.tag() == tag).map(|c| c.value()).collect::<Vec<&str>>();
-    let (equal, gone, came) = (of(ChangeTag::Equal), of(ChangeTag::Delete), of(ChangeTag::Insert));
+    let lines_of = |tag| changes.iter().filter(move |c| c.tag() == tag).map(|c| c.value()).collect::<Vec<&str>>();
+    let (equal, gone, came) = (lines_of(ChangeTag::Equal), lines_of(ChangeTag::Delete), lines_of(ChangeTag::Insert));
     for text in equal {
         line(ui, theme, ChangeTag::Equal, text);
         line(ui, theme, ChangeTag::Equal, text);

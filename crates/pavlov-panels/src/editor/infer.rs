@@ -1,6 +1,7 @@
 //! What kind of value stands before a dot: read from the words around it and the table of built-ins.
 //!
-//! A guess that serves completion and hover: when it is none, everything is offered. The checker knows better and has the last word.
+//! A guess that serves completion and hover: without one, everything is offered. The checker knows better and has the
+//! last word.
 
 use super::tokens::{Kind, Token};
 use pavlov_script::{BUILTINS, Form};
@@ -10,7 +11,7 @@ use pavlov_script::{BUILTINS, Form};
 pub(crate) enum Type {
     /// As the table names it: `state`, `body`, `vec3`, `number`.
     Table(&'static str),
-    /// An array; of what, when that is known.
+    /// An array, with the kind of its elements when that is known.
     Array(Option<&'static str>),
     /// The reward's parameters, `p`.
     Params,
@@ -25,15 +26,15 @@ pub(crate) struct Words<'a> {
     pub list: Vec<&'a Token>,
 }
 
-/// Of what an array property has elements.
+/// What the elements of an array property are.
 fn element(name: &str) -> Option<&'static str> {
-    let one = match name {
+    let element = match name {
         "joints" => "joint",
         "actuators" => "actuator",
         "feet" => "foot",
         _ => return Some("number"),
     };
-    Some(one)
+    Some(element)
 }
 
 fn ty(name: &'static str, property: &str) -> Type {
@@ -116,7 +117,7 @@ impl<'a> Words<'a> {
             "]" => {
                 let open = self.opening(i)?;
                 match self.type_ending(open.checked_sub(1)?, depth)? {
-                    Type::Array(of) => of.map(Type::Table),
+                    Type::Array(element) => element.map(Type::Table),
                     _ => None,
                 }
             }
@@ -128,7 +129,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// What a function of the table gives.
+    /// Kind of a function's result, from the table.
     fn result(&self, name: &str, receiver: Option<Type>, method: bool) -> Option<Type> {
         let mut rows = BUILTINS.iter().filter(|b| b.form == Form::Function && b.name == name);
         let fits = |on: &str| match receiver {
@@ -167,7 +168,7 @@ impl<'a> Words<'a> {
                     let call = self.call_around(k - 1)?;
                     let receiver = (self.before(call) == ".").then(|| call.checked_sub(2)).flatten()?;
                     return match self.type_ending(receiver, depth)? {
-                        Type::Array(of) => of.map(Type::Table),
+                        Type::Array(element) => element.map(Type::Table),
                         _ => None,
                     };
                 }
@@ -191,8 +192,8 @@ impl<'a> Words<'a> {
 }
 
 /// Kind of a property.
-fn property(of: Type, name: &str) -> Option<Type> {
-    match of {
+fn property(owner: Type, name: &str) -> Option<Type> {
+    match owner {
         Type::Params | Type::Command => Some(Type::Table("number")),
         Type::Array(_) => None,
         Type::Table(on) => {
@@ -209,7 +210,7 @@ mod tests {
     use super::super::tokens::{Language, tokens};
     use super::*;
 
-    fn of(text: &str) -> Option<Type> {
+    fn kind_of_dot(text: &str) -> Option<Type> {
         let list = tokens(Language::Rhai, text);
         let words = Words::new(text, &list);
         words.type_ending(words.list.len() - 1, 32)
@@ -236,15 +237,15 @@ mod tests {
             ("nothing", None),
             ("lib::thing(s)", None),
         ] {
-            assert_eq!(of(&format!("{head} {tail}")), expected, "{tail}");
+            assert_eq!(kind_of_dot(&format!("{head} {tail}")), expected, "{tail}");
         }
     }
 
     #[test]
     fn arrays_with_elements_that_have_members_are_in_the_table() {
-        for (name, one) in [("joints", "joint"), ("actuators", "actuator"), ("feet", "foot")] {
+        for (name, element) in [("joints", "joint"), ("actuators", "actuator"), ("feet", "foot")] {
             assert!(BUILTINS.iter().any(|b| b.name == name && b.ret.name() == "array"));
-            assert!(BUILTINS.iter().any(|b| b.args.first().is_some_and(|t| t.name() == one)));
+            assert!(BUILTINS.iter().any(|b| b.args.first().is_some_and(|t| t.name() == element)));
         }
     }
 }

@@ -5,10 +5,11 @@
 //! slider ─> values of the running reward, handed out in the same frame; nothing is compiled
 //! files on disk ─(looked at each 0.5 s)─> buffers, or a bar that offers the choice
 //! ```
-//! How to use it, each frame: [`Editor::poll`], then any of [`Editor::ui`], [`Editor::parameters_ui`], [`Editor::history_ui`], then
-//! [`Editor::take_change`] until it gives none. The first change is the reward as it was opened, if it is good: [`Editor::reward`] has
-//! it at once. While there are errors the last good reward keeps running, and the panel says which version that is. Versions count
-//! what was handed out, rewards and values alike: what `Frame::reward_version` says.
+//! How to use it, each frame: [`Editor::poll`], then any of [`Editor::ui`], [`Editor::parameters_ui`],
+//! [`Editor::history_ui`], then [`Editor::take_change`] until it gives none. The first change is the reward as it was
+//! opened, if it is good: [`Editor::reward`] has it at once. While there are errors the last good reward keeps running,
+//! and the panel says which version that is. Versions count what was handed out, rewards and values alike: what
+//! `Frame::reward_version` says.
 //!
 //! In the state folder: `history/<reward>/` ([`Version`]) and `changes.jsonl` ([`ParamChange`]).
 
@@ -71,15 +72,17 @@ pub enum EditorError {
         source: std::io::Error,
     },
     /// A file that cannot be written.
-    #[error("{path}: cannot be written: {source}; to work on a copy of your own: pavlov rewards new --help", path = .path.display())]
+    #[error("{path}: cannot be written: {source}; \
+             to work on a copy of your own: pavlov rewards new --help", path = .path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// A line of the history or of the log of changes that is none.
-    #[error("{path}:{line}: not a row of this file: {message}; move the file away to begin a new one", path = .path.display())]
+    /// A line of the history or of the log of changes that cannot be read.
+    #[error("{path}:{line}: not a row of this file: {message}; \
+             move the file away to begin a new one", path = .path.display())]
     Row {
         /// The file.
         path: PathBuf,
@@ -89,19 +92,20 @@ pub enum EditorError {
         message: String,
     },
     /// A reward without a manifest cannot take another's parameters.
-    #[error("{what} has parameters, and this reward is a lone script without a manifest: open a reward that is a folder. {path}", path = .path.display())]
+    #[error("{title} has parameters, and this reward is a lone script without a manifest: \
+             open a reward that is a folder. {path}", path = .path.display())]
     NoManifest {
         /// What was to be put in.
-        what: String,
+        title: String,
         /// The script.
         path: PathBuf,
     },
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("cannot start the checker: {0}")]
     Thread(std::io::Error),
 }
 
-/// What the running worlds are to be told.
+/// A change for the running worlds.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Another reward, checked.
@@ -147,7 +151,7 @@ pub struct Editor {
     manifest: Option<Code>,
     /// The tab that is shown.
     tab: File,
-    /// Buffers as the checker was last told of, or is about to be.
+    /// Buffers as the checker last got them, or is about to get them.
     seen: Texts,
     edited: Option<Instant>,
     /// Last key of the text that is being checked.
@@ -186,8 +190,8 @@ fn params_of(text: Option<&str>) -> Option<BTreeMap<String, Param>> {
 }
 
 impl Editor {
-    /// Opens a reward of a task, by name or path as the command line takes it, and checks it. A reward with errors is opened too:
-    /// there is then no [`Editor::reward`] until they are gone.
+    /// Opens a reward of a task, by name or path as the command line takes it, and checks it. A reward with errors is
+    /// opened too: there is then no [`Editor::reward`] until they are gone.
     ///
     /// # Errors
     /// When there is no such reward, its files cannot be read, or the state folder cannot be used.
@@ -253,7 +257,7 @@ impl Editor {
         self.script.go_to(caret..caret);
     }
 
-    /// What the reward is called.
+    /// Name of the reward.
     pub fn name(&self) -> &str {
         &self.subject.name
     }
@@ -273,12 +277,12 @@ impl Editor {
         &self.script.text
     }
 
-    /// What is wrong with what is written, errors first.
+    /// Problems of the text, errors first.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Is something wrong, so that an older version runs?
+    /// Are there errors, so that an older version runs?
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|p| p.error)
     }
@@ -309,7 +313,7 @@ impl Editor {
         self.last_latency
     }
 
-    /// The next thing that the running worlds are to be told.
+    /// The next change for the running worlds.
     pub fn take_change(&mut self) -> Option<Change> {
         self.pending.take()
     }
@@ -322,8 +326,8 @@ impl Editor {
         self.manifest_bad
     }
 
-    /// Gives the result to the caller, or tells the person why there is none.
-    fn told<T>(&mut self, result: Result<T, EditorError>) -> Option<T> {
+    /// Returns the value, or shows the error to the person.
+    fn report<T>(&mut self, result: Result<T, EditorError>) -> Option<T> {
         result.map_err(|e| self.trouble = Some(e.to_string())).ok()
     }
 
@@ -384,7 +388,7 @@ impl Editor {
         let held = ctx.input(|i| i.pointer.any_down());
         let name = self.subject.name.clone();
         let settled = self.log.settle(&name, held);
-        if let Some(Some(left)) = self.told(settled) {
+        if let Some(Some(left)) = self.report(settled) {
             ctx.request_repaint_after(left.max(Duration::from_millis(20)));
         }
         if let Some(running) = &mut self.running
@@ -393,7 +397,7 @@ impl Editor {
         {
             running.kept = true;
             let stored = self.history.store(&running.texts, "ran 5 s");
-            self.told(stored);
+            self.report(stored);
         }
     }
 
@@ -411,10 +415,10 @@ impl Editor {
         let Some(mut reward) = reward else { return };
         let mut texts = texts.clone();
         if !self.moved.is_empty() {
-            let own = Arc::make_mut(&mut reward);
+            let reward_mut = Arc::make_mut(&mut reward);
             for (name, x) in &self.moved {
                 // A slider of a parameter that this text no longer has.
-                let _ = own.set_param(name, *x);
+                let _ = reward_mut.set_param(name, *x);
             }
             let moved: Vec<(String, f64)> = std::mem::take(&mut self.moved).into_iter().collect();
             texts.manifest = texts.manifest.map(|m| with_values(&m, &moved));
@@ -440,7 +444,7 @@ impl Editor {
         self.moved.insert(name.to_string(), value);
         let reward_name = self.subject.name.clone();
         let logged = self.log.moved(&reward_name, name, old, value);
-        self.told(logged);
+        self.report(logged);
         let Some(running) = &mut self.running else { return };
         // A parameter that the running version does not know comes with the next one.
         if Arc::make_mut(&mut running.reward).set_param(name, value).is_ok() {
@@ -476,7 +480,7 @@ impl Editor {
     fn look(&mut self) {
         let was_dirty = self.is_dirty();
         let changed = self.files.changed();
-        if let Some(Some(texts)) = self.told(changed) {
+        if let Some(Some(texts)) = self.report(changed) {
             if was_dirty && texts != self.texts() {
                 self.outside = Some(texts);
             } else {
@@ -489,7 +493,7 @@ impl Editor {
         }
     }
 
-    /// Takes what others wrote.
+    /// Takes over what others wrote.
     fn load_outside(&mut self, texts: &Texts) {
         self.outside = None;
         self.files.saved = texts.clone();

@@ -1,5 +1,5 @@
-//! What can be written at a place, and what a written name is: completion and hover, from the one table of names, the scene, the
-//! manifest and the modules.
+//! Completion and hover: what can be written at a place, and what a name means, from the one table of names, the scene,
+//! the manifest and the modules.
 
 use super::infer::{Type, Words};
 use super::tokens::{KEYWORDS, Kind, Language, Token, tokens};
@@ -160,14 +160,14 @@ impl Names {
         (!entries.is_empty()).then_some(Completion { replaces: start..end, eager: true, entries })
     }
 
-    /// Things of the scene that the function `what` finds by name.
-    fn things(&self, what: &str) -> Vec<Entry> {
+    /// Things of the scene that the function `kind` finds by name.
+    fn things(&self, kind: &str) -> Vec<Entry> {
         let s = &self.scene;
         let named = |list: &[String]| -> Vec<Entry> {
-            let word = if what == "foot" { "a foot".into() } else { format!("a {what} of the robot") };
+            let word = if kind == "foot" { "a foot".into() } else { format!("a {kind} of the robot") };
             list.iter().filter(|n| !n.is_empty()).map(|n| plain(n, n, word.clone())).collect()
         };
-        match what {
+        match kind {
             "body" => named(&s.bodies),
             "actuator" => named(&s.actuators),
             "site" => named(&s.sites),
@@ -190,7 +190,7 @@ impl Names {
 
     /// What can follow a dot.
     fn members(&self, on: Option<Type>) -> Vec<Entry> {
-        let of = |receiver: Option<&str>| -> Vec<Entry> {
+        let rows_of = |receiver: Option<&str>| -> Vec<Entry> {
             let fits = |b: &&Builtin| {
                 let first = b.args.first().map(|t| t.name());
                 b.form != Form::Operator && first.is_some() && receiver.is_none_or(|r| first == Some(r))
@@ -208,9 +208,9 @@ impl Names {
                 let field = |n: &String| plain(n, &format!("command.{n}"), "field of the command, from the task");
                 self.scene.commands.iter().map(field).collect()
             }
-            Some(Type::Array(_)) => of(Some("array")).into_iter().chain(closures()).collect(),
-            Some(Type::Table(name)) => of(Some(name)),
-            None => of(None).into_iter().chain(closures()).collect(),
+            Some(Type::Array(_)) => rows_of(Some("array")).into_iter().chain(closures()).collect(),
+            Some(Type::Table(name)) => rows_of(Some(name)),
+            None => rows_of(None).into_iter().chain(closures()).collect(),
         }
     }
 
@@ -375,7 +375,8 @@ mod tests {
 
     #[test]
     fn parameters_modules_and_things_of_the_scene_are_explained() {
-        let text = "import \"lib/gait\" as gait; fn reward(s, p) { p.forward * gait::phase(s.time, 1.0) + s.body(\"torso\").height }";
+        let text = "import \"lib/gait\" as gait; \
+                    fn reward(s, p) { p.forward * gait::phase(s.time, 1.0) + s.body(\"torso\").height }";
         let doc = |word: &str| names().explain(text, text.find(word).unwrap() + 1).map(|(_, e)| e[0].clone());
         let forward = doc("forward").unwrap();
         assert_eq!((forward.doc.as_str(), forward.gives.as_str()), ("weight", "s/m, default 1.5, 0 to 5"));

@@ -1,5 +1,5 @@
-//! Parameters as sliders. A move changes a number of the running program, nothing is compiled; it is written into the buffer of
-//! `reward.toml` and logged.
+//! Parameters as sliders. A move changes a number of the running program, nothing is compiled; it is written into the
+//! buffer of `reward.toml` and logged.
 
 use super::history::{append, rows};
 use super::{Editor, EditorError, popup};
@@ -40,12 +40,12 @@ pub(crate) struct ChangeLog {
 impl ChangeLog {
     pub fn open(state: &Path, reward: &str) -> Result<Self, EditorError> {
         let path = state.join("changes.jsonl");
-        let mut all: Vec<ParamChange> = rows(&path)?;
-        all.retain(|r| r.reward == reward);
-        Ok(Self { path, rows: all, moving: None })
+        let mut rows: Vec<ParamChange> = rows(&path)?;
+        rows.retain(|r| r.reward == reward);
+        Ok(Self { path, rows, moving: None })
     }
 
-    /// A value was changed; what belongs to the same move is taken together.
+    /// Notes a changed value; changes of one move are taken together.
     pub fn moved(&mut self, reward: &str, name: &str, old: f64, new: f64) -> Result<(), EditorError> {
         if self.moving.as_ref().is_some_and(|(n, ..)| n != name) {
             self.close(reward)?;
@@ -55,7 +55,7 @@ impl ChangeLog {
         Ok(())
     }
 
-    /// Writes the move that has come to rest. Gives how long the one that has not still needs.
+    /// Writes a move that has come to rest. Returns how long a running one still needs.
     pub fn settle(&mut self, reward: &str, held: bool) -> Result<Option<Duration>, EditorError> {
         match &self.moving {
             None => Ok(None),
@@ -77,7 +77,8 @@ impl ChangeLog {
     }
 }
 
-/// Range of a slider, and whether it is logarithmic: where the range spans two decades or more, or the value is far down in it.
+/// Range of a slider, and whether it is logarithmic: where the range spans two decades or more, or the value is far
+/// down in it.
 fn range(p: &Param, value: f64) -> (f64, f64, bool) {
     let reach = value.abs().max(p.value.abs());
     let guess = if reach == 0.0 { 1.0 } else { 4.0 * reach };
@@ -106,7 +107,7 @@ impl Editor {
             ui.label(RichText::new(words).color(theme::warning(theme)));
         }
         egui::ScrollArea::vertical().id_salt("parameters").auto_shrink([false, false]).show(ui, |ui| {
-            let mut asked: Vec<(String, f64)> = Vec::new();
+            let mut changes: Vec<(String, f64)> = Vec::new();
             ui.add_enabled_ui(!self.manifest_broken(), |ui| {
                 let list: Vec<(String, Param)> = self.params.iter().map(|(n, p)| (n.clone(), p.clone())).collect();
                 // One column for the names, as wide as the longest.
@@ -117,11 +118,11 @@ impl Editor {
                 for (name, p) in &list {
                     let default = self.saved_params.get(name).map_or(p.value, |s| s.value);
                     if let Some(x) = slider(ui, theme, (name, column), p, default) {
-                        asked.push((name.clone(), x));
+                        changes.push((name.clone(), x));
                     }
                 }
             });
-            for (name, x) in asked {
+            for (name, x) in changes {
                 self.set_parameter(&name, x);
             }
             ui.add_space(6.0);
@@ -154,11 +155,11 @@ impl Editor {
     }
 }
 
-/// One parameter; gives the value that was asked for.
+/// Draws one parameter; returns a new value.
 fn slider(ui: &mut Ui, theme: Theme, (name, column): (&str, f32), p: &Param, default: f64) -> Option<f64> {
     let mut x = p.value;
     let (low, high, log) = range(p, x);
-    let mut asked = None;
+    let mut new_value = None;
     let changed = x as f32 != default as f32;
     ui.horizontal(|ui| {
         let mut text = RichText::new(name);
@@ -178,7 +179,7 @@ fn slider(ui: &mut Ui, theme: Theme, (name, column): (&str, f32), p: &Param, def
                 egui::WidgetInfo::labeled(egui::WidgetType::Button, changed, format!("Set {name} back to {default}"))
             });
             if reset.on_hover_text(format!("Back to {default}, the saved value")).clicked() {
-                asked = Some(default);
+                new_value = Some(default);
             }
             let unit = RichText::new(if p.unit.is_empty() { " " } else { &p.unit }).weak().small();
             ui.add_sized([34.0, 14.0], egui::Label::new(unit).truncate());
@@ -203,16 +204,16 @@ fn slider(ui: &mut Ui, theme: Theme, (name, column): (&str, f32), p: &Param, def
                 ui.label(entry);
             });
             if to_default {
-                asked = Some(default);
+                new_value = Some(default);
             } else if x != p.value {
-                asked = Some(x);
+                new_value = Some(x);
             }
         });
     });
     if p.min.is_some_and(|m| p.value < m) || p.max.is_some_and(|m| p.value > m) {
         ui.label(RichText::new("outside of its range").color(theme::warning(theme)));
     }
-    asked
+    new_value
 }
 
 #[cfg(test)]
@@ -245,8 +246,8 @@ mod tests {
         log.moved("r", "v", 1.0, 1.0).unwrap();
         log.close("r").unwrap();
         let rows = ChangeLog::open(dir.path(), "r").unwrap().rows;
-        let said: Vec<(&str, f64, f64)> = rows.iter().map(|r| (r.name.as_str(), r.old, r.new)).collect();
-        assert_eq!(said, [("w", 1.0, 2.0), ("v", 0.0, 1.0)]);
+        let values: Vec<(&str, f64, f64)> = rows.iter().map(|r| (r.name.as_str(), r.old, r.new)).collect();
+        assert_eq!(values, [("w", 1.0, 2.0), ("v", 0.0, 1.0)]);
         assert!(ChangeLog::open(dir.path(), "other").unwrap().rows.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The list of what can be written, and what is told about a name.
+//! The list of completions, and the description of a name.
 
 use super::check::Problem;
 use super::names::Entry;
@@ -69,7 +69,7 @@ fn describe(ui: &mut Ui, e: &Entry) {
     }
 }
 
-/// What is told about a word under the pointer.
+/// The description of a word under the pointer.
 pub(crate) fn hover(ui: &mut Ui, theme: Theme, problems: &[&Problem], entries: &[Entry]) {
     ui.set_max_width(380.0);
     for p in problems {

@@ -1,6 +1,6 @@
 //! Words of rhai and TOML, for colours and for finding what a name is. Offsets are bytes of the text.
 //!
-//! A light reading: it never fails, and what it cannot tell it calls [`Kind::Other`]. The checker is the judge of a script.
+//! A light reading that never fails: what it does not know is [`Kind::Other`]. The checker judges a script.
 
 use crate::theme::Theme;
 use egui::text::{LayoutJob, TextFormat};
@@ -33,7 +33,7 @@ pub(crate) struct Token {
     pub at: Range<usize>,
 }
 
-/// Words that rhai keeps for itself and rewards use.
+/// Keywords of rhai that rewards use.
 pub(crate) const KEYWORDS: &[&str] = &[
     "let", "const", "fn", "if", "else", "for", "in", "while", "loop", "break", "continue", "return", "import", "as",
     "true", "false", "switch", "private",
@@ -78,7 +78,7 @@ fn line(rest: &str) -> usize {
     rest.find('\n').unwrap_or(rest.len())
 }
 
-/// Length of text in quotes; what is not closed ends with its line.
+/// Length of text in quotes; an unclosed one ends with its line.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut escaped = false;
     for (i, c) in rest.char_indices().skip(1) {
@@ -133,7 +133,7 @@ pub(crate) struct Colours {
 }
 
 impl Colours {
-    /// Of a theme; each keeps a contrast of 4.5 to its ground.
+    /// The colours of a theme; each keeps a contrast of 4.5 to its background.
     pub fn of(theme: Theme) -> Self {
         let c = Color32::from_rgb;
         match theme {

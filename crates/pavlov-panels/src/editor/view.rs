@@ -1,4 +1,4 @@
-//! The editor as it is drawn: tabs, bars, the text, what is wrong with it, what runs.
+//! The editor as it is drawn: tabs, bars, the text, its problems, what runs.
 
 use super::check::File;
 use super::{Editor, Problem, popup};
@@ -7,7 +7,7 @@ use crate::theme::{self, Theme};
 use egui::{Button, Frame, Key, Modifiers, Panel, RichText, Ui};
 
 impl Editor {
-    /// The script part, to be given all the room there is.
+    /// Draws the script part, to be given all the room there is.
     pub fn ui(&mut self, ui: &mut Ui, theme: Theme) {
         self.shortcuts(ui);
         self.head(ui, theme);
@@ -33,7 +33,7 @@ impl Editor {
     fn shortcuts(&mut self, ui: &Ui) {
         if keys::pressed(ui.ctx(), Action::Save) {
             let saved = self.save();
-            self.told(saved);
+            self.report(saved);
         }
         if keys::pressed(ui.ctx(), Action::Find) {
             self.find.start();
@@ -79,7 +79,7 @@ impl Editor {
             let save = ui.add_enabled(self.is_dirty(), Button::new("Save"));
             if save.on_hover_text(keys::text(ui.ctx(), Action::Save)).clicked() {
                 let saved = self.save();
-                self.told(saved);
+                self.report(saved);
             }
             if ui.button("Find").on_hover_text(keys::text(ui.ctx(), Action::Find)).clicked() {
                 self.find.start();
@@ -102,9 +102,9 @@ impl Editor {
                 }
             });
         }
-        if let Some(what) = self.brought().map(String::from) {
+        if let Some(title) = self.brought().map(String::from) {
             bar(ui, theme::good(theme), &mut |ui| {
-                ui.label(format!("{what} is in the editor, not saved."));
+                ui.label(format!("{title} is in the editor, not saved."));
                 let back = ui.button("Take back");
                 if back.on_hover_text("Script and manifest as they were; they are in the history, too.").clicked() {
                     self.take_back();
@@ -119,7 +119,7 @@ impl Editor {
                 ui.label("The files were changed outside, and there are unsaved changes here.");
                 if ui.button("Load theirs").on_hover_text("What is here is kept in the history.").clicked() {
                     let kept = self.history.store(&self.texts(), "before loading");
-                    if self.told(kept).is_some() {
+                    if self.report(kept).is_some() {
                         self.load_outside(&texts);
                     }
                 }
@@ -172,7 +172,7 @@ impl Editor {
         }
     }
 
-    /// What runs, what is wrong, what the name at the cursor is.
+    /// What runs, the problems, and the name at the cursor.
     fn foot(&mut self, ui: &mut Ui, theme: Theme) {
         let version = match self.version {
             0 => "Nothing runs yet".to_string(),
@@ -180,14 +180,14 @@ impl Editor {
         };
         let mut go = None;
         let hint = format!("Go there ({})", keys::text(ui.ctx(), Action::NextProblem));
-        let told = |ui: &mut Ui, words: String, colour| {
+        let problem_label = |ui: &mut Ui, words: String, colour| {
             let text = RichText::new(words).color(colour);
             ui.add(Button::new(text).frame_when_inactive(false).wrap()).on_hover_text(&hint).clicked()
         };
         // Errors come first.
         let errors = self.has_errors();
         if errors {
-            if told(ui, format!("{version}; {}", self.problems[0].text()), theme::error(theme)) {
+            if problem_label(ui, format!("{version}; {}", self.problems[0].text()), theme::error(theme)) {
                 go = Some(0);
             }
         } else {
@@ -202,7 +202,7 @@ impl Editor {
                     for (i, p) in rest {
                         let (mark, colour) =
                             if p.error { ("error", theme::error(theme)) } else { ("warning", theme::warning(theme)) };
-                        if told(ui, format!("{mark}: {}", p.text()), colour) {
+                        if problem_label(ui, format!("{mark}: {}", p.text()), colour) {
                             go = Some(i);
                         }
                     }

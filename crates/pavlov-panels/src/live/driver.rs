@@ -10,14 +10,14 @@ pub enum Driver {
     /// All actions are zero: with a home pose, the robot stands.
     #[default]
     Still,
-    /// Noise that wanders through the range of every action, another in every world.
+    /// Noise that wanders through the range of every action, different in every world.
     Random,
     /// Mean actions of a policy.
     Policy(Box<Policy>),
 }
 
 impl Driver {
-    /// In a word or two.
+    /// Its name in a word or two.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Still => "nobody",
@@ -45,7 +45,7 @@ pub(crate) struct Actor {
 impl Actor {
     pub fn new(task: &Task, worlds: usize) -> Self {
         let (low, high) = task.action_range();
-        // Ranges that are open, or as good as, are taken as -1 to 1.
+        // Open ranges, and very wide ones, are taken as -1 to 1.
         let wide = |x: f32, open: f32| if x.is_finite() && x.abs() < 50.0 { x } else { open };
         let range = low.iter().zip(&high).map(|(&l, &h)| {
             let (l, h) = (wide(l, -1.0), wide(h, 1.0));
@@ -61,7 +61,8 @@ impl Actor {
         }
     }
 
-    /// Actions `[worlds, act_dim]` for `obs` `[worlds, obs_dim]`; worlds are numbered from `first`, `serial` counts steps.
+    /// Actions `[worlds, act_dim]` for `obs` `[worlds, obs_dim]`; worlds are numbered from `first`, `serial` counts
+    /// steps.
     pub fn act(&mut self, obs: &[f32], first: usize, serial: u64, actions: &mut [f32]) -> Result<(), LearnError> {
         match &mut self.driver {
             Driver::Still => actions.fill(0.0),

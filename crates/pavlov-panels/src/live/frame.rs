@@ -5,7 +5,8 @@ use std::sync::Arc;
 /// Names of the columns of [`Frame::nodes`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Nodes of the reward graph, in its order: the script's terms first, then what the graph makes of them; `total` is the last.
+    /// Nodes of the reward graph, in its order: the script's terms first, then what the graph makes of them; `total` is
+    /// the last.
     pub nodes: Vec<String>,
     /// How many of them, from the first, are terms as they enter the total: what stacked plots and shares are made of.
     pub terms: usize,
@@ -27,7 +28,7 @@ pub struct ContactShown {
 pub struct Frame {
     /// Control steps since the worlds were made.
     pub serial: u64,
-    /// Seconds of simulated time that is.
+    /// The same in seconds of simulated time.
     pub time: f64,
     /// Which reward scored it: counts up with every change of script or parameters.
     pub reward_version: u64,

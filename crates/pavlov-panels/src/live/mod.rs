@@ -1,10 +1,10 @@
-//! Worlds that run while one watches, on a thread of their own.
+//! Worlds that run while a person watches, on a separate thread.
 //!
 //! ```text
 //! Command ──> thread: LiveWorlds::step at the pace of the clock ──> frames, status; then `wake`
 //! ```
-//! Every step gives a [`Frame`]; they wait in a queue until [`Live::frames`] takes them. Who does not look for [`QUEUE`] steps loses the
-//! oldest, and is told how many.
+//! Every step gives a [`Frame`]; they wait in a queue until [`Live::frames`] takes them. A reader that does not look
+//! for [`QUEUE`] steps loses the oldest, which are counted.
 
 mod driver;
 mod frame;
@@ -22,12 +22,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Frames that wait at most.
+/// Most frames that wait.
 pub const QUEUE: usize = 512;
-/// Behind the clock by more than this the worlds give up catching up, s.
+/// Lag behind the clock, s, beyond which the worlds stop catching up.
 const SLIP_S: f64 = 0.1;
 
-/// What the worlds are told.
+/// A command for the worlds.
 #[derive(Debug)]
 pub enum Command {
     /// Run or stand.
@@ -52,7 +52,7 @@ pub enum Command {
     Select(Option<usize>),
 }
 
-/// How the worlds are.
+/// State of the worlds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// Do they run?
@@ -75,7 +75,7 @@ struct Shared {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is inside is whole after every statement, so a panic elsewhere does not spoil it.
+    // The content is consistent after every statement, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -109,7 +109,7 @@ impl Live {
         Self { commands: Some(commands), shared, thread }
     }
 
-    /// Tells the worlds something.
+    /// Sends the worlds a command.
     pub fn send(&self, command: Command) {
         if let Some(commands) = &self.commands {
             // A thread that has ended has left its reason in the status.
@@ -154,7 +154,7 @@ impl Runner {
                 let status = lock(&self.shared.status);
                 (status.playing, status.speed)
             };
-            let told = if playing {
+            let received = if playing {
                 let now = Instant::now();
                 if now >= next {
                     self.step();
@@ -166,7 +166,7 @@ impl Runner {
             } else {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
-            match told {
+            match received {
                 Ok(command) => {
                     if matches!(command, Command::Play(true) | Command::Speed(_)) {
                         next = Instant::now();
@@ -261,10 +261,10 @@ mod tests {
     use pavlov_env::{Assets, Task};
     use pavlov_reward::Manifest;
 
-    fn wait(mut what: impl FnMut() -> bool) -> bool {
+    fn wait(mut done: impl FnMut() -> bool) -> bool {
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
-            if what() {
+            if done() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -301,7 +301,7 @@ mod tests {
         assert!(!before.playing);
     }
 
-    /// The bar of the studio for a weight is 200 ms from the key to the plot; this is the part of it that the worlds take.
+    /// The studio's limit for a weight is 200 ms from the key to the plot; this is the worlds' part of it.
     #[test]
     fn a_new_reward_is_in_the_frames_within_a_few_steps() {
         let (task, live) = start();

@@ -1,4 +1,5 @@
-//! Contacts of one world, for arrows in the scene: a forward evaluation in `f64` of the state it is in. m, N, world axes.
+//! Contacts of one world, for arrows in the scene: a forward evaluation in `f64` of the state it is in. m, N, world
+//! axes.
 
 use crate::live::frame::ContactShown;
 use pavlov_env::{EnvError, Profile, Task};

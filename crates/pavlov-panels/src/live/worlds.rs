@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Contacts are shown for this many worlds at most; they are computed one world at a time.
 const CONTACT_WORLDS: usize = 16;
 
-/// What can go wrong while worlds run.
+/// Why worlds cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// The environment refuses.
@@ -69,7 +69,7 @@ pub struct LiveWorlds {
     truncated: Vec<bool>,
     last_obs: Vec<f32>,
     touch: Touch,
-    /// Are contacts asked for, and of which world besides the first ones?
+    /// Are contacts wanted, and of which world besides the first ones?
     pub contacts: bool,
     /// The world that is selected.
     pub selected: Option<usize>,
@@ -82,14 +82,14 @@ impl LiveWorlds {
     /// # Errors
     /// When the environment cannot be made.
     pub fn new(task: &Arc<Task>, reward: &Arc<Reward>, version: u64, options: &LiveOptions) -> Result<Self, LiveError> {
-        let of = EnvOptions {
+        let env_options = EnvOptions {
             worlds: options.worlds,
             seed: options.seed,
             profile: options.profile,
             disturb: options.disturb,
             ..EnvOptions::default()
         };
-        let env = Env::new(task.clone(), reward.clone(), &of)?;
+        let env = Env::new(task.clone(), reward.clone(), &env_options)?;
         let n = options.worlds;
         let mut worlds = Self {
             actor: Actor::new(task, n),
@@ -176,7 +176,7 @@ impl LiveWorlds {
         Ok(())
     }
 
-    /// Other parameters of the same reward from the next step on.
+    /// Sets other parameters of the same reward from the next step on.
     pub fn set_values(&mut self, values: &[f32], version: u64) {
         for block in &mut self.env.blocks {
             block.set_reward_values(values);
@@ -292,7 +292,8 @@ impl LiveWorlds {
     }
 }
 
-/// Names of a reward's nodes. What enters the total comes first in a reward without a graph; in one with a graph the script's terms do.
+/// Names of a reward's nodes. What enters the total comes first in a reward without a graph; in one with a graph the
+/// script's terms do.
 fn names(reward: &Reward) -> Arc<Names> {
     Arc::new(Names { nodes: reward.node_names().to_vec(), terms: reward.term_names().len() })
 }

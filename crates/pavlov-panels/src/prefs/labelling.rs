@@ -47,7 +47,7 @@ pub struct Labelling {
     mark_of: usize,
     mark: String,
     note: String,
-    said: String,
+    message: String,
     versions: Arc<Versions>,
     reward: Option<Arc<Reward>>,
     /// What has happened, for whoever watches from outside.
@@ -55,7 +55,7 @@ pub struct Labelling {
 }
 
 impl Labelling {
-    /// For all runs of a task that have recorded something. `reward` marks where clips differ.
+    /// A session over all runs of a task that have recorded something. `reward` marks where clips differ.
     ///
     /// # Errors
     /// In words, with what to do: when there are no runs, nothing to compare, or the store cannot be opened.
@@ -97,7 +97,7 @@ impl Labelling {
             mark_of: 0,
             mark: "good".into(),
             note: String::new(),
-            said: String::new(),
+            message: String::new(),
             versions: Arc::new(Versions::of(reward.map_or("", |r| r.name()), script)),
             reward: reward.cloned(),
             notes: vec!["labelling".into()],
@@ -116,12 +116,12 @@ impl Labelling {
         self.query.segments.len()
     }
 
-    /// What is asked.
+    /// The question.
     pub fn query(&self) -> &Query {
         &self.query
     }
 
-    /// How this rater does.
+    /// Statistics of this rater.
     pub fn stats(&self) -> RaterStats {
         stats(&self.labels).raters.remove(&self.rater).unwrap_or_default()
     }
@@ -153,10 +153,10 @@ impl Labelling {
     fn pose(&mut self) {
         let nq = self.stage.model().nq();
         let frame = self.frame();
-        let all: Vec<f32> =
+        let poses: Vec<f32> =
             self.query.qpos.iter().flat_map(|q| q[frame * nq..(frame + 1) * nq].iter().copied()).collect();
         let n = self.query.qpos.len();
-        self.stage.set_in(&all, n, |_| [0.0, 0.0]);
+        self.stage.set_in(&poses, n, |_| [0.0, 0.0]);
     }
 
     fn frame(&self) -> usize {
@@ -167,7 +167,7 @@ impl Labelling {
     pub fn advance(&mut self, ctx: &Context, dt: f64) {
         if self.playing && self.query.frames > 1 {
             self.at += dt * self.speed / self.query.dt.max(1e-6);
-            // A moment at the end, so that it is seen as such.
+            // The last frame stays for a moment, so that the end is seen.
             if self.at > self.query.frames as f64 + 0.4 / self.query.dt.max(1e-6) {
                 self.at = 0.0;
             }
@@ -177,12 +177,12 @@ impl Labelling {
     }
 
     fn entry(&self, answer: Answer) -> Entry {
-        let one = matches!(answer, Answer::Mark { .. });
-        let of = |s: &pavlov_prefs::Segment| Arc::new(s.clone());
-        let segments = if one {
-            self.query.segments.iter().skip(self.mark_of).take(1).map(of).collect()
+        let is_mark = matches!(answer, Answer::Mark { .. });
+        let shared = |s: &pavlov_prefs::Segment| Arc::new(s.clone());
+        let segments = if is_mark {
+            self.query.segments.iter().skip(self.mark_of).take(1).map(shared).collect()
         } else {
-            self.query.segments.iter().map(of).collect()
+            self.query.segments.iter().map(shared).collect()
         };
         Entry {
             task: self.task.name.as_str().into(),
@@ -208,10 +208,10 @@ impl Labelling {
                     self.done += 1;
                     self.notes.push(format!("label {} is stored", self.done));
                 }
-                self.said = format!("{kind} stored as {id}");
+                self.message = format!("{kind} stored as {id}");
             }
             Err(error) => {
-                self.said = error.to_string();
+                self.message = error.to_string();
                 return;
             }
         }
@@ -222,7 +222,7 @@ impl Labelling {
 
     fn next(&mut self) {
         if let Err(error) = self.ask() {
-            self.said = error.to_string();
+            self.message = error.to_string();
         }
     }
 
@@ -232,7 +232,7 @@ impl Labelling {
             self.labels = self.store.labels()?;
             Ok(id)
         });
-        self.said = match undone {
+        self.message = match undone {
             Ok(Some(id)) => {
                 self.done = self.done.saturating_sub(1);
                 self.notes.push("the last label is taken back".into());
@@ -312,7 +312,7 @@ impl Labelling {
                 let (first, length) = (from as u32, (to - from) as u32);
                 self.answer(Answer::Mark { first, length, mark: self.mark.clone() }, false);
             }
-            _ => self.said = "a mark begins before it ends: press I, play on, then O".into(),
+            _ => self.message = "a mark begins before it ends: press I, play on, then O".into(),
         }
     }
 
@@ -413,8 +413,8 @@ impl Labelling {
 
     fn marks_ui(&mut self, ui: &mut Ui) {
         ui.label("Mark");
-        let of = self.title(self.mark_of);
-        ComboBox::from_id_salt("mark of").selected_text(of).width(70.0).show_ui(ui, |ui| {
+        let marked_clip = self.title(self.mark_of);
+        ComboBox::from_id_salt("mark of").selected_text(marked_clip).width(70.0).show_ui(ui, |ui| {
             for clip in 0..self.clips() {
                 let title = self.title(clip);
                 ui.selectable_value(&mut self.mark_of, clip, title);
@@ -441,7 +441,7 @@ impl Labelling {
             let text = std::mem::take(&mut self.note).trim().to_string();
             self.answer(Answer::Text { text }, false);
         }
-        ui.weak(&self.said);
+        ui.weak(&self.message);
     }
 
     fn progress_ui(&mut self, ui: &mut Ui, theme: Theme) {
@@ -509,7 +509,7 @@ impl Labelling {
         if !anew && only == self.only {
             return;
         }
-        // What is shown stays as it is when there is nothing to compare in those.
+        // The question stays when those runs have nothing to compare.
         let found = pool(&self.runs, &self.task, only.as_deref()).and_then(|(pool, known)| {
             let sampler = sampler(&pool, self.length, self.any_reset).map_err(|e| e.to_string())?;
             Ok((pool, known, sampler))
@@ -517,22 +517,22 @@ impl Labelling {
         match found {
             Ok((pool, known, sampler)) => {
                 (self.pool, self.known, self.sampler, self.only) = (pool, known, sampler, only);
-                self.said.clear();
+                self.message.clear();
                 self.next();
             }
-            Err(why) => self.said = why,
+            Err(why) => self.message = why,
         }
     }
 
-    /// Another sampler after another choice; the old one stays when there is nothing to compare that way.
+    /// Makes a new sampler after another choice; the old one stays when there is nothing to compare that way.
     fn again(&mut self) {
         match sampler(&self.pool, self.length, self.any_reset) {
             Ok(sampler) => {
                 self.sampler = sampler;
-                self.said.clear();
+                self.message.clear();
                 self.next();
             }
-            Err(error) => self.said = error.to_string(),
+            Err(error) => self.message = error.to_string(),
         }
     }
 }

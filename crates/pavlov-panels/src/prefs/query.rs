@@ -10,7 +10,7 @@ use pavlov_reward::Reward;
 pub enum Mode {
     /// Two: which is better.
     Pair,
-    /// So many: the best and the worst of them.
+    /// This many: the best and the worst of them.
     BestWorst(usize),
 }
 
@@ -56,13 +56,13 @@ impl Query {
             query.qpos.push(states.qpos.concat());
         }
         if let (Some(reward), [a, b]) = (reward, &segments[..]) {
-            // A reward that reads what these runs have not recorded says nothing about them: no marks then.
+            // A reward that reads channels that these runs lack says nothing about them: no marks then.
             if let Ok(scores) = pool.score(reward, task.scene(), &[a, b], true) {
                 let steps = scores[0].step_totals.len();
                 let mut most = vec![(0.0, String::new()); steps];
                 for (k, name) in reward.term_names().iter().enumerate() {
-                    let of = standardised(&scores[0].step_terms[k], &scores[1].step_terms[k]);
-                    for (step, d) in of.into_iter().enumerate() {
+                    let difference = standardised(&scores[0].step_terms[k], &scores[1].step_terms[k]);
+                    for (step, d) in difference.into_iter().enumerate() {
                         if d > most[step].0 {
                             most[step] = (d, name.clone());
                         }
@@ -91,18 +91,18 @@ pub(super) fn draw(
         return (vec![pair.left, pair.right], pair.repeat);
     };
     let first = sampler.uniform(pool);
-    let mut all = vec![first.left, first.right];
+    let mut segments = vec![first.left, first.right];
     // Few pairs share a reset; after so many draws there are no more of them.
     for _ in 0..2000 {
-        if all.len() >= wanted {
+        if segments.len() >= wanted {
             break;
         }
         let more = sampler.uniform(pool);
         for segment in [more.left, more.right] {
-            if segment.reset_seed == all[0].reset_seed && !all.contains(&segment) && all.len() < wanted {
-                all.push(segment);
+            if segment.reset_seed == segments[0].reset_seed && !segments.contains(&segment) && segments.len() < wanted {
+                segments.push(segment);
             }
         }
     }
-    (all, false)
+    (segments, false)
 }

@@ -25,8 +25,8 @@ pub(super) fn pool(runs: &Path, task: &Task, only: Option<&str>) -> Result<(Pool
         .collect();
     if folders.is_empty() {
         return Err(format!(
-            "There is nothing to compare yet: no run of {} in {} has recorded episodes.\nTrain a policy first (F5, or `pavlov train {}`); \
-             then come back here.",
+            "There is nothing to compare yet: no run of {} in {} has recorded episodes.\n\
+             Train a policy first (F5, or `pavlov train {}`); then come back here.",
             task.name,
             runs.display(),
             task.name

@@ -1,4 +1,4 @@
-//! The list of runs: search, order, state, what to do with one; and the curves of those that are ticked.
+//! The list of runs: search, order, state, what can be done with one; and the curves of the ticked ones.
 
 use super::curves::{self, CurvesView, RunCurves, Shown};
 use super::replay::Replay;
@@ -68,7 +68,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Of the folder that `pavlov runs` lists; it need not exist.
+    /// The runs of the folder that `pavlov runs` lists; it need not exist.
     pub fn new(runs_dir: &Path) -> Self {
         let watch = Watch::new(runs_dir).map_err(|e| format!("cannot start the thread that lists runs: {e}"));
         Self {
@@ -243,7 +243,7 @@ impl Runs {
         open
     }
 
-    /// What is known of the selected run, and what can be done with it.
+    /// What is known about the selected run, and what can be done with it.
     fn details_ui(&self, ui: &mut Ui, theme: Theme) -> Option<RunsRequest> {
         let Some(run) = self.selected() else {
             ui.weak("Select a run to replay it, to go on training it or to see its reward.");
@@ -256,9 +256,9 @@ impl Runs {
         if let Some(problem) = &run.problem {
             ui.colored_label(theme::error(theme), problem);
         }
-        let of = run.steps.map_or(String::new(), |s| format!(" of {}", grouped(s)));
+        let out_of = run.steps.map_or(String::new(), |s| format!(" of {}", grouped(s)));
         ui.weak(format!(
-            "{}{of} steps in {} updates, {:.0} s; return {}",
+            "{}{out_of} steps in {} updates, {:.0} s; return {}",
             grouped(run.env_steps),
             grouped(run.updates),
             run.elapsed_s,

@@ -56,8 +56,8 @@ impl RunCurves {
             ("explained variance", |l| Some(l.explained_variance)),
             ("steps per second", |l| Some(l.timing.env_steps_per_s)),
         ];
-        for (name, of) in plain {
-            series.push((name.into(), metrics.iter().map(|l| of(l).unwrap_or(f64::NAN)).collect()));
+        for (name, value_of) in plain {
+            series.push((name.into(), metrics.iter().map(|l| value_of(l).unwrap_or(f64::NAN)).collect()));
         }
         let n = metrics.len();
         let mut put = |name: String, update: usize, value: f64| {
@@ -82,7 +82,7 @@ impl RunCurves {
                 put(format!("metric {name}"), i, value.unwrap_or(f64::NAN));
             }
         }
-        let column = |of: fn(&MetricsLine) -> f64| metrics.iter().map(of).collect();
+        let column = |value_of: fn(&MetricsLine) -> f64| metrics.iter().map(value_of).collect();
         Self { steps: column(|l| l.env_steps as f64), seconds: column(|l| l.timing.elapsed_s), series }
     }
 
@@ -97,7 +97,8 @@ impl RunCurves {
     }
 }
 
-/// Exponential moving average with weight `w` in [0, 1) on what came before, freed of its bias to zero as TensorBoard does it.
+/// Exponential moving average with weight `w` in [0, 1) on what came before, freed of its bias to zero as TensorBoard
+/// does it.
 pub fn smooth(points: &[[f64; 2]], w: f64) -> Vec<[f64; 2]> {
     let (mut mean, mut weight) = (0.0, 0.0);
     points

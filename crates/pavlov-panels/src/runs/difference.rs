@@ -1,12 +1,12 @@
-//! Where two series differ most, as shares of how much they vary: what is marked on timelines.
+//! Where two series differ most, as shares of how much they vary; timelines mark these places.
 
 /// |a - b| of each step in standard deviations of all values of both; 0 where neither varies.
 pub(crate) fn standardised(a: &[f32], b: &[f32]) -> Vec<f32> {
     let n = a.len().min(b.len());
-    let all = || a[..n].iter().chain(&b[..n]).copied().filter(|x| x.is_finite());
-    let count = all().count().max(1) as f32;
-    let mean = all().sum::<f32>() / count;
-    let deviation = (all().map(|x| (x - mean).powi(2)).sum::<f32>() / count).sqrt();
+    let values = || a[..n].iter().chain(&b[..n]).copied().filter(|x| x.is_finite());
+    let count = values().count().max(1) as f32;
+    let mean = values().sum::<f32>() / count;
+    let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f32>() / count).sqrt();
     let scale = if deviation > 1e-9 { 1.0 / deviation } else { 0.0 };
     a.iter().zip(b).map(|(a, b)| if a.is_finite() && b.is_finite() { (a - b).abs() * scale } else { 0.0 }).collect()
 }

@@ -1,4 +1,4 @@
-//! Work that takes longer than a frame: on a thread of its own, which wakes the window when it is done.
+//! Work that takes longer than a frame: on a separate thread, which wakes the window when it is done.
 
 use egui::Context;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -16,7 +16,7 @@ impl<T: Send + 'static> Job<T> {
         let ctx = ctx.clone();
         let failed = send.clone();
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = send.send(work());
             ctx.request_repaint();
         });
@@ -26,7 +26,7 @@ impl<T: Send + 'static> Job<T> {
         Self { result }
     }
 
-    /// What came out, once.
+    /// The result, once.
     pub fn take(&self) -> Option<Result<T, String>> {
         match self.result.try_recv() {
             Ok(result) => Some(result),

@@ -1,5 +1,5 @@
-//! Finished and running trainings: a list to search, curves laid over each other, and [`Replay`] of what a run has recorded, also under
-//! another reward.
+//! Finished and running trainings: a list to search, curves laid over each other, and [`Replay`] of what a run has
+//! recorded, also under another reward.
 //!
 //! ```text
 //! run folders ──(own thread)──> Runs: list, curves

@@ -1,4 +1,4 @@
-//! What a run has recorded, read and scored: its rollouts, and its clips where it has no rollouts. No drawing here.
+//! What a run has recorded, read and scored: its rollouts, or its clips where it has no rollouts. No drawing here.
 
 use crate::runs::text::grouped;
 use pavlov_env::Task;
@@ -51,7 +51,7 @@ pub struct Loaded {
     /// Number of frames: one more than steps.
     pub frames: usize,
     /// Under the run's own reward.
-    pub own: Scored,
+    pub original: Scored,
     /// Under another one, if there is one and it can be scored.
     pub other: Option<Result<Scored, String>>,
     /// Totals of all rollouts under both, for ranking: fitness, own, other.
@@ -85,7 +85,7 @@ impl Recording {
             }
             opened.push(file);
         }
-        // The newest policy is what one wants to see first.
+        // The newest policy comes first.
         episodes.reverse();
         let mut clips = Vec::new();
         let mut paths: Vec<_> = std::fs::read_dir(folder.clips())
@@ -106,7 +106,8 @@ impl Recording {
         }
         if episodes.is_empty() {
             return Err(format!(
-                "run {} has recorded nothing yet: rollouts come at the start, after each third and at the end of training",
+                "run {} has recorded nothing yet: rollouts come at the start, \
+                 after each third and at the end of training",
                 folder.name()
             ));
         }
@@ -114,7 +115,8 @@ impl Recording {
         Ok(Self { run: folder.name(), task, reward, episodes, files: opened, clips })
     }
 
-    /// Reads an episode and scores it under the run's reward, and under another one if one is given; then all rollouts are, too.
+    /// Reads an episode and scores it under the run's reward, and under another one if one is given; then all rollouts
+    /// are scored, too.
     ///
     /// # Errors
     /// In words: when a file cannot be read or the run's own reward cannot be scored.
@@ -130,7 +132,7 @@ impl Recording {
         let frames: Vec<_> = clip.frames.iter().filter(|f| !f.qpos.is_empty()).collect();
         let scored = &clip.frames[1.min(clip.frames.len())..];
         let terms = clip.header.terms.len();
-        let own = Scored {
+        let original = Scored {
             total: scored.iter().map(|f| f64::from(f.reward)).sum(),
             terms: (0..terms).map(|k| scored.iter().map(|f| f.terms[k]).sum()).collect(),
             step_totals: scored.iter().map(|f| f.reward).collect(),
@@ -141,7 +143,7 @@ impl Recording {
             dt: clip.header.dt,
             qpos: frames.iter().flat_map(|f| f.qpos.iter().copied()).collect(),
             frames: frames.len(),
-            own,
+            original,
             ..Loaded::default()
         }
     }
@@ -150,7 +152,7 @@ impl Recording {
         let scene = self.task.scene();
         let nq = self.task.model().nq();
         let at = |i: usize| Channel::Qpos(i as u16);
-        let of = &self.files[file];
+        let rollouts = &self.files[file];
         // A reward that was checked against another scene would read other channels.
         let other = other.map(|r| {
             if r.scene().recorded() == scene.recorded() {
@@ -161,20 +163,21 @@ impl Recording {
         });
         let second = other.as_ref().and_then(|o: &Result<&Reward, String>| o.as_ref().ok()).copied();
         let channels = channels_of(std::iter::once(&*self.reward).chain(second));
-        let rows = of.read(scene, (0..nq).map(at).chain(channels.iter().copied())).map_err(|e| e.to_string())?;
-        let Span { first, steps } = of.info.episodes[episode].span();
+        let rows = rollouts.read(scene, (0..nq).map(at).chain(channels.iter().copied())).map_err(|e| e.to_string())?;
+        let Span { first, steps } = rollouts.info.episodes[episode].span();
         let span = [Span { first, steps }];
-        let one = |r: &Reward| -> Result<Scored, String> {
-            let mut all = score(r, scene, &rows, &span, true).map_err(|e| e.to_string())?;
-            all.pop().ok_or_else(|| "nothing was scored".into())
+        let scored_by = |r: &Reward| -> Result<Scored, String> {
+            let mut scores = score(r, scene, &rows, &span, true).map_err(|e| e.to_string())?;
+            scores.pop().ok_or_else(|| "nothing was scored".into())
         };
         let columns: Vec<&[f32]> =
             (0..nq).map(|i| rows.column(at(i)).ok_or("coordinates were not recorded")).collect::<Result<_, _>>()?;
         let frames = steps + 1;
         let qpos = (first..first + frames).flat_map(|r| columns.iter().map(move |c| c[r])).collect();
-        let mut loaded = Loaded { dt: of.info.dt, qpos, frames, own: one(&self.reward)?, ..Loaded::default() };
+        let mut loaded =
+            Loaded { dt: rollouts.info.dt, qpos, frames, original: scored_by(&self.reward)?, ..Loaded::default() };
         if let Some(other) = other {
-            let scored = other.and_then(one);
+            let scored = other.and_then(scored_by);
             if scored.is_ok()
                 && let Some(r) = second
             {
@@ -192,10 +195,10 @@ impl Recording {
         for file in &self.files {
             let rows = file.read(scene, channels.iter().copied()).map_err(|e| e.to_string())?;
             let spans = rows.spans();
-            let own = score(&self.reward, scene, &rows, &spans, false).map_err(|e| e.to_string())?;
+            let original = score(&self.reward, scene, &rows, &spans, false).map_err(|e| e.to_string())?;
             let new = score(other, scene, &rows, &spans, false).map_err(|e| e.to_string())?;
             let fitness = file.info.episodes.iter().map(|e| e.fitness);
-            out.extend(fitness.zip(own.iter().zip(&new)).map(|(f, (a, b))| (f, a.total, b.total)));
+            out.extend(fitness.zip(original.iter().zip(&new)).map(|(f, (a, b))| (f, a.total, b.total)));
         }
         Ok(out)
     }

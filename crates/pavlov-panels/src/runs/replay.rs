@@ -1,4 +1,5 @@
-//! A run's recorded episode, to be watched and scrubbed: its terms under the timeline, and what another reward would have said of it.
+//! A run's recorded episode, to be watched and scrubbed: its terms under the timeline, and how another reward would
+//! have scored it.
 
 use super::difference::{peaks, standardised};
 use super::job::Job;
@@ -83,7 +84,7 @@ impl Replay {
     /// Returns of the episode under the run's reward and the other one.
     pub fn totals(&self) -> Option<(f64, Option<f64>)> {
         let l = self.loaded.as_ref()?;
-        Some((l.own.total, l.other.as_ref().and_then(|o| o.as_ref().ok()).map(|s| s.total)))
+        Some((l.original.total, l.other.as_ref().and_then(|o| o.as_ref().ok()).map(|s| s.total)))
     }
 
     /// Takes what threads have read, and moves on by `dt` s of the clock. `edited` is the reward that is being edited.
@@ -117,7 +118,7 @@ impl Replay {
                 Ok(loaded) => {
                     let other = loaded.other.as_ref().and_then(|o| o.as_ref().ok());
                     self.disagreement =
-                        other.map_or_else(Vec::new, |o| standardised(&loaded.own.step_totals, &o.step_totals));
+                        other.map_or_else(Vec::new, |o| standardised(&loaded.original.step_totals, &o.step_totals));
                     self.peaks = peaks(&self.disagreement, APART);
                     self.loaded = Some(loaded);
                     self.problem = None;
@@ -186,7 +187,7 @@ impl Replay {
         (self.at, self.playing) = (frame as f64, false);
     }
 
-    /// To the frame where the two rewards disagree most.
+    /// Goes to the frame where the two rewards disagree most.
     fn worst(&mut self) {
         let most = self.disagreement.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         if let Some((step, _)) = most {
@@ -300,20 +301,20 @@ impl Replay {
         let (frame, _) = self.frame();
         let Some(loaded) = &self.loaded else { return };
         let series = |reward: Option<&Arc<Reward>>, scored: &pavlov_reward::Scored| -> Vec<[f64; 2]> {
-            let of =
+            let points =
                 |x: &[f32]| x.iter().enumerate().map(|(i, v)| [(i + 1) as f64 * loaded.dt, f64::from(*v)]).collect();
             if self.term == "total" {
-                return of(&scored.step_totals);
+                return points(&scored.step_totals);
             }
             let at = reward.and_then(|r| r.term_names().iter().position(|n| *n == self.term));
-            at.and_then(|k| scored.step_terms.get(k)).map_or_else(Vec::new, |x| of(x))
+            at.and_then(|k| scored.step_terms.get(k)).map_or_else(Vec::new, |x| points(x))
         };
-        let own = series(self.recording.as_ref().map(|r| &r.reward), &loaded.own);
+        let original = series(self.recording.as_ref().map(|r| &r.reward), &loaded.original);
         let other = loaded.other.as_ref().and_then(|o| o.as_ref().ok()).map(|s| series(self.compared.as_ref(), s));
         let plot =
             Plot::new("replay").width(width).height(120.0).allow_scroll(false).allow_drag(false).allow_zoom(false);
         let shown = plot.legend(Legend::default()).show(ui, |plot| {
-            plot.line(Line::new("the run's reward", PlotPoints::from(thin(own))).color(theme::series(theme, 0)));
+            plot.line(Line::new("the run's reward", PlotPoints::from(thin(original))).color(theme::series(theme, 0)));
             if let Some(other) = other {
                 plot.line(Line::new("edited", PlotPoints::from(thin(other))).color(theme::series(theme, 1)));
             }
@@ -336,14 +337,15 @@ impl Replay {
     fn numbers(&self, ui: &mut Ui, theme: Theme) {
         let Some(loaded) = &self.loaded else { return };
         let other = loaded.other.as_ref().and_then(|o| o.as_ref().ok());
-        let of = |reward: Option<&Arc<Reward>>, scored: Option<&pavlov_reward::Scored>, name: &str| -> Option<f64> {
-            let scored = scored?;
-            if name == "total" {
-                return Some(scored.total);
-            }
-            let at = reward?.term_names().iter().position(|n| n == name)?;
-            scored.terms.get(at).copied()
-        };
+        let sum_of =
+            |reward: Option<&Arc<Reward>>, scored: Option<&pavlov_reward::Scored>, name: &str| -> Option<f64> {
+                let scored = scored?;
+                if name == "total" {
+                    return Some(scored.total);
+                }
+                let at = reward?.term_names().iter().position(|n| n == name)?;
+                scored.terms.get(at).copied()
+            };
         ScrollArea::vertical().id_salt("replay numbers").max_height(110.0).show(ui, |ui| {
             Grid::new("replay sums").num_columns(4).striped(true).show(ui, |ui| {
                 ui.strong("episode");
@@ -354,8 +356,8 @@ impl Replay {
                 }
                 ui.end_row();
                 for name in self.names() {
-                    let a = of(self.recording.as_ref().map(|r| &r.reward), Some(&loaded.own), &name);
-                    let b = of(self.compared.as_ref(), other, &name);
+                    let a = sum_of(self.recording.as_ref().map(|r| &r.reward), Some(&loaded.original), &name);
+                    let b = sum_of(self.compared.as_ref(), other, &name);
                     ui.label(&name);
                     ui.label(number(a));
                     if other.is_some() {
@@ -368,15 +370,15 @@ impl Replay {
         });
         if loaded.ranking.len() > 1 {
             let column = |k: usize| -> Vec<f64> { loaded.ranking.iter().map(|r| [r.0, r.1, r.2][k]).collect() };
-            let (fitness, own, new) = (column(0), column(1), column(2));
-            let n = own.len();
+            let (fitness, original, new) = (column(0), column(1), column(2));
+            let n = original.len();
             let swapped = (0..n)
                 .flat_map(|i| (0..i).map(move |j| (i, j)))
-                .filter(|&(i, j)| (own[i] - own[j]) * (new[i] - new[j]) < 0.0)
+                .filter(|&(i, j)| (original[i] - original[j]) * (new[i] - new[j]) < 0.0)
                 .count();
             let tau = |x: &[f64]| kendall(&fitness, x).map_or("-".into(), |t| format!("{t:.2}"));
             ui.label(format!("{swapped} of {} pairs of episodes change places", n * (n - 1) / 2));
-            ui.label(format!("order by fitness (Kendall): {} before, {} after", tau(&own), tau(&new)));
+            ui.label(format!("order by fitness (Kendall): {} before, {} after", tau(&original), tau(&new)));
         } else if self.compare && self.loading.is_some() {
             ui.spinner();
         } else if other.is_none() {

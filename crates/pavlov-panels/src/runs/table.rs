@@ -30,7 +30,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// All of them, as they are offered.
+    /// All columns, in their order.
     pub const ALL: [Self; 9] = [
         Self::Started,
         Self::Task,
@@ -43,7 +43,7 @@ impl Column {
         Self::Seed,
     ];
 
-    /// As it is written.
+    /// Its heading.
     pub fn name(self) -> &'static str {
         match self {
             Self::State => "State",
@@ -90,8 +90,8 @@ fn compare(a: &RunEntry, b: &RunEntry, column: Column, descending: bool) -> Orde
     }
 }
 
-/// Indices of the runs in which every word of `search` is found (in task, reward, state, seed or name), in order. Equal ones stand
-/// newest first.
+/// Indices of the runs in which every word of `search` is found (in task, reward, state, seed or name), in order. Equal
+/// ones stand newest first.
 pub(crate) fn rows(runs: &[RunEntry], search: &str, column: Column, descending: bool) -> Vec<usize> {
     let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
     let found = |run: &RunEntry| {

@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let all = [0.0, 1.0, -0.5, 12.345, 1234.5, 1e7, 0.0001].map(|x| number(Some(x)));
-        assert_eq!(all, ["0.000", "1.000", "-0.500", "12.35", "1234.5", "1.00e7", "1.00e-4"]);
+        let texts = [0.0, 1.0, -0.5, 12.345, 1234.5, 1e7, 0.0001].map(|x| number(Some(x)));
+        assert_eq!(texts, ["0.000", "1.000", "-0.500", "12.35", "1234.5", "1.00e7", "1.00e-4"]);
         assert_eq!(
             (signed(2.0), signed(-2.0), grouped(1_234_567), grouped(12)),
             ("+2.000".into(), "-2.000".into(), "1,234,567".into(), "12".into())

@@ -1,4 +1,5 @@
-//! Run folders as they are now, read on a thread of its own: asked for every second or so while the panel is shown, never by itself.
+//! Run folders as they are now, read on a separate thread: asked for every second or so while the panel is shown,
+//! never by itself.
 
 use super::curves::RunCurves;
 use egui::Context;
@@ -21,7 +22,7 @@ pub(crate) struct News {
     pub curves: Vec<(PathBuf, Result<Arc<RunCurves>, String>)>,
 }
 
-/// The thread's end: what it has read already, by length of the two files.
+/// The thread's side: what it has read already, by length of the two files.
 struct Reader {
     runs: PathBuf,
     known: HashMap<PathBuf, [u64; 2]>,
@@ -47,37 +48,37 @@ impl Reader {
 pub(crate) struct Watch {
     ask: Sender<(Vec<PathBuf>, Context)>,
     news: Receiver<News>,
-    asked: bool,
+    waiting: bool,
     last: Option<Instant>,
     wanted: Vec<PathBuf>,
 }
 
 impl Watch {
     pub fn new(runs: &Path) -> std::io::Result<Self> {
-        let (ask, asked) = channel::<(Vec<PathBuf>, Context)>();
-        let (tell, news) = channel();
+        let (ask, requests) = channel::<(Vec<PathBuf>, Context)>();
+        let (sender, news) = channel();
         let mut reader = Reader { runs: runs.to_path_buf(), known: HashMap::new() };
         std::thread::Builder::new().name("run folders".into()).spawn(move || {
-            while let Ok((wanted, ctx)) = asked.recv() {
-                if tell.send(reader.read(&wanted)).is_err() {
+            while let Ok((wanted, ctx)) = requests.recv() {
+                if sender.send(reader.read(&wanted)).is_err() {
                     break;
                 }
                 ctx.request_repaint();
             }
         })?;
-        Ok(Self { ask, news, asked: false, last: None, wanted: Vec::new() })
+        Ok(Self { ask, news, waiting: false, last: None, wanted: Vec::new() })
     }
 
     /// News, when there are some; asks again when it is time to, or when other curves are wanted.
     pub fn poll(&mut self, ctx: &Context, wanted: &[PathBuf]) -> Option<News> {
         let news = self.news.try_recv().ok();
         if news.is_some() {
-            (self.asked, self.last) = (false, Some(Instant::now()));
+            (self.waiting, self.last) = (false, Some(Instant::now()));
         }
         let due = self.last.is_none_or(|t| t.elapsed() >= EVERY) || self.wanted != wanted;
-        if !self.asked && due {
+        if !self.waiting && due {
             self.wanted = wanted.to_vec();
-            self.asked = self.ask.send((self.wanted.clone(), ctx.clone())).is_ok();
+            self.waiting = self.ask.send((self.wanted.clone(), ctx.clone())).is_ok();
         }
         ctx.request_repaint_after(EVERY);
         news

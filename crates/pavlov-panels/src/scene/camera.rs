@@ -1,9 +1,10 @@
-//! A camera that orbits a point: angles and distance from the hand, position and rays for everything else. z up, m, rad.
+//! A camera that orbits a point: angles and distance from the hand, position and rays for everything else. z up, m,
+//! rad.
 
 use egui::{Pos2, Rect, Vec2};
 use glam::{Mat4, Vec3, Vec4};
 
-/// From where a picture is taken.
+/// The viewpoint of a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Eye {
     /// Where the camera is, m.
@@ -14,7 +15,7 @@ pub struct Eye {
     pub fov_y: f32,
 }
 
-/// Nearest and farthest that is drawn, m.
+/// Nearest distance that is drawn, m.
 pub const NEAR: f32 = 0.02;
 /// See [`NEAR`].
 pub const FAR: f32 = 400.0;
@@ -50,7 +51,7 @@ impl Eye {
         (forward, right, right.cross(forward))
     }
 
-    /// Metres that a point of the window is wide at a distance along the view.
+    /// Width in metres of a point of the window at a distance along the view.
     pub fn metres_per_point(&self, rect: Rect, distance: f32) -> f32 {
         2.0 * distance * (0.5 * self.fov_y).tan() / rect.height().max(1.0)
     }
@@ -95,7 +96,8 @@ impl Orbit {
         Eye { position: target + self.distance * out, target, fov_y: FOV_Y }
     }
 
-    /// Turns about the target by a drag of so many points. Never below the ground's plane by more than a little, never over the top.
+    /// Turns about the target by a drag of so many points. Never below the ground's plane by more than a little, never
+    /// over the top.
     pub fn orbit(&mut self, drag: Vec2) {
         self.yaw -= 0.008 * drag.x;
         self.pitch = (self.pitch + 0.008 * drag.y).clamp(-0.15, 1.5);
@@ -116,11 +118,12 @@ impl Orbit {
         self.distance = (self.distance / factor.max(1e-3)).clamp(0.2, 150.0);
     }
 
-    /// Moves the target towards a point: most of the way in a fifth of a second, so that the picture does not shake with the robot.
+    /// Moves the target towards a point: most of the way in a fifth of a second, so that the picture does not shake
+    /// with the robot.
     pub fn track(&mut self, point: [f32; 3], dt: f32) {
         let share = 1.0 - (-dt / 0.12).exp();
         for (t, p) in self.target.iter_mut().zip(point) {
-            // What is far away was put there by a reset: jump.
+            // A target far away comes from a reset: jump.
             *t = if (p - *t).abs() > 5.0 { p } else { *t + share * (p - *t) };
         }
     }

@@ -1,5 +1,5 @@
-//! What the scene shows and how one looks at it, without a renderer: robots and their places, the camera, picking, and what is drawn
-//! over the picture. World frame of MuJoCo: z up, m, rad.
+//! What the scene shows and from where, without a renderer: robots and their places, the camera, picking, and
+//! what is drawn over the picture. World frame of MuJoCo: z up, m, rad.
 
 mod camera;
 mod overlay;

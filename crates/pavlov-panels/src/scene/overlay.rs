@@ -1,4 +1,5 @@
-//! What is drawn over the picture: contacts and their forces, joint axes, centre of mass, trails, commands, names. Each can be switched.
+//! What is drawn over the picture: contacts and their forces, joint axes, centre of mass, trails, commands, names. Each
+//! can be switched.
 
 use crate::live::ContactShown;
 use crate::scene::camera::Eye;
@@ -20,7 +21,7 @@ pub struct Overlays {
     pub axes: bool,
     /// Centre of mass.
     pub com: bool,
-    /// The way of the root over the last seconds.
+    /// The path of the root over the last seconds.
     pub trails: bool,
     /// Velocity that is asked for, as an arrow.
     pub commands: bool,
@@ -57,7 +58,7 @@ const COM: Color32 = Color32::from_rgb(240, 80, 220);
 const TRAIL: Color32 = Color32::from_rgba_premultiplied(120, 170, 120, 160);
 const COMMAND: Color32 = Color32::from_rgb(80, 220, 110);
 
-/// What a picture is drawn over with.
+/// The data of the overlay of a picture.
 #[derive(Debug, Clone, Copy)]
 pub struct Over<'a> {
     /// Which robots.

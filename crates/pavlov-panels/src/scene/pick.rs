@@ -19,7 +19,8 @@ pub struct Hit {
     pub distance: f32,
 }
 
-/// The nearest part of the robots that a ray from `origin` along the unit vector `direction` meets. Surroundings are not picked.
+/// The nearest part of the robots that a ray from `origin` along the unit vector `direction` meets. Surroundings are
+/// not picked.
 pub fn pick(stage: &Stage, robots: std::ops::Range<usize>, origin: Vec3, direction: Vec3) -> Option<Hit> {
     let wide = |v: Vec3| DVec3::new(f64::from(v.x), f64::from(v.y), f64::from(v.z));
     let ray = Ray::new(wide(origin), wide(direction));

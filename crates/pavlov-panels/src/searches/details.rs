@@ -1,4 +1,5 @@
-//! What is known of one candidate: where it comes from, what the gate said, what training gave, its texts, and what was said to a model.
+//! What is known about one candidate: its origin, the gate's verdict, its training, its texts, and the exchange with a
+//! model.
 
 use super::status_colour;
 use crate::editor::{Language, coloured, difference_line};
@@ -42,10 +43,10 @@ pub(super) struct Details {
     /// Number of the parent that the difference is against.
     pub parent: usize,
     /// The difference of a candidate to a parent other than the first: that one is in the lineage.
-    made: Option<(At, At, String)>,
+    difference: Option<(At, At, String)>,
 }
 
-/// What is shown of a text, and whether that is all.
+/// The part of a text that is shown, and whether it is cut.
 fn cut(text: &str) -> (&str, bool) {
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => (&text[..at], true),
@@ -147,7 +148,7 @@ impl Details {
         let text = if self.parent == 0 && !c.diff.is_empty() {
             c.diff.as_str()
         } else {
-            let known = matches!(&self.made, Some((a, b, _)) if (*a, *b) == (against, c.at));
+            let known = matches!(&self.difference, Some((a, b, _)) if (*a, *b) == (against, c.at));
             if !known {
                 let Some(parent) = s.candidate(against) else {
                     ui.label(format!("Candidate {against} is not in this lineage."));
@@ -155,9 +156,9 @@ impl Details {
                 };
                 let whole = |c: &Candidate| format!("{}\n{}", cut(&c.script).0.trim_end(), cut(&c.manifest).0.trim());
                 let (old, new) = (against.to_string(), c.at.to_string());
-                self.made = Some((against, c.at, diff((&old, &whole(parent)), (&new, &whole(c)))));
+                self.difference = Some((against, c.at, diff((&old, &whole(parent)), (&new, &whole(c)))));
             }
-            self.made.as_ref().map_or("", |m| m.2.as_str())
+            self.difference.as_ref().map_or("", |m| m.2.as_str())
         };
         if text.trim().is_empty() {
             ui.label(format!("No difference to {against}."));
@@ -168,15 +169,15 @@ impl Details {
             ui.spacing_mut().item_spacing.y = 0.0;
             let (shown, is_cut) = cut(text);
             for line in shown.lines() {
-                let of = |tag, rest: &str, ui: &mut Ui| difference_line(ui, theme, tag, rest);
+                let show_line = |tag, rest: &str, ui: &mut Ui| difference_line(ui, theme, tag, rest);
                 if line.starts_with("--- ") || line.starts_with("+++ ") || line.starts_with("@@") {
                     ui.add(egui::Label::new(RichText::new(line).monospace().weak()).extend());
                 } else if let Some(rest) = line.strip_prefix('+') {
-                    of(ChangeTag::Insert, rest, ui);
+                    show_line(ChangeTag::Insert, rest, ui);
                 } else if let Some(rest) = line.strip_prefix('-') {
-                    of(ChangeTag::Delete, rest, ui);
+                    show_line(ChangeTag::Delete, rest, ui);
                 } else {
-                    of(ChangeTag::Equal, line.strip_prefix(' ').unwrap_or(line), ui);
+                    show_line(ChangeTag::Equal, line.strip_prefix(' ').unwrap_or(line), ui);
                 }
             }
             cut_note(ui, is_cut);
@@ -190,9 +191,9 @@ fn relatives(ui: &mut Ui, s: &Snapshot, c: &Candidate) -> Option<At> {
     let children = s.candidates.iter().filter(|o| o.parents.contains(&c.at)).map(|o| o.at);
     let same = |o: &&Candidate| (o.at.iteration, o.at.place) == (c.at.iteration, c.at.place) && o.at != c.at;
     let attempts = s.candidates.iter().filter(same).map(|o| o.at);
-    let all: [(&str, Vec<At>); 3] =
+    let groups: [(&str, Vec<At>); 3] =
         [("from", c.parents.clone()), ("to", children.collect()), ("other attempts", attempts.collect())];
-    for (name, list) in all.into_iter().filter(|(_, list)| !list.is_empty()) {
+    for (name, list) in groups.into_iter().filter(|(_, list)| !list.is_empty()) {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             ui.weak(name);
@@ -238,11 +239,11 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         }
     });
     ui.add_space(6.0);
-    let mut own: Vec<&Outcome> = s.trainings(Some(c.at)).collect();
-    own.sort_by_key(|o| ["search", "again", "final"].iter().position(|stage| *stage == o.stage));
+    let mut trainings: Vec<&Outcome> = s.trainings(Some(c.at)).collect();
+    trainings.sort_by_key(|o| ["search", "again", "final"].iter().position(|stage| *stage == o.stage));
     ui.label(RichText::new("Fitness").strong())
         .on_hover_text("Of the policy without noise, in worlds that training does not use");
-    if own.is_empty() {
+    if trainings.is_empty() {
         ui.weak(match c.status {
             Status::Admitted => "Not trained yet.",
             _ => "It was not trained.",
@@ -254,7 +255,7 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
             ui.weak(name);
         }
         ui.end_row();
-        for o in &own {
+        for o in &trainings {
             ui.label(stage(o));
             ui.label(o.seed.to_string());
             ui.label(short_axis(o.env_steps as f64));
@@ -271,7 +272,7 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         ui.label(format!("Interquartile mean of the last training: {} ({low} to {high})", number(Some(e.found.iqm))));
     }
     ui.add_space(6.0);
-    curves(ui, theme, s, c, &own);
+    curves(ui, theme, s, c, &trainings);
 }
 
 /// A training in a word.
@@ -284,12 +285,12 @@ fn stage(o: &Outcome) -> &str {
 }
 
 /// Fitness over the steps of each training, beside the first parent's.
-fn curves(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate, own: &[&Outcome]) {
+fn curves(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate, trainings: &[&Outcome]) {
     ui.label(RichText::new("Learning curve").strong()).on_hover_text("Mean fitness of training episodes");
     let points = |o: &Outcome| -> Vec<[f64; 2]> {
         o.curve.iter().filter_map(|p| Some([p.env_steps as f64, p.fitness.filter(|f| f.is_finite())?])).collect()
     };
-    if own.iter().all(|o| points(o).is_empty()) {
+    if trainings.iter().all(|o| points(o).is_empty()) {
         ui.weak("No episode ended while it was trained.");
         return;
     }
@@ -306,7 +307,7 @@ fn curves(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate, own: &[&Outcom
                 let line = Line::new(name, PlotPoints::new(points(o))).color(Color32::GRAY);
                 plot.line(line.style(LineStyle::dashed_loose()));
             }
-            for (i, o) in own.iter().enumerate() {
+            for (i, o) in trainings.iter().enumerate() {
                 let name = format!("{}, seed {}", stage(o), o.seed);
                 plot.line(Line::new(name, PlotPoints::new(points(o))).color(theme::series(theme, i)).width(1.8));
             }
@@ -332,7 +333,7 @@ fn script(ui: &mut Ui, theme: Theme, c: &Candidate) {
     }
 }
 
-/// What was said to a model and what it said; how the generator made it where there was no model.
+/// The exchange with a model; where there was none, how the generator made the candidate.
 fn prompt(ui: &mut Ui, s: &Snapshot, c: &Candidate) {
     let before = c.at.iteration.checked_sub(1);
     for a in s.answers.iter().filter(|a| Some(a.iteration) == before) {

@@ -1,5 +1,5 @@
-//! The graph of candidates as it is drawn: a row an iteration, lines from parents to children, colour by fitness. The graph as a whole
-//! takes the keyboard; arrow keys go to neighbours, to the first parent and to the first child.
+//! The graph of candidates as it is drawn: a row an iteration, lines from parents to children, colour by fitness. The
+//! graph as a whole takes the keyboard; arrow keys go to neighbours, to the first parent and to the first child.
 
 use crate::runs::text::number;
 use crate::terms::{scale, viridis};
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 const ACROSS: [f32; 2] = [50.0, 90.0];
 /// From a row to the next.
 const DOWN: f32 = 96.0;
-/// What of a candidate is above and below its centre: mark, number, fitness.
+/// Room of a candidate above and below its centre: mark, number, fitness.
 const ABOVE: f32 = 31.0;
 const BELOW: f32 = 42.0;
 /// Room at the left for the iterations, and above.
@@ -105,7 +105,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Draws it. Gives the candidate that was gone to. `follow` shows the selected one, `focus` takes the keyboard.
+/// Draws it. Returns the candidate that was chosen. `follow` shows the selected one, `focus` takes the keyboard.
 pub(super) fn ui(
     ui: &mut Ui,
     theme: Theme,
@@ -183,10 +183,10 @@ fn top(places: &Places<'_>, i: usize) -> f32 {
 fn edges(ui: &Ui, places: &Places<'_>, here: Option<usize>) {
     let clip = ui.clip_rect();
     let (weak, strong) = (ui.visuals().weak_text_color().gamma_multiply(0.45), ui.visuals().strong_text_color());
-    for own in [false, true] {
+    for of_selected in [false, true] {
         for child in 0..places.snapshot.nodes().len() {
             for parent in places.parents(child) {
-                if (here == Some(child) || here == Some(parent)) != own {
+                if (here == Some(child) || here == Some(parent)) != of_selected {
                     continue;
                 }
                 let (a, b) =
@@ -196,7 +196,7 @@ fn edges(ui: &Ui, places: &Places<'_>, here: Option<usize>) {
                 }
                 let middle = 0.5 * (a.y + b.y);
                 let points = [a, pos2(a.x, middle), pos2(b.x, middle), b];
-                let stroke = if own { Stroke::new(1.8, strong) } else { Stroke::new(1.0, weak) };
+                let stroke = if of_selected { Stroke::new(1.8, strong) } else { Stroke::new(1.0, weak) };
                 ui.painter().add(CubicBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, stroke));
             }
         }
@@ -253,7 +253,7 @@ fn node(ui: &Ui, theme: Theme, places: &Places<'_>, i: usize, selected: bool) ->
     }
     let earlier = places.snapshot.nodes()[i].earlier;
     if earlier > 0 {
-        // So many attempts at the place were refused before.
+        // Number of refused attempts at the place before.
         let at = centre + vec2(RADIUS + 5.0, -8.0);
         write(at, Align2::LEFT_CENTER, &format!("+{earlier}"), 9.5, theme::error(theme));
     }

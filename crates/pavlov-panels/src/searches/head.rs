@@ -1,4 +1,4 @@
-//! What stands over the graph: what a search was asked for, how far it is, or why it cannot be read and what to do.
+//! The head over the graph: what a search was asked for, how far it is, or why it cannot be read and what to do.
 
 use crate::runs::text::number;
 use crate::theme::{self, Theme};
@@ -29,7 +29,8 @@ pub(super) fn ui(ui: &mut Ui, theme: Theme, s: &Snapshot) {
             };
             let words = match e.winner {
                 Some(at) => format!(
-                    "Ended. {done}. Winner {at}: fitness {} under {} fresh seeds; human reward {}; human-normalised {:.2}{}",
+                    "Ended. {done}. Winner {at}: fitness {} under {} fresh seeds; human reward {}; \
+                     human-normalised {:.2}{}",
                     interval(&e.found),
                     e.found.n,
                     interval(&e.human),
@@ -58,8 +59,9 @@ pub(super) fn damaged(ui: &mut Ui, theme: Theme, problem: &str) {
     ui.colored_label(theme::error(theme), problem);
     ui.add_space(6.0);
     ui.label(
-        "What to do: if the search is just beginning, wait. If it was copied, copy lineage.sqlite and lineage.sqlite-wal together, \
-         while no search runs. Else move the folder away and search again; report.html beside it, where there is one, still \
-         says what was found.",
+        "What to do: if the search is just beginning, wait. If it was copied, \
+         copy lineage.sqlite and lineage.sqlite-wal together, while no search runs. \
+         Else move the folder away and search again; report.html beside it, where there is one, \
+         still says what was found.",
     );
 }

@@ -1,4 +1,4 @@
-//! The list of searches: how each stands, what to do when there is none, and a field for one that is elsewhere.
+//! The list of searches: the state of each, what to do when there is none, and a field for one that is elsewhere.
 
 use super::Searches;
 use super::watch::{Brief, Entry};
@@ -72,7 +72,7 @@ fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
-/// How a search stands, in a word or two. Whether a process is at it cannot be told; when it wrote last can.
+/// The state of a search, in a word or two. Whether a process works on it is not known; when it wrote last is.
 fn state(entry: &Entry) -> &'static str {
     match &entry.brief {
         Err(_) => "cannot be read",
@@ -92,7 +92,7 @@ fn ago(time: Option<SystemTime>) -> String {
     }
 }
 
-/// Two lines: what it is, how it stands.
+/// Two lines: what it is, and its state.
 fn row_text(ui: &Ui, theme: Theme, entry: &Entry) -> LayoutJob {
     let body = TextStyle::Body.resolve(ui.style());
     let small = TextStyle::Small.resolve(ui.style());
@@ -128,8 +128,8 @@ fn empty(ui: &mut Ui, folder: &Path) {
     ui.add_space(16.0);
     ui.heading("No searches yet");
     ui.label(
-        "A search proposes rewards, stops bad ones at a gate, trains the others and goes on from the best. It appears here as soon as it \
-         begins, with the graph of its candidates.",
+        "A search proposes rewards, stops bad ones at a gate, trains the others and goes on from the best. \
+         It appears here as soon as it begins, with the graph of its candidates.",
     );
     ui.add_space(6.0);
     ui.label("Type in a terminal:");

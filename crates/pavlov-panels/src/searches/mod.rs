@@ -1,5 +1,5 @@
-//! Searches for rewards, as their lineages tell: a list, the graph of candidates, and everything that is known of one; a candidate
-//! can be opened in the reward editor, where it runs.
+//! Searches for rewards, from their lineages: a list, the graph of candidates, and everything that is known about one;
+//! a candidate can be opened in the reward editor, where it runs.
 //!
 //! ```text
 //! runs/search-*/lineage.sqlite ──(own thread, each second)──> Searches: list ─> graph ─> a candidate
@@ -30,7 +30,7 @@ pub struct OpenCandidate {
     /// The human reward of the search: what the candidate is an edit of when another task is open.
     pub reward: String,
     /// Names it for the person.
-    pub what: String,
+    pub title: String,
     /// Its script.
     pub script: String,
     /// Its manifest.
@@ -61,7 +61,7 @@ pub struct Searches {
 }
 
 impl Searches {
-    /// Of the folder of runs, where `pavlov search` puts them; it need not exist.
+    /// The searches of the folder of runs, where `pavlov search` puts them; it need not exist.
     pub fn new(runs_dir: &Path) -> Self {
         Self {
             folder: runs_dir.to_path_buf(),
@@ -98,7 +98,7 @@ impl Searches {
                 self.follow = true;
             }
         }
-        // What was written last is what one wants to see first.
+        // The search that was written last comes first.
         if self.selected.is_none()
             && let Some(newest) = self.list.first()
         {
@@ -173,13 +173,13 @@ impl Searches {
         if c.script.trim().is_empty() {
             return Err(format!("Candidate {} has no script: the reply had none.", c.at));
         }
-        // The gate refuses what would read files; a lineage from elsewhere may say what it likes.
+        // The gate refuses scripts that read files; a lineage from elsewhere may hold any.
         search::trusted(&c.manifest).map_err(|e| format!("Candidate {} is not opened. {e}", c.at))?;
         let name = self.selected.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         Ok(OpenCandidate {
             task: snapshot.settings.task.clone(),
             reward: snapshot.settings.human.clone(),
-            what: format!("Candidate {} of {name}", c.at),
+            title: format!("Candidate {} of {name}", c.at),
             script: c.script.clone(),
             manifest: c.manifest.clone(),
         })
@@ -212,7 +212,7 @@ impl Searches {
         }
     }
 
-    /// Draws what is known of the selected candidate. Gives it when it is to be opened in the editor.
+    /// Draws what is known of the selected candidate. Returns it when it is to be opened in the editor.
     pub fn details_ui(&mut self, ui: &mut Ui, theme: Theme) -> Option<OpenCandidate> {
         let Some(Ok(snapshot)) = &self.shown else {
             ui.weak("Select a search to see its candidates.");
@@ -301,9 +301,10 @@ mod tests {
             ..candidate(At::new(1, 0), &[At::new(0, 0)], &changed)
         };
         let last = candidate(At::new(1, 1), &[At::new(0, 0)], SCRIPT);
-        let all = [candidate(At::new(0, 0), &[], SCRIPT), refused, child, last];
-        let outcomes = [trained(all[0].at, 0, 1.0), trained(all[2].at, 0, 2.5), trained(all[3].at, 0, 0.5)];
-        lineage.put_outcomes(&outcomes, &all).unwrap();
+        let candidates = [candidate(At::new(0, 0), &[], SCRIPT), refused, child, last];
+        let outcomes =
+            [trained(candidates[0].at, 0, 1.0), trained(candidates[2].at, 0, 2.5), trained(candidates[3].at, 0, 0.5)];
+        lineage.put_outcomes(&outcomes, &candidates).unwrap();
         lineage
     }
 
@@ -326,10 +327,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn wait(harness: &mut Harness<'static, Seen>, what: &str, done: impl Fn(&Harness<'static, Seen>) -> bool) {
+    fn wait(harness: &mut Harness<'static, Seen>, label: &str, done: impl Fn(&Harness<'static, Seen>) -> bool) {
         let began = Instant::now();
         while !done(harness) {
-            assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for: {what}");
+            assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for: {label}");
             std::thread::sleep(Duration::from_millis(5));
             harness.step();
         }
@@ -417,7 +418,7 @@ mod tests {
         let opened = harness.state().opened.clone().unwrap();
         assert_eq!((opened.task.as_str(), opened.reward.as_str()), ("cartpole_balance", "default"));
         assert!(opened.script.contains("2.0 * p.w") && opened.manifest == MANIFEST, "{opened:?}");
-        assert_eq!(opened.what, "Candidate 1.0 of search-cartpole_balance-0");
+        assert_eq!(opened.title, "Candidate 1.0 of search-cartpole_balance-0");
     }
 
     #[test]
@@ -465,8 +466,8 @@ mod tests {
         for (at, why) in [(sly.at, "manifest-source"), (At::new(2, 1), "has no script")] {
             harness.state_mut().searches.select_candidate(at);
             harness.run_steps(2);
-            let said = harness.state().searches.to_open().unwrap_err();
-            assert!(said.contains(why), "{said}");
+            let message = harness.state().searches.to_open().unwrap_err();
+            assert!(message.contains(why), "{message}");
             harness.get_by_role_and_label(Role::Button, "Open in the editor").click();
             harness.run_steps(2);
             assert_eq!(harness.state().opened, None);

@@ -1,4 +1,5 @@
-//! Lineages as they are now, read on a thread of its own: about each second while the panel is shown, and only what was written since.
+//! Lineages as they are now, read on a separate thread: about each second while the panel is shown, and only those that
+//! were written since.
 
 use crate::runs::job::Job;
 use egui::Context;
@@ -57,7 +58,7 @@ pub(super) struct News {
     pub shown: Option<(PathBuf, Result<Arc<Snapshot>, String>)>,
 }
 
-/// The thread's end: what it has read already.
+/// The thread's side: what it has read already.
 #[derive(Debug, Default)]
 struct Reader {
     known: HashMap<PathBuf, (Stamp, Entry)>,
@@ -71,7 +72,7 @@ impl Reader {
         self.known.retain(|path, _| folders.contains(path));
         let mut news = News::default();
         for path in folders {
-            // Before it is read: what is written meanwhile is read the next time.
+            // The stamp is taken before reading: what is written meanwhile is read the next time.
             let stamp = Stamp::of(&path);
             let settled = stamp.written().and_then(|t| t.elapsed().ok()).is_none_or(|age| age > COARSE);
             let asked = wanted == Some(path.as_path());

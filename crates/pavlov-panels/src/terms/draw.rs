@@ -1,13 +1,13 @@
-//! The panel: what is shown, the legend that wraps, the task's own measure apart.
+//! The panel: controls, plot, a legend that wraps, and the task's own measure apart.
 
-use super::{Of, Shown, Terms, plots, shares};
+use super::{Aggregate, Shown, Terms, plots, shares};
 use crate::theme::{self, Theme};
 use egui::{Frame, RichText, Ui, vec2};
 
 /// Windows that can be chosen, s.
 const WINDOWS: [f64; 5] = [2.0, 5.0, 10.0, 30.0, 120.0];
 
-/// Height of the plot at least, points.
+/// Least height of the plot, points.
 const MIN_PLOT: f32 = 150.0;
 
 pub(crate) fn panel(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
@@ -47,14 +47,14 @@ pub(crate) fn panel(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Opti
 }
 
 impl Terms {
-    /// The world that is asked for, if one is; an error when it must first be selected, which is then said.
+    /// The world that is plotted, if one is; an error when it must first be selected, which is then shown.
     fn world(&self, ui: &mut Ui, selected: Option<usize>) -> Result<Option<usize>, ()> {
-        match (self.of, selected) {
-            (Of::World, None) => {
+        match (self.aggregate, selected) {
+            (Aggregate::World, None) => {
                 ui.label("Click a robot to see the terms of its world.");
                 Err(())
             }
-            (Of::World, world) => Ok(world),
+            (Aggregate::World, world) => Ok(world),
             _ => Ok(None),
         }
     }
@@ -69,12 +69,12 @@ fn controls(terms: &mut Terms, ui: &mut Ui, theme: Theme, selected: Option<usize
         }
         ui.separator();
         let world = selected.map_or_else(|| "World".into(), |w| format!("World {w}"));
-        for (of, name, hint) in [
-            (Of::World, world.as_str(), "The selected robot alone"),
-            (Of::Mean, "Mean", "Mean over the robots"),
-            (Of::Spread, "Spread", "Mean and one standard deviation over the robots"),
+        for (aggregate, name, hint) in [
+            (Aggregate::World, world.as_str(), "The selected robot alone"),
+            (Aggregate::Mean, "Mean", "Mean over the robots"),
+            (Aggregate::Spread, "Spread", "Mean and one standard deviation over the robots"),
         ] {
-            ui.selectable_value(&mut terms.of, of, name).on_hover_text(hint);
+            ui.selectable_value(&mut terms.aggregate, aggregate, name).on_hover_text(hint);
         }
         ui.separator();
         let menu = ui.menu_button(format!("{} s ⏷", terms.window), |ui| {
@@ -106,7 +106,7 @@ fn measure(terms: &Terms, ui: &mut Ui, theme: Theme, selected: Option<usize>) {
     frame.inner_margin(5).show(ui, |ui| {
         ui.set_width(ui.available_width());
         let Some(last) = terms.ring.range(f64::NEG_INFINITY, terms.span().1).last() else { return };
-        let world = selected.filter(|w| terms.of == Of::World && *w < last.fitness_of.len());
+        let world = selected.filter(|w| terms.aggregate == Aggregate::World && *w < last.fitness_of.len());
         ui.horizontal_wrapped(|ui| {
             let title = RichText::new("The task's measure").strong().color(theme::fitness(theme));
             ui.label(title).on_hover_text(

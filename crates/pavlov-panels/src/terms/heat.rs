@@ -1,4 +1,5 @@
-//! Colours for the worlds by the total or one node: viridis, which reads the same for most kinds of colour blindness and in grey.
+//! Colours for the worlds by the total or one node: viridis, which reads the same for most kinds of colour blindness
+//! and in grey.
 
 use super::Terms;
 use crate::theme::Theme;
@@ -20,7 +21,7 @@ const VIRIDIS: [[u8; 3]; 9] = [
     [253, 231, 37],
 ];
 
-/// What is not a number.
+/// The colour of NaN.
 const BAD: Color32 = Color32::from_rgb(255, 0, 140);
 
 /// Colour of a share from 0 to 1.
@@ -59,7 +60,8 @@ impl Terms {
         self.heat = node.map(str::to_string);
     }
 
-    /// Ends of the scale of a node: least and most of any world in the last seconds. None without a frame that has the node.
+    /// Ends of the scale of a node: least and most of any world in the last seconds. None without a frame that has the
+    /// node.
     pub fn heat_legend(&self, node: &str) -> Option<Legend> {
         let end = self.ring.last_time();
         let newest = self.ring.records.back()?;
@@ -76,8 +78,8 @@ impl Terms {
         (min <= max).then(|| Legend { name: node.into(), min, max })
     }
 
-    /// A colour for each world of the newest frame by a node (`total`, a term): dark is least, bright is most, magenta is not a number.
-    /// Empty when there is no such node.
+    /// A colour for each world of the newest frame by a node (`total`, a term): dark is least, bright is most, magenta
+    /// is not a number. Empty when there is no such node.
     pub fn heat(&self, node: &str) -> Vec<Color32> {
         let (Some(newest), legend) = (self.ring.records.back(), self.heat_legend(node)) else { return Vec::new() };
         let Some(k) = newest.names.nodes.iter().position(|n| n == node) else { return Vec::new() };
@@ -99,7 +101,7 @@ impl Terms {
             let label = ui.label("Colour robots by");
             let menu = ui.menu_button(format!("{shown} ⏷"), |ui| {
                 egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
-                    // The total first: it is what one looks for.
+                    // The total comes first.
                     let nodes = names.iter().flat_map(|n| n.nodes.iter().rev()).map(|n| Some(n.clone()));
                     for choice in [None].into_iter().chain(nodes) {
                         let text = choice.as_deref().unwrap_or("nothing");
@@ -128,7 +130,7 @@ impl Terms {
     }
 }
 
-/// The map from its dark to its bright end, with the numbers there.
+/// Draws the colour map from its dark to its bright end, with the numbers there.
 pub(crate) fn scale(ui: &mut Ui, [min, max]: [f64; 2], words: &str, more: &str) {
     ui.horizontal(|ui| {
         ui.monospace(format!("{min:.3}"));

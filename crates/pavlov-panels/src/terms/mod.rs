@@ -5,8 +5,9 @@
 //! Terms::ui ─> lines or stack │ shares │ table, and apart from them the task's own measure: fitness, success
 //! Terms::heat ─> a colour for each world, by the total or one node
 //! ```
-//! Per control step, in the units of the reward. What is not a number is counted and left out of means, never drawn as a number.
-//! A term keeps its colour and its line when the reward changes, as long as its name is the same; a mark says where that was.
+//! Per control step, in the units of the reward. Values that are not finite are counted and left out of means, never
+//! drawn as numbers. A term keeps its colour and its line when the reward changes, as long as its name is the same; a
+//! mark says where that was.
 
 mod draw;
 mod heat;
@@ -25,7 +26,7 @@ use ring::Ring;
 
 /// What is plotted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Of {
+pub enum Aggregate {
     /// The selected world alone.
     World,
     /// Mean over the worlds.
@@ -56,10 +57,10 @@ pub struct Terms {
     /// Names in the order in which they were first seen: gives colours that stay.
     order: Vec<String>,
     shown: Shown,
-    of: Of,
+    aggregate: Aggregate,
     /// Seconds that are shown.
     window: f64,
-    /// The end of what is shown, while it stands still.
+    /// The last second that is shown, while the plot stands still.
     paused: Option<f64>,
     /// The term that stands out.
     picked: Option<String>,
@@ -73,7 +74,7 @@ impl Default for Terms {
             ring: Ring::default(),
             order: Vec::new(),
             shown: Shown::default(),
-            of: Of::default(),
+            aggregate: Aggregate::default(),
             window: 10.0,
             paused: None,
             picked: None,
@@ -98,7 +99,7 @@ impl Terms {
 
     /// Forgets everything: another task.
     pub fn clear(&mut self) {
-        *self = Self { shown: self.shown, of: self.of, window: self.window, ..Self::default() };
+        *self = Self { shown: self.shown, aggregate: self.aggregate, window: self.window, ..Self::default() };
     }
 
     /// Place of a name, for its colour.
@@ -125,8 +126,8 @@ impl Terms {
     }
 
     /// Shows it in another way, as the tabs do.
-    pub fn show(&mut self, shown: Shown, of: Of) {
-        (self.shown, self.of) = (shown, of);
+    pub fn show(&mut self, shown: Shown, aggregate: Aggregate) {
+        (self.shown, self.aggregate) = (shown, aggregate);
     }
 
     /// Seconds that are shown and counted.

@@ -1,12 +1,12 @@
 //! Lines and stacks over time, drawn with as many points as can be seen.
 
 use super::ring::{Places, Record};
-use super::{Of, Shown, Terms};
+use super::{Aggregate, Shown, Terms};
 use crate::theme::{self, Theme};
 use egui::{Color32, Stroke, Ui};
 use egui_plot::{FilledArea, Line, Plot, PlotPoint, PlotPoints, VLine};
 
-/// Points of a line at most; more are taken together, the least and the most of each bucket.
+/// Most points of a line; more are taken together, the least and the most of each bucket.
 const POINTS: usize = 300;
 
 /// Times and values of one node, with gaps where it is not known.
@@ -85,11 +85,11 @@ fn emphasis(terms: &Terms, name: &str, colour: Color32) -> (Color32, f32) {
 }
 
 /// Value of a node in a record, by what is plotted.
-fn value(of: Of, record: &Record, k: usize, world: Option<usize>) -> Option<f32> {
-    match (of, world) {
-        (Of::World, Some(w)) => record.of_world(k, w),
-        (Of::World, None) => None,
-        (Of::Mean | Of::Spread, _) => Some(record.nodes[k]).filter(|s| s.good > 0).map(|s| s.mean),
+fn value(aggregate: Aggregate, record: &Record, k: usize, world: Option<usize>) -> Option<f32> {
+    match (aggregate, world) {
+        (Aggregate::World, Some(w)) => record.of_world(k, w),
+        (Aggregate::World, None) => None,
+        (Aggregate::Mean | Aggregate::Spread, _) => Some(record.nodes[k]).filter(|s| s.good > 0).map(|s| s.mean),
     }
 }
 
@@ -110,14 +110,14 @@ pub(crate) fn plot(terms: &Terms, ui: &mut Ui, theme: Theme, world: Option<usize
         }
     };
     let curve = |places: &mut Places, i: usize| -> Curve {
-        let read = |r: &Record| (r.time, places.of(&names, r)[i].and_then(|k| value(terms.of, r, k, world)));
+        let read = |r: &Record| (r.time, places.find(&names, r)[i].and_then(|k| value(terms.aggregate, r, k, world)));
         terms.ring.range(from, to).map(read).collect()
     };
     match terms.shown {
         Shown::Stack => {
             let read = |r| -> Vec<Option<f32>> {
-                let at = places.of(&names, r);
-                at[..names.terms].iter().map(|k| k.and_then(|k| value(terms.of, r, k, world))).collect()
+                let at = places.find(&names, r);
+                at[..names.terms].iter().map(|k| k.and_then(|k| value(terms.aggregate, r, k, world))).collect()
             };
             let columns = buckets(terms.ring.range(from, to), read);
             let xs: Vec<f64> = columns.iter().map(|c| c.0).collect();
@@ -143,9 +143,9 @@ pub(crate) fn plot(terms: &Terms, ui: &mut Ui, theme: Theme, world: Option<usize
         _ => {
             for (i, name) in names.nodes[..names.terms].iter().enumerate() {
                 let (colour, width) = emphasis(terms, name, terms.colour(theme, name));
-                if terms.of == Of::Spread {
+                if terms.aggregate == Aggregate::Spread {
                     let read = |r| -> Vec<Option<f32>> {
-                        let s = places.of(&names, r)[i].map(|k: usize| r.nodes[k]).filter(|s| s.good > 0);
+                        let s = places.find(&names, r)[i].map(|k: usize| r.nodes[k]).filter(|s| s.good > 0);
                         vec![s.map(|s| s.mean - s.std), s.map(|s| s.mean + s.std)]
                     };
                     let known = |(t, v): (f64, Vec<Option<f32>>)| Some((t, f64::from(v[0]?), f64::from(v[1]?)));
@@ -203,7 +203,7 @@ pub(crate) fn plot(terms: &Terms, ui: &mut Ui, theme: Theme, world: Option<usize
 /// The task's own measure over time: a small plot of its own.
 pub(crate) fn fitness(terms: &Terms, ui: &mut Ui, theme: Theme, world: Option<usize>) {
     let (from, to) = terms.span();
-    let of_world = world.filter(|_| terms.of == Of::World);
+    let of_world = world.filter(|_| terms.aggregate == Aggregate::World);
     let read = |r: &Record| {
         let x = match of_world {
             Some(w) => r.fitness_of.get(w).copied().filter(|x| x.is_finite()),
@@ -234,10 +234,10 @@ mod tests {
         let mut curve: Curve = (0..6000).map(|i| (f64::from(i), Some((f64::from(i) * 0.01).sin() as f32))).collect();
         curve[1234].1 = Some(9.0);
         curve[4321].1 = Some(-9.0);
-        let all = pieces(&curve);
-        assert_eq!(all.len(), 1);
-        assert!(all[0].len() <= POINTS + 1 && all[0].windows(2).all(|w| w[0].x < w[1].x));
-        let ys = || all[0].iter().map(|p| p.y);
+        let parts = pieces(&curve);
+        assert_eq!(parts.len(), 1);
+        assert!(parts[0].len() <= POINTS + 1 && parts[0].windows(2).all(|w| w[0].x < w[1].x));
+        let ys = || parts[0].iter().map(|p| p.y);
         assert_eq!((ys().fold(0.0, f64::max), ys().fold(0.0, f64::min)), (9.0, -9.0));
         let gap: Curve = vec![(0.0, Some(1.0)), (1.0, None), (2.0, Some(1.0))];
         assert_eq!(pieces(&gap).len(), 2);

@@ -11,7 +11,8 @@ const MAX_FRAMES: usize = 12_000;
 /// Bytes for the values of every world.
 const WORLD_BYTES: usize = 48 << 20;
 
-/// A node over the worlds in one frame. What is not finite is counted, and no part of the rest; all are 0 when nothing is finite.
+/// A node over the worlds in one frame. Values that are not finite are counted and left out of the rest; all are 0 when
+/// none is finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub mean: f32,
@@ -73,7 +74,7 @@ pub struct Summary {
     pub name: String,
     /// Is it a term that enters the total? Else it is something that the graph makes, or the total.
     pub term: bool,
-    /// Mean of what is finite.
+    /// Mean of the finite values.
     pub mean: f64,
     /// Standard deviation over worlds and steps.
     pub std: f64,
@@ -81,7 +82,8 @@ pub struct Summary {
     pub min: f64,
     /// Largest.
     pub max: f64,
-    /// `|mean|` as a share of the sum over terms; 0 for what is no term. All shares together are 1, unless every mean is 0.
+    /// `|mean|` as a share of the sum over terms; 0 for nodes that are no terms. All shares together are 1, unless
+    /// every mean is 0.
     pub share: f64,
     /// How many values were not finite.
     pub bad: u64,
@@ -178,7 +180,7 @@ impl Ring {
         let empty = Sum { min: f64::INFINITY, max: f64::NEG_INFINITY, ..Sum::default() };
         let mut sums = vec![empty; names.nodes.len()];
         for record in self.range(from, to) {
-            let at = places.of(&names, record);
+            let at = places.find(&names, record);
             for (sum, k) in sums.iter_mut().zip(at) {
                 let Some(k) = *k else { continue };
                 match world {
@@ -188,18 +190,18 @@ impl Ring {
                 }
             }
         }
-        let all: f64 = sums[..names.terms].iter().map(|s| s.mean().abs()).sum();
+        let total: f64 = sums[..names.terms].iter().map(|s| s.mean().abs()).sum();
         let row = |(i, (name, s)): (usize, (&String, &Sum))| {
             let term = i < names.terms;
-            let share = if term && all > 0.0 { s.mean().abs() / all } else { 0.0 };
-            let some = s.good > 0;
+            let share = if term && total > 0.0 { s.mean().abs() / total } else { 0.0 };
+            let known = s.good > 0;
             Summary {
                 name: name.clone(),
                 term,
                 mean: s.mean(),
                 std: s.std(),
-                min: if some { s.min } else { 0.0 },
-                max: if some { s.max } else { 0.0 },
+                min: if known { s.min } else { 0.0 },
+                max: if known { s.max } else { 0.0 },
                 share,
                 bad: s.bad,
                 good: s.good,
@@ -259,16 +261,16 @@ impl Sum {
 /// Where the nodes of one reward are in the records of another: looked up once per reward, not per record.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    of: Option<Arc<Names>>,
+    records_of: Option<Arc<Names>>,
     at: Vec<Option<usize>>,
 }
 
 impl Places {
-    pub fn of(&mut self, names: &Names, record: &Record) -> &[Option<usize>] {
-        if !self.of.as_ref().is_some_and(|n| Arc::ptr_eq(n, &record.names)) {
+    pub fn find(&mut self, names: &Names, record: &Record) -> &[Option<usize>] {
+        if !self.records_of.as_ref().is_some_and(|n| Arc::ptr_eq(n, &record.names)) {
             let find = |name: &String| record.names.nodes.iter().position(|n| n == name);
             self.at = names.nodes.iter().map(find).collect();
-            self.of = Some(record.names.clone());
+            self.records_of = Some(record.names.clone());
         }
         &self.at
     }
@@ -298,12 +300,12 @@ mod tests {
         ring.push(&frame(0.0, 1, &["a", "b", "total"], vec![1.0, -1.0, 0.0, 3.0, f32::NAN, 0.0]));
         ring.push(&frame(0.1, 2, &["b", "a", "c", "total"], vec![-1.0, 2.0, 0.0, 1.0, -1.0, 2.0, 0.0, 1.0]));
         let rows = ring.summary(-1.0, 1.0, None);
-        let said: Vec<(&str, f64, u64, u64)> = rows.iter().map(|s| (s.name.as_str(), s.mean, s.bad, s.good)).collect();
-        assert_eq!(said, [("b", -1.0, 1, 3), ("a", 2.0, 0, 4), ("c", 0.0, 0, 2), ("total", 0.5, 0, 4)]);
+        let found: Vec<(&str, f64, u64, u64)> = rows.iter().map(|s| (s.name.as_str(), s.mean, s.bad, s.good)).collect();
+        assert_eq!(found, [("b", -1.0, 1, 3), ("a", 2.0, 0, 4), ("c", 0.0, 0, 2), ("total", 0.5, 0, 4)]);
         assert!((rows.iter().map(|s| s.share).sum::<f64>() - 1.0).abs() < 1e-12);
         assert!((rows[1].std - 0.5f64.sqrt()).abs() < 1e-6 && (rows[1].min, rows[1].max) == (1.0, 3.0));
-        let one = ring.summary(-1.0, 1.0, Some(1));
-        assert_eq!((one[1].mean, one[0].bad, one[0].good), (2.5, 1, 1));
+        let single = ring.summary(-1.0, 1.0, Some(1));
+        assert_eq!((single[1].mean, single[0].bad, single[0].good), (2.5, 1, 1));
         assert_eq!(ring.marks, [(0.1, 2)]);
     }
 

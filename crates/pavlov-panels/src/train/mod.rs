@@ -1,8 +1,8 @@
-//! Training inside the window: a run on a thread of its own, with the newest policy handed out after every update.
+//! Training inside the window: a run on a separate thread, with the newest policy handed out after every update.
 //!
-//! The run is the one `pavlov train` makes: the same folder, checkpoints and report, and `pavlov resume` goes on with it. One core is left
-//! to the window. Pausing holds between two updates; stopping finishes the update, evaluates and writes everything; dropping the handle
-//! stops after the present update, whose checkpoint every update leaves.
+//! The run is the one `pavlov train` makes: the same folder, checkpoints and report, and `pavlov resume` goes on with
+//! it. One core is left to the window. Pausing waits between two updates; stopping finishes the update, evaluates and
+//! writes everything; dropping the handle stops after the present update and leaves its checkpoint.
 
 mod panel;
 
@@ -28,11 +28,11 @@ pub enum Job {
         /// Reward, by name or path.
         reward: String,
         /// Settings.
-        asked: Box<Overrides>,
+        overrides: Box<Overrides>,
         /// Folder of runs.
         runs: PathBuf,
     },
-    /// A run that is there.
+    /// An existing run.
     Resume {
         /// Its folder.
         run: PathBuf,
@@ -41,7 +41,7 @@ pub enum Job {
     },
 }
 
-/// How training stands.
+/// State of training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
     /// Task, reward and worlds are being made.
@@ -73,9 +73,9 @@ pub struct Point {
     pub terms: Named<Option<f64>>,
 }
 
-/// What the thread has told.
+/// What the thread has sent.
 #[derive(Debug, Default)]
-struct Told {
+struct News {
     state: Option<State>,
     points: Vec<Point>,
     policy: Option<Policy>,
@@ -87,7 +87,7 @@ struct Told {
 }
 
 struct Shared {
-    told: Mutex<Told>,
+    news: Mutex<News>,
     stop: AtomicBool,
     leave: AtomicBool,
     paused: Mutex<bool>,
@@ -110,9 +110,9 @@ pub fn threads() -> usize {
 impl Training {
     /// Starts a run. `wake` is called after every update and change of state.
     pub fn start(job: Job, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let told = Told { state: Some(State::Starting), ..Told::default() };
+        let news = News { state: Some(State::Starting), ..News::default() };
         let shared = Arc::new(Shared {
-            told: Mutex::new(told),
+            news: Mutex::new(news),
             stop: AtomicBool::new(false),
             leave: AtomicBool::new(false),
             paused: Mutex::new(false),
@@ -131,9 +131,9 @@ impl Training {
         Self { shared, thread, points: Vec::new() }
     }
 
-    /// How it stands.
+    /// Its state.
     pub fn state(&self) -> State {
-        self.shared.told().state.clone().unwrap_or(State::Starting)
+        self.shared.news().state.clone().unwrap_or(State::Starting)
     }
 
     /// Is there still work being done, or waiting to go on?
@@ -143,29 +143,29 @@ impl Training {
 
     /// The curves so far.
     pub fn points(&mut self) -> &[Point] {
-        self.points.append(&mut self.shared.told().points);
+        self.points.append(&mut self.shared.news().points);
         &self.points
     }
 
     /// The newest policy, once each.
     pub fn take_policy(&self) -> Option<Policy> {
-        self.shared.told().policy.take()
+        self.shared.news().policy.take()
     }
 
     /// Warnings of the run, each once.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared.told().warnings)
+        std::mem::take(&mut self.shared.news().warnings)
     }
 
     /// Folder of the run, once there is one.
     pub fn folder(&self) -> Option<PathBuf> {
-        self.shared.told().folder.clone()
+        self.shared.news().folder.clone()
     }
 
     /// Share of the run that is done, seconds trained, environment steps per second.
     pub fn progress(&self) -> (f64, f64, f64) {
-        let told = self.shared.told();
-        (told.progress, told.elapsed_s, told.steps_per_s)
+        let news = self.shared.news();
+        (news.progress, news.elapsed_s, news.steps_per_s)
     }
 
     /// Holds after the present update, or goes on.
@@ -198,12 +198,12 @@ impl Drop for Training {
 }
 
 impl Shared {
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn news(&self) -> std::sync::MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, state: State) {
-        self.told().state = Some(state);
+        self.news().state = Some(state);
         (self.wake)();
     }
 
@@ -221,28 +221,28 @@ impl Shared {
 
     fn add(&self, trainer: &Trainer, update: &Update) {
         let line = &update.metrics;
-        let mut told = self.told();
-        told.points.push(Point {
+        let mut news = self.news();
+        news.points.push(Point {
             env_steps: line.env_steps,
             episode_return: line.episode_return,
             fitness: line.fitness,
             success: line.success,
             terms: line.terms.clone(),
         });
-        told.policy = Some(trainer.policy());
-        told.progress = trainer.progress();
-        told.elapsed_s = line.timing.elapsed_s;
-        told.steps_per_s = line.timing.env_steps_per_s;
-        told.warnings.extend(update.warnings.iter().cloned());
-        drop(told);
+        news.policy = Some(trainer.policy());
+        news.progress = trainer.progress();
+        news.elapsed_s = line.timing.elapsed_s;
+        news.steps_per_s = line.timing.env_steps_per_s;
+        news.warnings.extend(update.warnings.iter().cloned());
+        drop(news);
         (self.wake)();
     }
 }
 
 fn open(job: Job) -> Result<Trainer, RunError> {
     match job {
-        Job::Create { assets, task, reward, asked, runs } => {
-            Trainer::create(&assets, &task, Some(&reward), &asked, &runs, None)
+        Job::Create { assets, task, reward, overrides, runs } => {
+            Trainer::create(&assets, &task, Some(&reward), &overrides, &runs, None)
         }
         Job::Resume { run, threads } => {
             Trainer::resume(&run, &ResumeOptions { threads: Some(threads), ..ResumeOptions::default() })
@@ -256,10 +256,10 @@ fn work(shared: &Shared, job: Job) {
         Err(error) => return shared.say(State::Failed(error.to_string())),
     };
     {
-        let mut told = shared.told();
-        told.folder = Some(trainer.folder().root().to_path_buf());
-        told.warnings = trainer.take_warnings();
-        told.policy = Some(trainer.policy());
+        let mut news = shared.news();
+        news.folder = Some(trainer.folder().root().to_path_buf());
+        news.warnings = trainer.take_warnings();
+        news.policy = Some(trainer.policy());
     }
     shared.say(State::Running);
     let result = trainer.run(&shared.stop, |trainer, update| {
@@ -289,21 +289,21 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    fn wait(mut what: impl FnMut() -> bool) {
+    fn wait(mut done: impl FnMut() -> bool) {
         let end = Instant::now() + Duration::from_secs(60);
-        while !what() {
+        while !done() {
             assert!(Instant::now() < end, "waited for a minute");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
     fn job(runs: &std::path::Path, steps: u64) -> Job {
-        let asked = Overrides { worlds: Some(16), steps: Some(steps), threads: Some(1), ..Overrides::default() };
+        let overrides = Overrides { worlds: Some(16), steps: Some(steps), threads: Some(1), ..Overrides::default() };
         Job::Create {
             assets: Assets::find(None),
             task: "cartpole_balance".into(),
             reward: "default".into(),
-            asked: Box::new(asked),
+            overrides: Box::new(overrides),
             runs: runs.to_path_buf(),
         }
     }

@@ -82,7 +82,7 @@ impl TrainPanel {
         wake: impl Fn() + Send + Sync + 'static,
     ) {
         let s = &self.settings;
-        let asked = Overrides {
+        let overrides = Overrides {
             seed: Some(s.seed),
             worlds: (s.worlds > 0).then_some(s.worlds),
             steps: (s.million_steps > 0.0).then_some((s.million_steps * 1e6) as u64),
@@ -94,13 +94,13 @@ impl TrainPanel {
             assets: assets.clone(),
             task: task.name.clone(),
             reward: reward.to_string(),
-            asked: Box::new(asked),
+            overrides: Box::new(overrides),
             runs: runs.to_path_buf(),
         };
         self.go(job, wake);
     }
 
-    /// Goes on with a run that is there.
+    /// Continues an existing run.
     pub fn resume(&mut self, run: PathBuf, wake: impl Fn() + Send + Sync + 'static) {
         self.go(Job::Resume { run, threads: self.settings.threads.max(1) }, wake);
     }
@@ -231,7 +231,7 @@ impl TrainPanel {
         ui.checkbox(&mut self.smooth, "Smooth");
         let smooth = if self.smooth { 0.9 } else { 0.0 };
         let points = training.points();
-        let curve = |of: &dyn Fn(&Point) -> Option<f64>| series(points, smooth, of);
+        let curve = |value_of: &dyn Fn(&Point) -> Option<f64>| series(points, smooth, value_of);
         ui.label("Fitness and success: the task's measure, not part of the reward");
         plot("fitness").show(ui, |plot| {
             plot.line(Line::new("fitness", curve(&|p| p.fitness)).color(theme::fitness(theme)).width(2.0));
@@ -258,11 +258,11 @@ fn plot(name: &str) -> Plot<'_> {
 }
 
 /// A curve over millions of steps, exponentially smoothed; updates in which no episode ended are left out.
-fn series<'a>(points: &[Point], smooth: f64, of: &dyn Fn(&Point) -> Option<f64>) -> PlotPoints<'a> {
+fn series<'a>(points: &[Point], smooth: f64, value_of: &dyn Fn(&Point) -> Option<f64>) -> PlotPoints<'a> {
     let mut last = f64::NAN;
     let mut out = Vec::with_capacity(points.len());
     for p in points {
-        if let Some(v) = of(p).filter(|v| v.is_finite()) {
+        if let Some(v) = value_of(p).filter(|v| v.is_finite()) {
             last = if last.is_nan() { v } else { smooth * last + (1.0 - smooth) * v };
             out.push([p.env_steps as f64 / 1e6, last]);
         }

@@ -41,10 +41,10 @@ pub fn open(folder: &Path, task: &str) -> Harness<'static, Studio> {
 
 /// Steps until `done`, at most twenty seconds of real time.
 #[track_caller]
-pub fn wait<S>(harness: &mut Harness<'_, S>, what: &str, done: impl Fn(&Harness<'_, S>) -> bool) {
+pub fn wait<S>(harness: &mut Harness<'_, S>, label: &str, done: impl Fn(&Harness<'_, S>) -> bool) {
     let began = Instant::now();
     while !done(harness) {
-        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for: {what}");
+        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for: {label}");
         std::thread::sleep(Duration::from_millis(3));
         harness.step();
     }

@@ -1,4 +1,5 @@
-//! Pictures of panels, painted on the processor: no graphics adapter is needed, and the same panel is the same picture everywhere.
+//! Pictures of panels, painted on the processor: no graphics adapter is needed, and the same panel is the same picture
+//! everywhere.
 
 use egui::epaint::{ClippedPrimitive, Primitive, Vertex};
 use egui::{Color32, TextureId};

@@ -1,10 +1,11 @@
-//! Worlds on the GPU, behind the trait of all backends. One kernel launch evaluates all of them, or makes any number of steps.
+//! Worlds on the GPU, behind the trait of all backends. One kernel launch evaluates all of them, or makes any number of
+//! steps.
 
 use super::cache::Pipeline;
 use super::device::{Gpu, GpuError};
 use super::worlds::BINDINGS;
 use crate::backend::{Backend, BackendError, ContactPoint, Evaluation, WorldState, symmetric};
-use crate::kernel::{CONTACT_OUT, GROUP, Kernel, probe_kernel};
+use crate::kernel::{GROUP, Kernel, dumped, probe_kernel};
 use crate::physics::Physics;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ impl GpuBackend {
         let kernel = probe_kernel(&physics, &[]);
         let pipeline = gpu.pipeline(&format!("physics of {}", physics.model().name), &kernel.text, "probe", &BINDINGS)?;
         let run = gpu.uniform(&[worlds as u32, 0, 0, 0]);
-        let columns = |what: &str, n: usize| gpu.buffer(what, n * worlds, HINT);
+        let columns = |label: &str, n: usize| gpu.buffer(label, n * worlds, HINT);
         let state = columns("state", kernel.state_columns)?;
         let control = columns("control", physics.model().nu())?;
         let par = columns("parameters", kernel.param_columns)?;
@@ -76,7 +77,7 @@ impl GpuBackend {
         Ok(out)
     }
 
-    /// How long the kernel took to compile, s, and whether it came from the cache.
+    /// Seconds that the kernel took to compile, and whether it came from the cache.
     pub fn compile(&self) -> (f64, bool) {
         (self.pipeline.compile_s, self.pipeline.cached)
     }
@@ -91,7 +92,8 @@ impl GpuBackend {
         Ok((0..self.worlds).filter(|w| self.states[at + w] == 0.0).collect())
     }
 
-    /// Makes steps as [`Backend::step`] and waits for them; the seconds that the kernel took, where the adapter has timestamps.
+    /// Makes steps as [`Backend::step`] and waits for them; the seconds that the kernel took, where the adapter has
+    /// timestamps.
     ///
     /// # Errors
     /// When the device fails.
@@ -112,7 +114,8 @@ impl GpuBackend {
         Ok(timing.finish(&self.gpu, encoder)?.first().map(|t| t.1))
     }
 
-    /// Bytes that a launch reads and writes at least, however many steps it makes: state, controls, parameters, contacts.
+    /// Bytes that a launch reads and writes at least, however many steps it makes: state, controls, parameters,
+    /// contacts.
     pub fn bytes_per_launch(&self) -> u64 {
         let (k, nu) = (&self.kernel, self.physics.model().nu());
         4 * (self.worlds * (2 * k.state_columns + nu + k.param_columns + 2 * k.work_columns)) as u64
@@ -123,7 +126,7 @@ impl GpuBackend {
         &self.gpu
     }
 
-    /// Writes what the next launch needs.
+    /// Writes the inputs of the next launch.
     fn prepare(&mut self, steps: usize) {
         if self.dirty {
             self.gpu.write(&self.state, 0, &self.states);
@@ -176,7 +179,7 @@ impl Backend for GpuBackend {
 
     fn set_state(&mut self, world: usize, from: &WorldState) {
         assert!(world < self.worlds, "world {world} of {}", self.worlds);
-        // what the device knows of the other worlds must not be lost; a device that fails will say so at the next launch
+        // the other worlds' states on the device must not be lost; a device that fails reports it at the next launch
         if self.fetch().is_err() {
             return;
         }
@@ -233,16 +236,16 @@ impl Backend for GpuBackend {
         let pairs = &self.physics.model().pairs;
         let contacts = (0..at(p.contacts) as usize)
             .map(|i| {
-                let c = p.contacts + 1 + i * CONTACT_OUT;
-                let pair = &pairs[at(c) as usize];
+                let c = p.contacts + 1 + i * dumped::LEN;
+                let pair = &pairs[at(c + dumped::PAIR) as usize];
                 let three = |k: usize| [at(c + k), at(c + k + 1), at(c + k + 2)];
                 ContactPoint {
                     geom1: pair.geom1,
                     geom2: pair.geom2,
-                    dist: at(c + 1),
-                    pos: three(2),
-                    normal: three(5),
-                    force: three(8),
+                    dist: at(c + dumped::DIST),
+                    pos: three(dumped::POS),
+                    normal: three(dumped::NORMAL),
+                    force: three(dumped::FORCE),
                 }
             })
             .collect();

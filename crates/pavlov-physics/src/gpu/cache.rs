@@ -1,7 +1,7 @@
-//! Kernels: text to pipeline, kept on the disk by the hash of their text, so that the second start does not compile.
+//! Compiled kernels, kept on the disk by the hash of their text, so that the second start need not compile.
 //!
-//! The folder is `pavlov/kernels` in the user's cache folder (`PAVLOV_CACHE` names another). A file is what the driver gives for its own
-//! use; a driver that gives nothing keeps its own cache (Mesa's software driver does).
+//! The folder is `pavlov/kernels` in the user's cache folder (`PAVLOV_CACHE` names another). A file is what the driver
+//! gives for its own use; a driver that gives nothing keeps its own cache (Mesa's software driver does).
 
 use super::device::{Gpu, GpuError};
 use sha2::{Digest, Sha256};
@@ -26,7 +26,7 @@ pub struct Pipeline {
     layout: wgpu::BindGroupLayout,
     /// Seconds from text to pipeline.
     pub compile_s: f64,
-    /// Was there a file of the cache for it?
+    /// Was it in the cache?
     pub cached: bool,
 }
 
@@ -36,12 +36,6 @@ impl Pipeline {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, group, &[]);
     }
-}
-
-/// Where kernels are kept; none where the system has no place for it.
-pub(crate) fn folder() -> Option<PathBuf> {
-    let base = std::env::var_os("PAVLOV_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("pavlov")));
-    base.map(|b| b.join("kernels"))
 }
 
 impl Gpu {
@@ -76,17 +70,19 @@ impl Gpu {
         let layout = self.device.create_bind_group_layout(&desc);
         let source = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
         #[expect(unsafe_code, reason = "bounds checks around every access would double the kernels' work")]
-        // SAFETY: the text is our own: every index is below the length of its array by construction (tables made from the model, loops bounded
-        // by counts that are, worlds checked against `run.worlds` first), and every loop has an end.
+        // SAFETY: the text is our own: every index is below the length of its array by construction (tables are made
+        // from the model, loops bounded by counts from it, worlds checked against `run.worlds` first), and every loop
+        // ends.
         let module =
             unsafe { self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked()) };
-        let kept = self.kept(text);
-        let data = kept.as_ref().and_then(|path| std::fs::read(path).ok());
+        let file = self.cache_file(text);
+        let data = file.as_ref().and_then(|path| std::fs::read(path).ok());
         let cached = data.is_some();
-        let cache = kept.as_ref().map(|_| {
+        let cache = file.as_ref().map(|_| {
             let desc = wgpu::PipelineCacheDescriptor { label: Some(name), data: data.as_deref(), fallback: true };
             #[expect(unsafe_code, reason = "the driver reads its own file back")]
-            // SAFETY: the file holds what `get_data` of this adapter and driver gave (both are in its name) and was renamed into place whole.
+            // SAFETY: the file holds what `get_data` of this adapter and driver gave (both are in its name) and was
+            // renamed into place whole.
             unsafe {
                 self.device.create_pipeline_cache(&desc)
             }
@@ -110,7 +106,7 @@ impl Gpu {
         if let Some(e) = pollster::block_on(scope.pop()) {
             return Err(refused(e.to_string()));
         }
-        if let (Some(path), Some(data)) = (kept.filter(|_| !cached), cache.and_then(|c| c.get_data())) {
+        if let (Some(path), Some(data)) = (file.filter(|_| !cached), cache.and_then(|c| c.get_data())) {
             keep(&path, &data);
         }
         self.check()?;
@@ -118,7 +114,7 @@ impl Gpu {
     }
 
     /// The file of a kernel.
-    fn kept(&self, text: &str) -> Option<PathBuf> {
+    fn cache_file(&self, text: &str) -> Option<PathBuf> {
         if !self.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }

@@ -1,9 +1,8 @@
 //! Adapters and the device: found, chosen, opened with the limits that are needed, and watched for loss.
 //!
-//! Any Vulkan, Metal or DX12 adapter serves, a software one too. Nothing here needs a driver to be built or to fail: where there is none, the
-//! list is empty.
+//! Any Vulkan, Metal or DX12 adapter serves, a software one too. The program builds and starts without a driver: the
+//! list of adapters is then empty.
 
-use super::cache::Pipeline;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,26 +10,27 @@ use std::time::Duration;
 /// Why the GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
-    /// None there.
+    /// There is none.
     #[error(
-        "no GPU adapter was found: install a Vulkan driver (on Debian `mesa-vulkan-drivers` has one in software), or use `--device cpu`"
+        "no GPU adapter was found: install a Vulkan driver (on Debian `mesa-vulkan-drivers` has one in software), \
+         or use `--device cpu`"
     )]
     NoAdapter,
-    /// Not that one.
-    #[error("there is no GPU adapter {asked}: `pavlov devices` lists {found} (numbers from 0)")]
+    /// There is none with this index.
+    #[error("there is no GPU adapter {index}: `pavlov devices` lists {found} (numbers from 0)")]
     NoSuchAdapter {
         /// Index asked for.
-        asked: usize,
+        index: usize,
         /// Adapters found.
         found: usize,
     },
     /// A buffer or a workgroup would be too large.
-    #[error("{adapter}: {what} needs {needs}, and the limit is {limit}: {hint}")]
+    #[error("{adapter}: {resource} needs {needs}, and the limit is {limit}: {hint}")]
     Limit {
         /// Adapter.
         adapter: String,
         /// What is too large.
-        what: String,
+        resource: String,
         /// Its size.
         needs: u64,
         /// The adapter's limit.
@@ -66,7 +66,7 @@ pub enum GpuError {
     },
 }
 
-/// What is known of an adapter before it is opened.
+/// What is known about an adapter before it is opened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterInfo {
     /// Name of the hardware.
@@ -92,7 +92,7 @@ fn instance() -> wgpu::Instance {
 }
 
 /// All adapters, hardware before software.
-fn all() -> Vec<wgpu::Adapter> {
+fn sorted_adapters() -> Vec<wgpu::Adapter> {
     let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
     let rank = |a: &wgpu::Adapter| match a.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -118,12 +118,18 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterInfo {
     }
 }
 
-/// How long after its commands are done a read-back may take to be told.
+/// How long after its commands are done the report of a read-back may take.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// What `pavlov devices` lists, in the order in which `gpu:i` counts.
 pub fn adapters() -> Vec<AdapterInfo> {
-    all().iter().map(describe).collect()
+    sorted_adapters().iter().map(describe).collect()
+}
+
+/// Where kernels are kept; none where the system has no cache folder.
+fn kernel_folder() -> Option<PathBuf> {
+    let base = std::env::var_os("PAVLOV_CACHE").map(PathBuf::from).or_else(|| Some(dirs::cache_dir()?.join("pavlov")));
+    base.map(|b| b.join("kernels"))
 }
 
 /// An opened device.
@@ -143,19 +149,19 @@ impl Gpu {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn open(index: usize) -> Result<Arc<Self>, GpuError> {
-        let mut found = all();
-        if found.is_empty() {
+        let mut adapters = sorted_adapters();
+        if adapters.is_empty() {
             return Err(GpuError::NoAdapter);
         }
-        if index >= found.len() {
-            return Err(GpuError::NoSuchAdapter { asked: index, found: found.len() });
+        if index >= adapters.len() {
+            return Err(GpuError::NoSuchAdapter { index, found: adapters.len() });
         }
-        let adapter = found.swap_remove(index);
+        let adapter = adapters.swap_remove(index);
         let info = describe(&adapter);
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let features = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
         let desc = wgpu::DeviceDescriptor {
             label: Some("pavlov"),
-            required_features: adapter.features() & wanted,
+            required_features: adapter.features() & features,
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -181,7 +187,7 @@ impl Gpu {
         let wrong = note(&failure);
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| wrong(e.to_string())));
         let cache_key = wgpu::util::pipeline_cache_key(&adapter.get_info());
-        Ok(Arc::new(Self { device, queue, info, cache: super::cache::folder(), cache_key, failure }))
+        Ok(Arc::new(Self { device, queue, info, cache: kernel_folder(), cache_key, failure }))
     }
 
     /// The device, for passes that are not kernels.
@@ -199,8 +205,8 @@ impl Gpu {
         &self.info
     }
 
-    /// Physics steps that one launch may make, if there is a limit. Mesa's software driver leaves every loop of a kernel, without a word, after
-    /// 65,535 rounds of all its loops together: with one step a launch that is more than a step ever takes.
+    /// Physics steps that one launch may make, if there is a limit. Mesa's software driver silently leaves every loop
+    /// of a kernel after 65,535 rounds of all its loops together; a single step never takes that many.
     pub fn steps_per_launch(&self) -> Option<usize> {
         (self.info.kind == "Cpu").then_some(1)
     }
@@ -231,17 +237,17 @@ impl Gpu {
     ///
     /// # Errors
     /// [`GpuError::Limit`].
-    pub fn buffer(&self, what: &str, len: usize, hint: &str) -> Result<wgpu::Buffer, GpuError> {
+    pub fn buffer(&self, label: &str, len: usize, hint: &str) -> Result<wgpu::Buffer, GpuError> {
         let needs = 4 * len.max(4) as u64;
         let limit = self.info.max_binding.min(self.info.max_buffer);
         if needs > limit {
             let adapter = self.info.name.clone();
-            let what = format!("buffer `{what}`");
-            return Err(GpuError::Limit { adapter, what, needs, limit, hint: hint.into() });
+            let resource = format!("buffer `{label}`");
+            return Err(GpuError::Limit { adapter, resource, needs, limit, hint: hint.into() });
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(what),
+            label: Some(label),
             size: needs,
             usage,
             mapped_at_creation: false,
@@ -277,22 +283,12 @@ impl Gpu {
         self.check()
     }
 
-    /// Launches a kernel on bound buffers.
-    ///
-    /// # Errors
-    /// [`GpuError::Lost`] when something went wrong before.
-    pub fn launch(&self, kernel: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
-        let mut encoder = self.encoder();
-        kernel.dispatch(&mut encoder, group, [groups, 1, 1]);
-        self.submit(encoder)
-    }
-
     /// Reads the first numbers of several buffers in one go: one wait for all.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
-    pub fn read(&self, wanted: &[(&wgpu::Buffer, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
-        let parts: Vec<_> = wanted.iter().map(|&(buffer, n)| (buffer, 0, n)).collect();
+    pub fn read(&self, parts: &[(&wgpu::Buffer, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
+        let parts: Vec<_> = parts.iter().map(|&(buffer, n)| (buffer, 0, n)).collect();
         self.read_parts(&parts)
     }
 
@@ -300,8 +296,8 @@ impl Gpu {
     ///
     /// # Errors
     /// [`GpuError::Lost`].
-    pub fn read_parts(&self, wanted: &[(&wgpu::Buffer, usize, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
-        let total: u64 = wanted.iter().map(|(_, _, n)| 4 * *n as u64).sum();
+    pub fn read_parts(&self, parts: &[(&wgpu::Buffer, usize, usize)]) -> Result<Vec<Vec<f32>>, GpuError> {
+        let total: u64 = parts.iter().map(|(_, _, n)| 4 * *n as u64).sum();
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
             size: total.max(16),
@@ -310,7 +306,7 @@ impl Gpu {
         });
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut at = 0;
-        for (buffer, first, n) in wanted {
+        for (buffer, first, n) in parts {
             encoder.copy_buffer_to_buffer(buffer, 4 * *first as u64, &staging, at, 4 * *n as u64);
             at += 4 * *n as u64;
         }
@@ -322,21 +318,21 @@ impl Gpu {
                 rest = tail;
                 head.to_vec()
             };
-            wanted.iter().map(part).collect()
+            parts.iter().map(part).collect()
         })
     }
 
-    /// What is in a buffer made to be read (`MAP_READ`), once everything submitted is done.
+    /// The content of a buffer made to be read (`MAP_READ`), once everything submitted is done.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn read_mapped<T>(&self, staging: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, GpuError> {
-        let (tell, told) = std::sync::mpsc::channel();
-        // Nobody listens any more only where the wait below has failed.
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // The receiver is gone only if the wait below has failed.
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
         self.wait()?;
-        // Another thread that waits for the same device may have taken the call upon itself and not have made it yet.
-        match told.recv_timeout(CALL_LIMIT) {
+        // Another thread that waits for the same device may have taken over the call and not have made it yet.
+        match receiver.recv_timeout(CALL_LIMIT) {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(self.lost(e.to_string())),
             Err(_) => return Err(self.lost("a read-back did not finish".into())),

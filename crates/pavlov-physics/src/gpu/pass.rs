@@ -3,7 +3,7 @@
 use super::cache::Pipeline;
 use super::device::{Gpu, GpuError};
 
-/// Most timestamps a set holds (of wgpu).
+/// Most timestamps that a query set of wgpu holds.
 const MOST_MARKS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 
 impl Pipeline {
@@ -16,7 +16,17 @@ impl Pipeline {
 }
 
 impl Gpu {
-    /// Destroys the device: whatever is asked of it from here on fails as if it had been lost.
+    /// Launches a kernel on bound buffers.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] when something went wrong before.
+    pub fn launch(&self, kernel: &Pipeline, group: &wgpu::BindGroup, groups: u32) -> Result<(), GpuError> {
+        let mut encoder = self.encoder();
+        kernel.dispatch(&mut encoder, group, [groups, 1, 1]);
+        self.submit(encoder)
+    }
+
+    /// Destroys the device: from here on every use of it fails as if it had been lost.
     pub fn destroy(&self) {
         self.device.destroy();
     }
@@ -25,18 +35,18 @@ impl Gpu {
     ///
     /// # Errors
     /// [`GpuError::Limit`].
-    pub fn check_launch(&self, what: &str, threads: u32, groups: u32, hint: &str) -> Result<(), GpuError> {
+    pub fn check_launch(&self, resource: &str, threads: u32, groups: u32, hint: &str) -> Result<(), GpuError> {
         let limits = self.device.limits();
         let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let checks = [
-            (format!("a workgroup of {what}, in threads,"), threads, most),
-            (format!("a launch of {what}, in workgroups,"), groups, limits.max_compute_workgroups_per_dimension),
+            (format!("a workgroup of {resource}, in threads,"), threads, most),
+            (format!("a launch of {resource}, in workgroups,"), groups, limits.max_compute_workgroups_per_dimension),
         ];
-        for (what, needs, limit) in checks {
+        for (resource, needs, limit) in checks {
             if needs > limit {
                 let adapter = self.info().name.clone();
                 let (needs, limit) = (u64::from(needs), u64::from(limit));
-                return Err(GpuError::Limit { adapter, what, needs, limit, hint: hint.into() });
+                return Err(GpuError::Limit { adapter, resource, needs, limit, hint: hint.into() });
             }
         }
         Ok(())
@@ -79,13 +89,13 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// What follows, until the next mark, counts to `name`. Marks beyond the number asked for are left out.
+    /// Counts what follows, until the next mark, towards `name`. Marks beyond the number asked for are left out.
     pub fn mark(&mut self, encoder: &mut wgpu::CommandEncoder, name: &str) {
         if self.names.len() == self.most {
             return;
         }
         let at = Some(self.names.len() as u32);
-        // A pass without launches: all that it does is to note the time when what came before is done.
+        // A pass without launches only notes the time at which the commands before it are done.
         let _ = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(name),
             timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -97,8 +107,8 @@ impl Timing {
         self.names.push(name.to_string());
     }
 
-    /// Submits the marked commands, waits, and gives the seconds of each name, in the order of first marks. The last mark's own time
-    /// has no end, so it only closes the one before. The clock is then as new.
+    /// Submits the marked commands, waits, and gives the seconds of each name, in the order of first marks. The last
+    /// mark's own time has no end, so it only closes the one before. The clock can then be used again.
     ///
     /// # Errors
     /// [`GpuError::Lost`].

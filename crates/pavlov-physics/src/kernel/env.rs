@@ -1,9 +1,11 @@
-//! The kernel that makes a control step of whole environments: physics steps, then what only the contacts know is read off.
+//! The kernel that makes a control step of whole environments: physics steps, then a read-off of what follows from the
+//! contacts alone.
 //!
-//! What kinematics can give (poses, velocities, sensors) is not written: who reads it evaluates it from the coordinates, and only what is
-//! needed of it.
+//! What kinematics can give (poses, velocities, sensors) is not written: its readers evaluate the parts they need from
+//! the coordinates.
 
-use super::contacts::Contacts;
+use super::pairs::Contacts;
+use super::read_off::ReadOff;
 use super::spaces::{Spaces, column, load_all, store_all};
 use super::{GROUP, LIBRARY, declarations, solver, stages, state_len, step};
 use crate::params::Field;
@@ -11,30 +13,10 @@ use crate::physics::Physics;
 use crate::record::{Function, Rec};
 use std::fmt::Write;
 
-/// Where the blocks of `out` begin, in columns.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadOff {
-    /// Coordinates of the last forward evaluation.
-    pub qpos: usize,
-    /// Velocities of the last forward evaluation.
-    pub qvel: usize,
-    /// Acceleration.
-    pub qacc: usize,
-    /// Of each body, the sum of its contacts' torques about the world's origin, then of their forces (6 numbers).
-    pub wrench: usize,
-    /// 1 for each body that touches something.
-    pub touch: usize,
-    /// Force on each foot (3 numbers).
-    pub foot_force: usize,
-    /// 1 for each foot that touches something.
-    pub foot_touch: usize,
-    /// All columns.
-    pub columns: usize,
-}
-
-/// The kernel's text, and what its buffers hold. They are bound in the order settings, `state`, `control`, `par`, `out`, `work`, `tab`, `num`;
-/// the entry point is `control_step`. Settings are four words: worlds, physics steps, mode, unused. In mode 0 every world makes its steps; in
-/// mode 1 worlds whose `begins` is not 0 are evaluated where they are.
+/// The kernel's text, and what its buffers hold. They are bound in the order settings, `state`, `control`, `par`,
+/// `out`, `work`, `tab`, `num`; the entry point is `control_step`. Settings are four words: worlds, physics steps,
+/// mode, unused. In mode 0 every world makes its steps; in mode 1 worlds whose `begins` is not 0 are evaluated where
+/// they are.
 #[derive(Debug)]
 pub struct EnvKernel {
     /// WGSL.
@@ -61,7 +43,8 @@ pub struct EnvKernel {
     pub group: u32,
 }
 
-/// Makes the kernel for a robot. `varied` are the parameters that differ between worlds, `feet` the geoms whose contact forces are read.
+/// Makes the kernel for a robot. `varied` are the parameters that differ between worlds, `feet` the geoms whose contact
+/// forces are read.
 pub fn env_kernel(physics: &Physics, varied: &[Field], feet: &[usize]) -> EnvKernel {
     let spaces = Spaces::new(physics, varied);
     let contacts = Contacts::new(&spaces).with_feet(feet);

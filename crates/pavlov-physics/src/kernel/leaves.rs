@@ -1,6 +1,7 @@
-//! Functions of one pair of shapes or one contact, called from the kernel's loops: recorded from what the processor runs.
+//! Functions of one pair of shapes or one contact, called from the kernel's loops: recorded from what the processor
+//! runs.
 
-use super::contacts::{Contacts, Softness};
+use super::pairs::{Contacts, Softness};
 use super::spaces::{Spaces, argument, argument3, packed, private, results, store_all};
 use crate::collision::{make_frame, near_plane, near_sphere, touches};
 use crate::cone;
@@ -13,10 +14,25 @@ use crate::record::{Function, Rec, RecMask};
 use crate::topology::PairDof;
 use pavlov_model::{Cone, GeomKind};
 
-/// Numbers a pair of solids is passed as: reach, then position, orientation and size of each.
+/// Numbers that describe a pair of solids: reach, then position, orientation and size of each.
 pub(crate) const SOLIDS: usize = 31;
-/// Numbers of a possible contact point: found, distance, position, frame.
-pub(crate) const POINT: usize = 14;
+
+/// Where the numbers of a possible contact point are in what [`touch`] returns of it.
+pub(crate) mod point {
+    /// 1 where the point is there.
+    pub const FOUND: usize = 0;
+    /// Distance.
+    pub const DIST: usize = 1;
+    /// Position, 3 numbers.
+    pub const POS: usize = 2;
+    /// Contact frame, 9 numbers.
+    pub const FRAME: usize = 5;
+    /// Numbers of a point.
+    pub const LEN: usize = 14;
+}
+
+/// Numbers of a contact's frame and position, in this order.
+const GEOMETRY: usize = 12;
 
 /// Name of the function that finds where two kinds touch.
 pub(crate) fn touch_name(kinds: (GeomKind, GeomKind)) -> String {
@@ -41,19 +57,20 @@ pub(crate) fn touch(spaces: &Spaces<'_>, pair: usize) -> (Function, usize) {
         }
         if let Some(found) = touches(model, &params, &d, g1, g2, argument(0)) {
             points = found.len;
-            let mut all = Vec::new();
-            for t in &found.points[..found.len] {
-                all.extend([t.found.number(), t.dist]);
-                all.extend(t.pos);
-                all.extend(make_frame(t.normal, found.hint).as_flattened());
+            let mut numbers = vec![Rec::ZERO; point::LEN * points];
+            for (t, row) in found.points.iter().zip(numbers.chunks_exact_mut(point::LEN)) {
+                row[point::FOUND] = t.found.number();
+                row[point::DIST] = t.dist;
+                row[point::POS..][..3].copy_from_slice(&t.pos);
+                row[point::FRAME..][..9].copy_from_slice(make_frame(t.normal, found.hint).as_flattened());
             }
-            results(&all);
+            results(&numbers);
         }
     });
     (function.with_arguments(SOLIDS), points)
 }
 
-/// The bounding tests: arguments are those of the processor's, vectors spread.
+/// The bounding tests: they take the arguments of the processor's tests, with vectors spread out.
 pub(crate) fn bounds() -> [Function; 2] {
     [
         Function::record("near_plane", || {
@@ -67,19 +84,21 @@ pub(crate) fn bounds() -> [Function; 2] {
     ]
 }
 
-/// Functions of a contact of dimension `dim`. Their argument begins with frame (9) and position (3) where they need the Jacobian; then come
-/// what [`Contacts`] keeps of the contact, in its order. Which dofs move it, and how, is in the private array `sign`.
+/// Functions of a contact of dimension `dim`. Their argument begins with frame (9) and position (3) where they need the
+/// Jacobian; then comes what [`Contacts`] keeps of the contact, in its order. Which dofs move it, and how, is in the
+/// private array `sign`.
 pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Vec<Function> {
     let model = spaces.physics.model();
     let elliptic = model.opt.cone == Cone::Elliptic && dim > 1;
     let inverse = contacts.inverse(dim);
     let nv = spaces.physics.topology().nv;
-    // every dof may move the contact: those that do not have a Jacobian of zero
+    // every dof may move the contact: the Jacobian of those that do not is zero
     let mut topo = spaces.physics.topology().clone();
     let pair = contacts.pair_of_dim(spaces, dim);
     topo.pairs[pair].dofs = (0..nv).map(|dof| PairDof { dof, minus: false }).collect();
     let topo = &topo;
-    // a world with this contact alone; reads frame and position at `geometry`, and from `at` on z, dz (if asked for), d, mu, mu_reg
+    // a world with this contact alone; reads frame and position at `geometry`, and from `at` on z, dz (if asked for),
+    // d, mu, mu_reg
     let alone = |geometry: Option<usize>, at: Option<(usize, bool)>| {
         let mut c = blank(dim, pair);
         if let Some((mut at, with_dz)) = at {
@@ -122,8 +141,8 @@ pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Ve
         d.contacts = vec![c];
         d
     };
-    let name = |what: &str| format!("{what}_{dim}");
-    let kept = dim + inverse + dim - 1 + usize::from(elliptic);
+    let name = |function: &str| format!("{function}_{dim}");
+    let state = dim + inverse + dim - 1 + usize::from(elliptic);
     vec![
         Function::record(&name("speed"), || {
             let mut d = alone(Some(0), None);
@@ -131,32 +150,32 @@ pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Ve
             cost::slopes(model, topo, &mut d);
             results(&d.contacts[0].dz[..dim]);
         })
-        .with_arguments(12),
+        .with_arguments(GEOMETRY),
         Function::record(&name("residual"), || {
             let mut d = alone(Some(0), None);
             for k in 0..dim {
-                d.contacts[0].aref[k] = argument(12 + k);
+                d.contacts[0].aref[k] = argument(GEOMETRY + k);
             }
             cost::residuals(model, topo, &mut d);
             results(&d.contacts[0].z[..dim]);
         })
-        .with_arguments(12 + dim),
+        .with_arguments(GEOMETRY + dim),
         Function::record(&name("slope"), || {
             let mut d = alone(Some(0), None);
             cost::slopes(model, topo, &mut d);
             results(&d.contacts[0].dz[..dim]);
         })
-        .with_arguments(12),
+        .with_arguments(GEOMETRY),
         Function::record(&name("push"), || {
-            let mut d = alone(Some(0), Some((12, false)));
+            let mut d = alone(Some(0), Some((GEOMETRY, false)));
             let before = d.qfrc_constraint.clone();
             cost::forces(model, topo, &mut d);
             let sum: Vec<Rec> = before.iter().zip(&d.qfrc_constraint).map(|(&a, &b)| a + b).collect();
             store_all("qcon", &sum);
         })
-        .with_arguments(12 + kept),
+        .with_arguments(GEOMETRY + state),
         Function::record(&name("stiffen"), || {
-            let mut d = alone(Some(0), Some((12, false)));
+            let mut d = alone(Some(0), Some((GEOMETRY, false)));
             d.qm = d.solve.h.clone();
             cost::hessian(model, topo, &mut d);
             for i in 0..nv {
@@ -165,24 +184,24 @@ pub(crate) fn of_dim(spaces: &Spaces<'_>, contacts: &Contacts, dim: usize) -> Ve
                 }
             }
         })
-        .with_arguments(12 + kept),
+        .with_arguments(GEOMETRY + state),
         Function::record(&name("force"), || {
             let d = alone(None, Some((0, false)));
             let c = &d.contacts[0];
             let force = if elliptic { cone::force(c, &c.z).force } else { cost::edge_forces(c, &d.rows) };
             results(&force[..dim]);
         })
-        .with_arguments(kept),
+        .with_arguments(state),
         Function::record(&name("derivatives"), || {
             let d = alone(None, Some((0, true)));
-            results(&cost::derivatives(model, &d, [Rec::ZERO; 2], argument(kept + dim)));
+            results(&cost::derivatives(model, &d, [Rec::ZERO; 2], argument(state + dim)));
         })
-        .with_arguments(kept + dim + 1),
+        .with_arguments(state + dim + 1),
         Function::record(&name("unchanged"), || {
             let d = alone(None, Some((0, true)));
             results(&[cost::unchanged_by_full_step(model, &d).number()]);
         })
-        .with_arguments(kept + dim),
+        .with_arguments(state + dim),
     ]
 }
 
@@ -207,7 +226,8 @@ fn blank(dim: usize, pair: usize) -> Contact<Rec> {
     }
 }
 
-/// The function that gives a contact its reference accelerations and regularisers: distance, weight, speeds, frictions in.
+/// The function that gives a contact its reference accelerations and regularisers. Arguments: distance, weight, speeds,
+/// frictions.
 pub(crate) fn softness(spaces: &Spaces<'_>, contacts: &Contacts, class: &Softness) -> Function {
     let (model, dim) = (spaces.physics.model(), class.dim);
     Function::record(&class.name(), || {
@@ -221,17 +241,17 @@ pub(crate) fn softness(spaces: &Spaces<'_>, contacts: &Contacts, class: &Softnes
             c.mu[k] = argument(2 + dim + k);
         }
         soften(model, &model.pairs[class.pair], argument(1), &speed, &mut c);
-        let mut all = c.aref[..dim].to_vec();
-        all.extend(&c.d[..contacts.inverse(dim)]);
+        let mut numbers = c.aref[..dim].to_vec();
+        numbers.extend(&c.d[..contacts.inverse(dim)]);
         if contacts.elliptic {
-            all.push(c.mu_reg);
+            numbers.push(c.mu_reg);
         }
-        results(&all);
+        results(&numbers);
     })
     .with_arguments(1 + dim + dim)
 }
 
-/// Force on the second body in world axes, then torque, of a force in the contact frame: frame and force in.
+/// Turns a force in the contact frame into force and torque on the second body in world axes. Arguments: frame, force.
 pub(crate) fn wrench() -> Function {
     Function::record("world_wrench", || {
         let mut c = blank(6, 0);

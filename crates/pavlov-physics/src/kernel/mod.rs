@@ -3,29 +3,36 @@
 //! ```text
 //! stages.rs    straight lines, recorded:   smooth_stage, static_rows, gradient, newton, integrate, ...
 //! leaves.rs    one pair or one contact:    touch_plane_capsule, jacobian_3, force_3, curvature_3, ...
+//! pairs.rs     tables of candidate pairs, and how contacts are laid out
 //! contacts.rs  loops around the leaves:    collide, and over the contacts a world has
+//! read_off.rs  what is written of contacts
 //! solver.rs    the Newton loop             (the same order as `crate::solver::solve`)
 //! mod.rs       the step, and what goes in and out
 //! ```
-//! Buffers (`[column][world]` unless said otherwise): `state` qpos, qvel, qacc_warmstart, time, finite (0 once the world went bad);
-//! `control` ctrl; `par` the parameters that differ between worlds; `out` what is read off; `work` contacts that do not fit a thread; `tab`
-//! and `num` tables of pairs, shared by all.
+//! Buffers (`[column][world]` unless said otherwise): `state` qpos, qvel, qacc_warmstart, time, finite (0 once the
+//! world went bad); `control` ctrl; `par` the parameters that differ between worlds; `out` results; `work`
+//! contacts that do not fit a thread; `tab` and `num` tables of pairs, shared by all.
 
+mod after_step;
 mod contacts;
 mod env;
 mod leaves;
+mod pairs;
 mod read_off;
 mod solver;
 mod spaces;
 mod stages;
 
-pub use env::{EnvKernel, ReadOff, env_kernel};
+pub use env::{EnvKernel, env_kernel};
+pub use read_off::ReadOff;
+
+pub(crate) use read_off::dumped;
 
 use crate::integrate::RK4_STAGES;
 use crate::params::Field;
 use crate::physics::Physics;
 use crate::record::{LIBRARY, float};
-use contacts::Contacts;
+use pairs::Contacts;
 use pavlov_model::Integrator;
 use spaces::Spaces;
 use std::fmt::Write;
@@ -56,9 +63,6 @@ pub(crate) struct Kernel {
     pub probe: ProbeLayout,
 }
 
-/// Numbers of a contact in `out`.
-pub(crate) const CONTACT_OUT: usize = 11;
-
 /// The kernel of [`crate::GpuBackend`]: evaluates, or makes steps.
 pub(crate) fn probe_kernel(physics: &Physics, varied: &[Field]) -> Kernel {
     let spaces = Spaces::new(physics, varied);
@@ -73,7 +77,7 @@ pub(crate) fn probe_kernel(physics: &Physics, varied: &[Field]) -> Kernel {
         qacc_smooth,
         qacc,
         contacts: at,
-        columns: at + 1 + CONTACT_OUT * contacts.max_contacts,
+        columns: at + 1 + dumped::LEN * contacts.max_contacts,
     };
     let mut text = String::new();
     declarations(&mut text, &spaces);
@@ -162,7 +166,8 @@ solve(static_rows()[0] > 0.5f);
 }}\n"
     );
     let h = physics.model().opt.timestep;
-    // one place that calls `forward`, for drivers write its text into every place: a count of 0 evaluates and moves nothing
+    // only one place calls `forward`, as drivers copy its text into every place that does: a count of 0 evaluates and
+    // moves nothing
     let steps = match physics.integrator {
         Integrator::Rk4 => {
             let select = |f: &dyn Fn(usize) -> f64| {

@@ -1,95 +1,129 @@
-//! What a control step left on the device, as the stages read it: the other side of [`super::env_kernel`].
+//! What a kernel writes of its contacts: forces on bodies and feet for environments, every point for a probe.
 
-use super::env::EnvKernel;
-use super::spaces::column;
-use crate::data::Data;
-use crate::math::{V3, cross, sub};
-use crate::params::Params;
-use crate::physics::Physics;
-use crate::record::Rec;
+use super::pairs::{Contacts, pair_word};
+use std::fmt::Write;
 
-/// Numbers from columns of a buffer, side by side.
-fn fill(numbers: &mut [Rec], buffer: &'static str, first: usize) {
-    numbers.iter_mut().enumerate().for_each(|(i, x)| *x = Rec::load(column(buffer, first + i)));
+/// Where the numbers of a contact are in its block of `out` ([`Contacts::dump`]).
+pub(crate) mod dumped {
+    /// Index of the pair.
+    pub const PAIR: usize = 0;
+    /// Distance, m.
+    pub const DIST: usize = 1;
+    /// Position, 3 numbers, m.
+    pub const POS: usize = 2;
+    /// Normal, 3 numbers.
+    pub const NORMAL: usize = 5;
+    /// Force on the second body, 3 numbers, N.
+    pub const FORCE: usize = 8;
+    /// Numbers of a contact.
+    pub const LEN: usize = 11;
 }
 
-fn out3(first: usize) -> V3<Rec> {
-    [0, 1, 2].map(|k| Rec::load(column("out", first + k)))
+/// Where the blocks of `out` begin, in columns.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadOff {
+    /// Coordinates of the last forward evaluation.
+    pub qpos: usize,
+    /// Velocities of the last forward evaluation.
+    pub qvel: usize,
+    /// Acceleration.
+    pub qacc: usize,
+    /// Of each body, the sum of its contacts' torques about the world's origin, then of their forces (6 numbers).
+    pub wrench: usize,
+    /// 1 for each body that touches something.
+    pub touch: usize,
+    /// Force on each foot (3 numbers).
+    pub foot_force: usize,
+    /// 1 for each foot that touches something.
+    pub foot_touch: usize,
+    /// All columns.
+    pub columns: usize,
 }
 
-impl EnvKernel {
-    /// A world's parameters, for a function that is being recorded.
-    pub fn params(&self, physics: &Physics) -> Params<Rec> {
-        let mut params = physics.params::<Rec>();
-        for &(field, begin) in &self.varied {
-            for (i, x) in params.numbers_mut(field).into_iter().enumerate() {
-                *x = Rec::load(column("par", begin + i));
+impl Contacts {
+    /// Adds what contacts do to bodies and feet to the columns of `out`.
+    pub fn read_off(&self, read: &ReadOff) -> String {
+        let o = self.offsets();
+        let frame: Vec<String> = self.run(o.frame, 9).collect();
+        let word = self.words();
+        let feet = |side: usize, sign: &str| {
+            if self.feet.is_empty() {
+                return String::new();
             }
-        }
-        params
+            let add: String = (0..3).map(|k| format!("out[(f + {k}u) * worlds + world] += {sign}v[{k}];\n")).collect();
+            format!(
+                "let foot{side} = {};
+if (foot{side} > 0u) {{
+let f = {}u + 3u * foot{side} - 3u;
+{add}out[({}u + foot{side} - 1u) * worlds + world] = 1f;
+}}\n",
+                pair_word(word.feet + side),
+                read.foot_force,
+                read.foot_touch
+            )
+        };
+        self.each(false, |dim| {
+            let force: Vec<String> = (0..6).map(|k| if k < dim { format!("f[{k}]") } else { "0f".into() }).collect();
+            let side = |n: usize, sign: &str| {
+                let torque: String =
+                    (0..3).map(|k| format!("out[(b + {k}u) * worlds + world] += {sign}t[{k}];\n")).collect();
+                let push: String =
+                    (0..3).map(|k| format!("out[(b + {}u) * worlds + world] += {sign}v[{k}];\n", 3 + k)).collect();
+                format!(
+                    "{{
+let body = {}; let b = {}u + 6u * body;
+{torque}{push}out[({}u + body) * worlds + world] = 1f;
+{feet}}}\n",
+                    pair_word(word.bodies + n),
+                    read.wrench,
+                    read.touch,
+                    feet = feet(n, sign),
+                )
+            };
+            format!(
+                "let f = {};
+let v = world_wrench(array<f32, 15>({}, {}));
+let t = vec3<f32>(v[3], v[4], v[5]) + cross(vec3<f32>({}), vec3<f32>(v[0], v[1], v[2]));
+{}{}",
+                Self::call("force", dim, &self.state(dim, false)),
+                frame.join(", "),
+                force.join(", "),
+                self.run(o.pos, 3).collect::<Vec<_>>().join(", "),
+                side(0, "-"),
+                side(1, ""),
+            )
+        })
     }
 
-    /// Writes a world's parameters.
-    pub fn store_params(&self, params: &mut Params<Rec>) {
-        for &(field, begin) in &self.varied {
-            for (i, x) in params.numbers_mut(field).into_iter().enumerate() {
-                x.store(column("par", begin + i));
+    /// Writes what a world's contacts are into `out` from column `at` on: their number, then pair, distance, position,
+    /// normal and force.
+    pub fn dump(&self, at: usize) -> String {
+        if self.max_contacts == 0 {
+            return format!("out[{at}u * worlds + world] = 0f;\n");
+        }
+        let o = self.offsets();
+        let pos = (0..3).map(|k| (dumped::POS + k, o.pos + k));
+        let normal = (0..3).map(|k| (dumped::NORMAL + k, o.frame + k));
+        let fields: Vec<(usize, usize)> =
+            [(dumped::PAIR, 0), (dumped::DIST, o.dist)].into_iter().chain(pos).chain(normal).collect();
+        let each = self.each(false, |dim| {
+            let field =
+                |(to, from): &(usize, usize)| format!("out[(e + {to}u) * worlds + world] = con(c + {from}u);\n");
+            let mut lines: String = fields.iter().map(field).collect();
+            let frame: Vec<String> = self.run(o.frame, 9).collect();
+            let force: Vec<String> = (0..6).map(|k| if k < dim { format!("f[{k}]") } else { "0f".into() }).collect();
+            let _ = write!(
+                lines,
+                "let f = {};\nlet v = world_wrench(array<f32, 15>({}, {}));\n",
+                Self::call("force", dim, &self.state(dim, false)),
+                frame.join(", "),
+                force.join(", ")
+            );
+            for k in 0..3 {
+                let _ = writeln!(lines, "out[(e + {}u) * worlds + world] = v[{k}];", dumped::FORCE + k);
             }
-        }
-    }
-
-    /// A world's data after a control step, for a function that is being recorded: poses and forces of the last evaluation,
-    /// coordinates and velocities after it. `cfrc_ext` and `sensors` say whether these are filled; `fresh` whether poses are evaluated
-    /// once more.
-    pub fn data(&self, physics: &Physics, params: &Params<Rec>, cfrc_ext: bool, sensors: bool, fresh: bool) -> Data<Rec> {
-        let model = physics.model();
-        let mut d = physics.data::<Rec>();
-        fill(&mut d.state.qpos, "out", self.read.qpos);
-        fill(&mut d.state.qvel, "out", self.read.qvel);
-        fill(&mut d.qacc, "out", self.read.qacc);
-        fill(&mut d.ctrl, "control", 0);
-        physics.refresh(params, &mut d);
-        physics.actuate(params, &mut d);
-        fill(&mut d.state.qpos, "state", 0);
-        fill(&mut d.state.qvel, "state", model.nq());
-        if cfrc_ext || sensors {
-            physics.rne_post_constraint(params, &mut d);
-        }
-        if sensors {
-            physics.sensors(params, &mut d);
-        }
-        if cfrc_ext {
-            for b in 1..model.bodies.len() {
-                let (torque, force) = (out3(self.read.wrench + 6 * b), self.body_force(b));
-                let com = d.subtree_com[model.bodies[b].root];
-                // from the world's origin to the tree's centre of mass
-                let moved = sub(torque, cross(com, force));
-                d.cfrc_ext[b] = [moved[0], moved[1], moved[2], force[0], force[1], force[2]];
-            }
-        }
-        if fresh {
-            physics.refresh(params, &mut d);
-        }
-        d
-    }
-
-    /// Force of a body's contacts, N.
-    pub fn body_force(&self, body: usize) -> V3<Rec> {
-        out3(self.read.wrench + 6 * body + 3)
-    }
-
-    /// 1 where the body touches something.
-    pub fn body_touch(&self, body: usize) -> Rec {
-        Rec::load(column("out", self.read.touch + body))
-    }
-
-    /// Force on a foot, N.
-    pub fn foot_force(&self, foot: usize) -> V3<Rec> {
-        out3(self.read.foot_force + 3 * foot)
-    }
-
-    /// 1 where the foot touches something.
-    pub fn foot_touch(&self, foot: usize) -> Rec {
-        Rec::load(column("out", self.read.foot_touch + foot))
+            format!("let e = {}u + i * {}u;\n{lines}", at + 1, dumped::LEN)
+        });
+        format!("out[{at}u * worlds + world] = f32(ncon);\n{each}")
     }
 }

@@ -1,6 +1,6 @@
 //! Newton's method in a kernel: the loop of `crate::solver::solve`, a world at a time, around recorded functions.
 
-use super::contacts::Contacts;
+use super::pairs::Contacts;
 use super::spaces::Spaces;
 use crate::record::float;
 use crate::solver::FAR;

@@ -1,6 +1,7 @@
 //! What a kernel keeps of a world, and the bridge between those arrays and the stages' own structures.
 //!
-//! Private arrays (one per thread, a thread is a world) hold what one stage leaves for the next; their names are in [`Array`].
+//! Private arrays (one per thread, a thread is a world) hold what one stage leaves for the next; their names are in
+//! [`Array`].
 
 use crate::constraint;
 use crate::data::{Data, FrictionRow, Limit};
@@ -10,6 +11,11 @@ use crate::physics::Physics;
 use crate::real::Real;
 use crate::record::{Function, Place, Rec, Space};
 use std::cell::RefCell;
+
+/// Columns of `work` with the pose of a geom: position, then matrix.
+pub(crate) const POSE: usize = 12;
+/// Where the matrix begins among them.
+pub(crate) const POSE_MATRIX: usize = 3;
 
 /// A private array.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +75,7 @@ pub(crate) fn argument3(index: usize) -> V3<Rec> {
     [argument(index), argument(index + 1), argument(index + 2)]
 }
 
-/// What the function returns.
+/// Returns numbers from the function that is recorded.
 pub(crate) fn results(values: &[Rec]) {
     for (i, x) in values.iter().enumerate() {
         x.store(Place { space: Space::Result, index: i as u32 });
@@ -95,7 +101,7 @@ impl<'a> Spaces<'a> {
             })
             .collect();
         let shapes = RefCell::new((Vec::new(), Vec::new()));
-        // the rows that are there whatever happens; their text is not used here
+        // the rows that are always there; their text is not used here
         Function::record("shape", || {
             let (params, mut d) = (physics.params::<Rec>(), physics.data::<Rec>());
             load_all("qpos", &mut d.state.qpos);
@@ -243,9 +249,9 @@ impl<'a> Spaces<'a> {
             d.rows.dz.push(Rec::load(private("lim_dz", row)));
         }
         for (row, &dof) in self.frictions.iter().enumerate() {
-            let of = |name| Rec::load(private(name, row));
+            let row_of = |name| Rec::load(private(name, row));
             let loss = params.dof_frictionloss[dof];
-            let (d_, aref, z, dz) = (of("fri_d"), of("fri_aref"), of("fri_z"), of("fri_dz"));
+            let (d_, aref, z, dz) = (row_of("fri_d"), row_of("fri_aref"), row_of("fri_z"), row_of("fri_dz"));
             d.frictions.push(FrictionRow { dof, d: d_, aref, loss, z, dz });
         }
         d
@@ -266,8 +272,8 @@ impl<'a> Spaces<'a> {
     pub fn store_floating(&self, d: &Data<Rec>) {
         for (n, &b) in self.physics.topology().floating.iter().enumerate() {
             let com = d.subtree_com[self.physics.model().bodies[b].root];
-            let all = d.xmat[b].as_flattened().iter().chain(&d.crb[b]).chain(&d.xpos[b]).chain(&com);
-            for (k, x) in all.enumerate() {
+            let numbers = d.xmat[b].as_flattened().iter().chain(&d.crb[b]).chain(&d.xpos[b]).chain(&com);
+            for (k, x) in numbers.enumerate() {
                 x.store(private("floating", 25 * n + k));
             }
         }

@@ -1,6 +1,6 @@
 //! The stages that are straight lines of code for a given robot: each is the function the processor runs, recorded.
 
-use super::spaces::{Spaces, argument, column, packed, private, results, store_all};
+use super::spaces::{POSE, POSE_MATRIX, Spaces, argument, column, packed, private, results, store_all};
 use crate::constraint;
 use crate::cost;
 use crate::data::Data;
@@ -13,17 +13,17 @@ use crate::solver;
 use crate::velocity::{actuation, com_vel, passive, rne_bias, smooth_force};
 use pavlov_model::{GeomKind, Integrator};
 
-/// Records every stage; `probe` keeps what only [`crate::Evaluation`] shows.
+/// Records every stage; with `probe` also what only [`crate::Evaluation`] needs is stored.
 pub(crate) fn record(spaces: &Spaces<'_>, probe: bool) -> Vec<Function> {
-    let mut all = vec![smooth(spaces, probe), static_rows(spaces)];
-    all.extend(solver_stages(spaces));
-    all.extend(integrator(spaces));
-    all.push(Function::record("is_finite", || {
+    let mut functions = vec![smooth(spaces, probe), static_rows(spaces)];
+    functions.extend(solver_stages(spaces));
+    functions.extend(integrator(spaces));
+    functions.push(Function::record("is_finite", || {
         let d = spaces.data();
         results(&[d.check_finite().number()]);
     }));
-    all.extend(state(spaces));
-    all
+    functions.extend(state(spaces));
+    functions
 }
 
 /// From state and control to everything that needs no contact.
@@ -45,12 +45,12 @@ fn smooth(spaces: &Spaces<'_>, probe: bool) -> Function {
         solve_tree(topo, &d.qld, &d.qld_dinv, &mut d.qacc_smooth);
         for (g, geom) in model.geoms.iter().enumerate().filter(|(g, _)| topo.geom_collides[*g]) {
             for k in 0..3 {
-                d.geom_xpos[g][k].store(column("work", 12 * g + k));
+                d.geom_xpos[g][k].store(column("work", POSE * g + k));
             }
             let axis = mul_mv(&d.xmat[geom.body], geom_axis(params.geom_quat[g]));
             for i in 0..3 {
                 for j in 0..3 {
-                    let at = column("work", 12 * g + 3 + 3 * i + j);
+                    let at = column("work", POSE * g + POSE_MATRIX + 3 * i + j);
                     match (topo.geom_needs_mat[g], geom.kind) {
                         (true, _) => d.geom_xmat[g][i][j].store(at),
                         (_, GeomKind::Capsule) if j == 2 => d.geom_xmat[g][i][2].store(at),
@@ -93,7 +93,7 @@ fn static_rows(spaces: &Spaces<'_>) -> Function {
     })
 }
 
-/// What the solver does outside of its contacts.
+/// The solver's stages outside of contacts.
 fn solver_stages(spaces: &Spaces<'_>) -> Vec<Function> {
     let (model, topo) = (spaces.physics.model(), spaces.physics.topology());
     let tolerance = || solver::tolerance::<Rec>(&spaces.physics.solver);

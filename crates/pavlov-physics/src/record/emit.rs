@@ -1,11 +1,11 @@
-//! From a tape to WGSL text. Operations are written in the order in which they were recorded, so that what a stage calculates together
-//! lies together; what nobody needs is left out.
+//! From a tape to WGSL text. Operations are written in the order in which they were recorded, which keeps the
+//! operations of a stage together; those that no result needs are left out.
 
 use super::tape::{Binary, Compare, Id, Node, Place, Space, Tape, Unary};
 use std::fmt::Write;
 
-/// Functions that recorded text calls: elementary functions with errors of a few units in the last place (WGSL's own may be off by
-/// 2^-11 in absolute terms), and the counter-based random numbers.
+/// Functions that recorded text calls: elementary functions with errors of a few units in the last place (WGSL's own
+/// may be off by 2^-11 in absolute terms), and the counter-based random numbers.
 pub const LIBRARY: &str = include_str!("library.wgsl");
 
 /// A recorded function.
@@ -18,7 +18,7 @@ pub struct Function {
     operations: usize,
 }
 
-/// Shortest text of a number as an `f32` literal, in brackets where it is negative.
+/// The shortest text of a number as an `f32` literal, in parentheses where it is negative.
 pub fn float(value: f64) -> String {
     let value = (value as f32).clamp(f32::MIN, f32::MAX);
     let text = format!("{value:e}f").replace("e0f", "f");
@@ -36,7 +36,7 @@ impl Function {
     fn from_tape(name: &str, tape: &Tape) -> Self {
         let needed = needed(tape);
         let mut writer = Writer { tape, text: String::new(), operations: 0, philox: Vec::new() };
-        // loads of what is stored over come before every store
+        // loads of places that are overwritten come before every store
         let overwritten: std::collections::HashSet<Place> = tape.stores.iter().map(|(p, _)| *p).collect();
         let early = |node: &Node| matches!(node, Node::Load(place) if overwritten.contains(place));
         for (id, node) in tape.nodes.iter().enumerate() {
@@ -44,7 +44,7 @@ impl Function {
                 writer.define(id as Id);
             }
         }
-        // a store goes to the first place where its number is there
+        // a store goes to the first place at which its number is known
         let mut stores: Vec<(Place, Id)> =
             tape.stores.iter().copied().filter(|(p, _)| p.space != Space::Result).collect();
         stores.sort_by_key(|s| s.1);
@@ -110,7 +110,7 @@ impl Function {
     }
 }
 
-/// What the stores need.
+/// The nodes that the stores need.
 fn needed(tape: &Tape) -> Vec<bool> {
     let mut needed = vec![false; tape.nodes.len()];
     for &(_, id) in &tape.stores {
@@ -135,7 +135,7 @@ fn place_text(place: Place) -> String {
     }
 }
 
-/// How a node is called where it is used.
+/// How the text refers to a node.
 fn name(tape: &Tape, id: Id) -> String {
     match tape.nodes[id as usize] {
         Node::Literal(bits) => float(f64::from_bits(bits)),
@@ -148,7 +148,7 @@ struct Writer<'a> {
     tape: &'a Tape,
     text: String,
     operations: usize,
-    /// Blocks of four random words that have a name already.
+    /// Blocks of four random words that already have a name.
     philox: Vec<(u32, Id, Id, u32)>,
 }
 
@@ -159,7 +159,7 @@ impl Writer<'_> {
         self.text.push('\n');
     }
 
-    /// How a node is called where it is used.
+    /// How the text refers to a node.
     fn name(&self, id: Id) -> String {
         name(self.tape, id)
     }

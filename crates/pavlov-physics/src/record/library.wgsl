@@ -1,4 +1,5 @@
-// Elementary functions. Range reduction and polynomials after Cephes (S. Moshier), single precision; errors of a few ulp.
+// Elementary functions. Range reduction and polynomials after Cephes (S. Moshier), single precision; errors of a few
+// ulp.
 
 fn sin_cos(x: f32) -> vec2<f32> {
     // x = j pi/2 + r with pi/2 in three parts
@@ -8,7 +9,8 @@ fn sin_cos(x: f32) -> vec2<f32> {
     r = fma(j, -7.54978995489188216e-8f, r);
     let z = r * r;
     let s = fma(fma(fma(-1.9515295891e-4f, z, 8.3321608736e-3f), z, -1.6666654611e-1f) * z, r, r);
-    let c = fma(fma(fma(2.443315711809948e-5f, z, -1.388731625493765e-3f), z, 4.166664568298827e-2f), z * z, fma(z, -0.5f, 1f));
+    let c = fma(fma(fma(2.443315711809948e-5f, z, -1.388731625493765e-3f), z, 4.166664568298827e-2f), z * z,
+        fma(z, -0.5f, 1f));
     let q = u32(clamp(j, 0f, 4.0e9f)) & 3u;
     let swap = (q & 1u) == 1u;
     let sine = select(s, c, swap) * select(1f, -1f, q >= 2u) * select(1f, -1f, x < 0f);
@@ -25,7 +27,8 @@ fn arctan_unit(x: f32) -> f32 {
     let far = x > 0.41421356f;
     let y = select(x, (x - 1f) / (x + 1f), far);
     let z = y * y;
-    let p = fma(fma(fma(fma(8.05374449538e-2f, z, -1.38776856032e-1f), z, 1.99777106478e-1f), z, -3.33329491539e-1f) * z, y, y);
+    let p = fma(fma(fma(fma(8.05374449538e-2f, z, -1.38776856032e-1f), z, 1.99777106478e-1f), z,
+        -3.33329491539e-1f) * z, y, y);
     return select(0f, 0.78539816f, far) + p;
 }
 
@@ -49,7 +52,8 @@ fn exponential(x: f32) -> f32 {
     let n = floor(fma(c, 1.44269504f, 0.5f));
     var r = fma(n, -0.693359375f, c);
     r = fma(n, 2.12194440e-4f, r);
-    let p = fma(fma(fma(fma(fma(1.9875691500e-4f, r, 1.3981999507e-3f), r, 8.3334519073e-3f), r, 4.1665795894e-2f), r, 1.6666665459e-1f), r, 0.5f);
+    let p = fma(fma(fma(fma(fma(1.9875691500e-4f, r, 1.3981999507e-3f), r, 8.3334519073e-3f), r,
+        4.1665795894e-2f), r, 1.6666665459e-1f), r, 0.5f);
     let e = fma(p * r, r, r) + 1f;
     let y = e * bitcast<f32>(u32(i32(n) + 127) << 23u);
     return select(select(y, 0f, x < -87.3f), y * 1e30f * 1e30f, x > 88.7f);
@@ -63,8 +67,10 @@ fn logarithm(x: f32) -> f32 {
     e = select(e, e - 1f, low);
     m = select(m, m + m, low) - 1f;
     let z = m * m;
-    var p = fma(fma(fma(fma(7.0376836292e-2f, m, -1.1514610310e-1f), m, 1.1676998740e-1f), m, -1.2420140846e-1f), m, 1.4249322787e-1f);
-    p = fma(fma(fma(fma(p, m, -1.6668057665e-1f), m, 2.0000714765e-1f), m, -2.4999993993e-1f), m, 3.3333331174e-1f) * m * z;
+    var p = fma(fma(fma(fma(7.0376836292e-2f, m, -1.1514610310e-1f), m, 1.1676998740e-1f), m,
+        -1.2420140846e-1f), m, 1.4249322787e-1f);
+    p = fma(fma(fma(fma(p, m, -1.6668057665e-1f), m, 2.0000714765e-1f), m, -2.4999993993e-1f), m,
+        3.3333331174e-1f) * m * z;
     p = fma(e, -2.12194440e-4f, p);
     p = fma(z, -0.5f, p);
     let y = fma(e, 0.693359375f, m + p);
@@ -76,7 +82,8 @@ fn logarithm(x: f32) -> f32 {
 fn hyperbolic_tangent(x: f32) -> f32 {
     let a = abs(x);
     let z = x * x;
-    let near = fma(fma(fma(fma(fma(-5.70498872745e-3f, z, 2.06390887954e-2f), z, -5.37397155531e-2f), z, 1.33314422036e-1f), z, -3.33332819422e-1f) * z, x, x);
+    let near = fma(fma(fma(fma(fma(-5.70498872745e-3f, z, 2.06390887954e-2f), z, -5.37397155531e-2f), z,
+        1.33314422036e-1f), z, -3.33332819422e-1f) * z, x, x);
     let far = 1f - 2f / (exponential(min(2f * a, 40f)) + 1f);
     return select(select(far, -far, x < 0f), near, a < 0.625f);
 }

@@ -1,13 +1,15 @@
-//! A number that records what is done to it: the stages of the physics, run once with [`Rec`], become the text of a GPU kernel.
+//! A number that records the operations on it: the stages of the physics, run once with [`Rec`], become the text of a
+//! GPU kernel.
 //!
 //! ```text
 //! stage::<Rec>(model, ..., Data<Rec>) ─> Tape (a graph: equal nodes shared, constants folded in f64) ─> emit ─> WGSL
 //! ```
-//! Loops over the model's structure unroll, with the robot's constants folded; loops over what differs from world to world (contacts,
-//! solver iterations) are written around recorded functions by the kernels. A mask cannot say whether *any* world has a value while it is
-//! recorded, so [`Mask::any`] is true unless it is known to be false, and both sides of a choice are recorded.
+//! Loops over the model's structure unroll, with the robot's constants folded; loops over what differs from world to
+//! world (contacts, solver iterations) are written around recorded functions by the kernels. A mask cannot say whether
+//! *any* world has a value while it is recorded, so [`Mask::any`] is true unless it is known to be false, and both
+//! sides of a choice are recorded.
 //!
-//! Recording is per thread and nests not: [`Function::record`] begins with an empty tape.
+//! Recording is per thread and cannot be nested: [`Function::record`] begins with an empty tape.
 
 mod emit;
 mod tape;
@@ -28,7 +30,7 @@ pub struct Rec(pub(crate) Id);
 pub struct RecMask(pub(crate) Id);
 
 impl Rec {
-    /// What is stored at a place when the function begins.
+    /// The number stored at a place when the function begins.
     pub fn load(place: Place) -> Self {
         with(|t| Self(t.node(Node::Load(place))))
     }
@@ -38,13 +40,14 @@ impl Rec {
         with(|t| t.store(place, self.0));
     }
 
-    /// A uniform number in `[0, 1)` of the counter-based generator, in the world's stream of `purpose`; `episode` and `step` hold whole
-    /// numbers.
+    /// A uniform number in `[0, 1)` of the counter-based generator, in the world's stream of `purpose`; `episode` and
+    /// `step` hold whole numbers.
     pub fn unit(purpose: u32, episode: Self, step: Self, index: u32) -> Self {
         with(|t| Self(t.node(Node::Unit { purpose, episode: episode.0, step: step.0, index })))
     }
 
-    /// One of the functions of one number that scripts know besides those of [`Real`]; `name` is that of a WGSL function.
+    /// One of the functions of one number that scripts know besides those of [`Real`]; `name` is that of a WGSL
+    /// function.
     pub fn call(self, name: &'static str) -> Self {
         with(|t| Self(t.node(Node::Call(name, self.0, None))))
     }
@@ -160,7 +163,7 @@ impl MulAssign for Rec {
 
 impl Real for Rec {
     type Mask = RecMask;
-    // one world of many: what asks for 1 means the f64 reference
+    // one world of many: code that tests for 1 means the f64 reference
     const LANES: usize = 32;
     const MIN_TOLERANCE: f64 = 1e-7;
     const ZERO: Self = Self(tape::ZERO);

@@ -18,7 +18,8 @@ pub enum Space {
     Private(&'static str),
     /// A buffer with a column of worlds per number: `name[index * worlds + world]`.
     Column(&'static str),
-    /// A buffer with such columns for each of many slices, of which `name_at` says the first: `name[(name_at + index) * worlds + world]`.
+    /// A buffer with such columns for each of many slices, the first of which `name_at` gives: `name[(name_at + index)
+    /// * worlds + world]`.
     Sliced(&'static str),
     /// A buffer of numbers that all worlds share: `name[index]`.
     Shared(&'static str),
@@ -94,7 +95,7 @@ pub(crate) enum Node {
     Select(Id, Id, Id),
 }
 
-/// What is recorded so far.
+/// The operations recorded so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
     pub nodes: Vec<Node>,
@@ -120,7 +121,7 @@ impl Tape {
         tape
     }
 
-    /// Takes out what was recorded and begins anew.
+    /// Takes out the recorded operations and begins anew.
     pub fn take() -> Self {
         with(|t| std::mem::replace(t, Self::new()))
     }

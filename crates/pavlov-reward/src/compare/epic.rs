@@ -1,12 +1,12 @@
 //! EPIC distance: Pearson distance of canonically shaped rewards.
 //!
-//! Gleave, Dennis, Legg, Russell, Leike, "Quantifying differences in reward functions" (2021), definition 4.2:
-//! `C(R)(s, a, s') = R(s, a, s') + E[g R(s', A, S') - R(s, A, S') - g R(S, A, S')]` with S, A, S' independent, and
-//! `d = sqrt((1 - rho) / 2)`, rho the correlation of C(R1) and C(R2) over a coverage distribution of transitions. The expectations
-//! ask for R where no transition was seen; so R is a function here, not a list of values.
+//! Gleave, Dennis, Legg, Russell, Leike, "Quantifying differences in reward functions" (2021), definition 4.2: `C(R)(s,
+//! a, s') = R(s, a, s') + E[g R(s', A, S') - R(s, A, S') - g R(S, A, S')]` with S, A, S' independent, and `d = sqrt((1
+//! - rho) / 2)`, rho the correlation of C(R1) and C(R2) over a coverage distribution of transitions. The expectations
+//! need R where no transition was seen, so R is a function here, not a list of values.
 
-/// Where rewards are compared: a coverage sample of transitions, and a sample of (S, A, S') for the expectations. All are indices of
-/// states and actions that the caller knows.
+/// Where rewards are compared: a coverage sample of transitions, and a sample of (S, A, S') for the expectations. All
+/// are indices of states and actions that the caller knows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EpicSamples {
     /// Coverage: states before.
@@ -76,14 +76,16 @@ pub fn epic_canonical<E>(
             slot.insert(mean(&evaluate(&vec![x; m], mean_action, mean_next)?));
         }
     }
-    let own = evaluate(state, action, next)?;
-    let shaped =
-        own.iter().enumerate().map(|(i, r)| r + gamma * expected[&next[i]] - expected[&state[i]] - gamma * everywhere);
+    let values = evaluate(state, action, next)?;
+    let shaped = values
+        .iter()
+        .enumerate()
+        .map(|(i, r)| r + gamma * expected[&next[i]] - expected[&state[i]] - gamma * everywhere);
     Ok(shaped.collect())
 }
 
-/// EPIC distance of two canonically shaped rewards over the same coverage, in [0, 1]. A reward that is nothing but shaping has no
-/// correlation with anything: it is at `sqrt(1/2)` from rewards that are not, and at 0 from its like.
+/// EPIC distance of two canonically shaped rewards over the same coverage, in [0, 1]. A reward that is nothing but
+/// shaping has no correlation with anything: it is at `sqrt(1/2)` from rewards that are not, and at 0 from its like.
 pub fn epic(a: &[f64], b: &[f64], weight: &[f64]) -> f64 {
     match super::rank::weighted_pearson(a, b, weight) {
         (Some(rho), _) => (0.5 * (1.0 - rho)).max(0.0).sqrt(),
@@ -97,11 +99,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(states: usize, actions: usize) -> EpicSamples {
+    fn every_transition(states: usize, actions: usize) -> EpicSamples {
         let every =
             || (0..states).flat_map(move |s| (0..actions).flat_map(move |a| (0..states).map(move |n| (s, a, n))));
-        let of = |f: fn((usize, usize, usize)) -> usize| every().map(f).collect::<Vec<_>>();
-        let (state, action, next) = (of(|t| t.0), of(|t| t.1), of(|t| t.2));
+        let component = |f: fn((usize, usize, usize)) -> usize| every().map(f).collect::<Vec<_>>();
+        let (state, action, next) = (component(|t| t.0), component(|t| t.1), component(|t| t.2));
         EpicSamples {
             mean_state: state.clone(),
             mean_action: action.clone(),
@@ -120,7 +122,7 @@ mod tests {
             table in prop::collection::vec(-1.0f64..1.0, 4 * 2 * 4), phi in prop::collection::vec(-9.0f64..9.0, 4),
             factor in 0.1f64..10.0, gamma in 0.0f64..1.0,
         ) {
-            let samples = all(4, 2);
+            let samples = every_transition(4, 2);
             let at = |s: usize, a: usize, n: usize| table[(s * 2 + a) * 4 + n];
             let form = |f: &dyn Fn(usize, usize, usize) -> f64| {
                 epic_canonical::<std::convert::Infallible>(gamma, &samples, |s, a, n, out| {
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn failures_and_bad_samples_are_told() {
-        let mut samples = all(2, 1);
+        let mut samples = every_transition(2, 1);
         let fails = epic_canonical(0.9, &samples, |_, _, _, _| Err("no"));
         assert_eq!(fails, Err(EpicError::Reward("no")));
         let nan = epic_canonical::<()>(0.9, &samples, |_, _, _, out| {

@@ -48,8 +48,8 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     pearson(&ranks(a), &ranks(b))
 }
 
-/// Kendall's tau-b: pairs ordered alike less pairs ordered against each other, over the pairs without ties; none when one of the two
-/// does not vary.
+/// Kendall's tau-b: pairs ordered alike less pairs ordered against each other, over the pairs without ties; none when
+/// one of the two does not vary.
 pub fn kendall(a: &[f64], b: &[f64]) -> Option<f64> {
     let n = a.len().min(b.len());
     let (mut score, mut pairs_a, mut pairs_b) = (0i64, 0i64, 0i64);

@@ -1,15 +1,16 @@
 //! STARC distances: canonicalise, normalise, measure.
 //!
-//! Skalse, Farnik, Motwani, Jenner, Gleave, Abate, "STARC: a general framework for quantifying differences between reward
-//! functions" (2023). With `c` a canonicalisation, `n` the L2 norm over the transitions and their weights:
-//! `s(R) = c(R) / n(c(R))`, `d(R1, R2) = n(s(R1) - s(R2)) / 2`, in [0, 1].
+//! Skalse, Farnik, Motwani, Jenner, Gleave, Abate, "STARC: a general framework for quantifying differences between
+//! reward functions" (2023). With `c` a canonicalisation, `n` the L2 norm over the transitions and their weights: `s(R)
+//! = c(R) / n(c(R))`, `d(R1, R2) = n(s(R1) - s(R2)) / 2`, in [0, 1].
 //!
 //! - VAL: `c(R)(s, a) = E[R(s, a, S') - V(s) + g V(S')]`, V the value of the policy that made the transitions;
 //! - minimal: `c(R)(s, a) = E[R(s, a, S') - F(s) + g F(S')]` with the potential F that makes `n(c(R))` smallest.
 //!
-//! V and F are linear in the features of states and 0 where the episode has ended for good, so potential shaping within their
-//! span is removed exactly. With one feature per state (a finite MDP) that is every potential. Rows of equal `group` are the same
-//! (s, a) with other s': their expectation is taken first, which removes redistribution over next states.
+//! V and F are linear in the features of states and 0 where the episode has ended for good, so potential shaping within
+//! their span is removed exactly. With one feature per state (a finite MDP) that is every potential. Rows of equal
+//! `group` are the same (s, a) with other s': their expectation is taken first, which removes redistribution over next
+//! states.
 
 use nalgebra::{DMatrix, DVector, Dyn, LU};
 
@@ -17,20 +18,20 @@ use nalgebra::{DMatrix, DVector, Dyn, LU};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CompareError {
     /// Lengths that do not belong together.
-    #[error("{what} has {found} numbers, expected {expected}")]
+    #[error("{array} has {found} numbers, expected {expected}")]
     Shape {
         /// Array.
-        what: &'static str,
+        array: &'static str,
         /// Its length.
         found: usize,
         /// What it should be.
         expected: usize,
     },
     /// A number that is not finite, or out of range.
-    #[error("{what}[{at}] is {value}: expected {expected}")]
+    #[error("{array}[{at}] is {value}: expected {expected}")]
     Value {
         /// Array.
-        what: &'static str,
+        array: &'static str,
         /// Index.
         at: usize,
         /// Value.
@@ -51,7 +52,7 @@ pub enum CompareError {
 pub enum CanonKind {
     /// Subtract the value of the policy that made the transitions (LSTD).
     Val,
-    /// Subtract the potential that leaves least (least squares).
+    /// Subtract the potential that leaves the least (least squares).
     Minimal,
 }
 
@@ -97,34 +98,35 @@ impl Transitions {
         let n = self.len();
         let cells = n.saturating_mul(self.width);
         let either = |len: usize| if len == 0 { 0 } else { n };
-        for (what, found, expected) in [
+        for (array, found, expected) in [
             ("state", self.state.len(), cells),
             ("next", self.next.len(), cells),
             ("weight", self.weight.len(), either(self.weight.len())),
             ("group", self.group.len(), either(self.group.len())),
         ] {
             if found != expected {
-                return Err(CompareError::Shape { what, found, expected });
+                return Err(CompareError::Shape { array, found, expected });
             }
         }
         finite("state", &self.state)?;
         finite("next", &self.next)?;
         finite("weight", &self.weight)?;
         match self.weight.iter().position(|w| *w < 0.0) {
-            Some(at) => Err(CompareError::Value { what: "weight", at, value: self.weight[at], expected: "0 or more" }),
+            Some(at) => Err(CompareError::Value { array: "weight", at, value: self.weight[at], expected: "0 or more" }),
             None => Ok(()),
         }
     }
 }
 
-fn finite(what: &'static str, values: &[f64]) -> Result<(), CompareError> {
+fn finite(array: &'static str, values: &[f64]) -> Result<(), CompareError> {
     match values.iter().position(|x| !x.is_finite()) {
-        Some(at) => Err(CompareError::Value { what, at, value: values[at], expected: "a finite number" }),
+        Some(at) => Err(CompareError::Value { array, at, value: values[at], expected: "a finite number" }),
         None => Ok(()),
     }
 }
 
-/// Columns whose part outside of the columns before is smaller than this share of their length count as combinations of them.
+/// Columns whose part outside of the columns before is smaller than this share of their length count as combinations of
+/// them.
 const RANK_TOLERANCE: f64 = 1e-9;
 
 /// A canonicalisation made ready for given transitions; used for one reward after another.
@@ -157,12 +159,12 @@ impl Canon {
     /// Prepares a canonicalisation.
     ///
     /// # Errors
-    /// On arrays that do not fit, numbers that are not finite, a discount outside of [0, 1], or (VAL) transitions that do not
-    /// determine the value function.
+    /// On arrays that do not fit, numbers that are not finite, a discount outside of [0, 1], or (VAL) transitions that
+    /// do not determine the value function.
     pub fn new(kind: CanonKind, gamma: f64, transitions: &Transitions) -> Result<Self, CompareError> {
         transitions.check()?;
         if !(0.0..=1.0).contains(&gamma) {
-            return Err(CompareError::Value { what: "gamma", at: 0, value: gamma, expected: "0 to 1" });
+            return Err(CompareError::Value { array: "gamma", at: 0, value: gamma, expected: "0 to 1" });
         }
         let n = transitions.len();
         let mut weight = DVector::from_element(n, 1.0);
@@ -237,7 +239,7 @@ impl Canon {
     /// When the rewards are not as many as transitions, or one is not finite.
     pub fn canonical(&self, rewards: &[f64]) -> Result<Vec<f64>, CompareError> {
         if rewards.len() != self.group.len() {
-            return Err(CompareError::Shape { what: "rewards", found: rewards.len(), expected: self.group.len() });
+            return Err(CompareError::Shape { array: "rewards", found: rewards.len(), expected: self.group.len() });
         }
         finite("rewards", rewards)?;
         let expect = |values: &DVector<f64>| {
@@ -281,7 +283,7 @@ impl Canon {
     }
 }
 
-/// Largest magnitude: what "nearly nothing left" is measured against.
+/// Largest magnitude: the scale against which a remainder counts as nothing.
 fn size(rewards: &[f64]) -> f64 {
     rewards.iter().fold(0.0, |m: f64, r| m.max(r.abs()))
 }
@@ -290,7 +292,8 @@ fn norm(values: &[f64], mass: &[f64]) -> f64 {
     values.iter().zip(mass).map(|(x, m)| m * x * x).sum::<f64>().sqrt()
 }
 
-/// `values / norm`; zeros when what is left of a reward of magnitude `size` is rounding, as of a shaping term or a constant.
+/// `values / norm`; zeros when what is left of a reward of magnitude `size` is rounding, as of a shaping term or a
+/// constant.
 pub fn normalised(values: &[f64], mass: &[f64], size: f64) -> Vec<f64> {
     let n = norm(values, mass);
     if n <= 1e-10 * size { vec![0.0; values.len()] } else { values.iter().map(|x| x / n).collect() }
@@ -318,8 +321,8 @@ fn renumber(group: &[usize], n: usize) -> (Vec<usize>, usize) {
     (numbers, known.len())
 }
 
-/// Orthonormal columns with the span of the columns of `a`, and their number: Householder QR with column pivoting, columns
-/// brought to length 1 before.
+/// Orthonormal columns with the span of the columns of `a`, and their number: Householder QR with column pivoting,
+/// columns brought to length 1 before.
 fn orthonormal(a: &DMatrix<f64>) -> (DMatrix<f64>, usize) {
     let lengths: Vec<f64> = a.column_iter().map(|c| c.norm()).collect();
     let kept: Vec<usize> = (0..a.ncols()).filter(|&j| lengths[j] > 0.0).collect();
@@ -351,23 +354,23 @@ mod tests {
             (x >> 11) as f64 / (1u64 << 53) as f64
         };
         let mut t = Transitions { width: states, ..Transitions::default() };
-        let mut of = Vec::new();
+        let mut triples = Vec::new();
         for s in (0..states).filter(|s| Some(*s) != end) {
             for a in 0..actions {
                 let p: Vec<f64> = (0..states).map(|_| random()).collect();
                 let sum: f64 = p.iter().sum();
                 for (n, p) in p.iter().enumerate() {
-                    let one = |k: usize| (0..states).map(move |i| f64::from(u8::from(i == k)));
-                    t.state.extend(one(s));
-                    t.next.extend(one(n));
+                    let one_hot = |k: usize| (0..states).map(move |i| f64::from(u8::from(i == k)));
+                    t.state.extend(one_hot(s));
+                    t.next.extend(one_hot(n));
                     t.terminal.push(Some(n) == end);
                     t.weight.push(p / sum);
                     t.group.push(s * actions + a);
-                    of.push((s, a, n));
+                    triples.push((s, a, n));
                 }
             }
         }
-        (t, of)
+        (t, triples)
     }
 
     proptest! {
@@ -375,20 +378,22 @@ mod tests {
         #[test]
         fn scaling_and_shaping_are_nothing_and_negation_is_all(
             seed in any::<u64>(), factor in 0.01f64..100.0, gamma in 0.0f64..0.999, ends in any::<bool>(),
-            rewards in prop::collection::vec(-1.0f64..1.0, 5 * 3 * 5), potential in prop::collection::vec(-10.0f64..10.0, 5),
+            rewards in prop::collection::vec(-1.0f64..1.0, 5 * 3 * 5),
+            potential in prop::collection::vec(-10.0f64..10.0, 5),
         ) {
             let end = ends.then_some(4);
-            let (t, of) = mdp(5, 3, seed, end);
-            let r = &rewards[..of.len()];
+            let (t, triples) = mdp(5, 3, seed, end);
+            let r = &rewards[..triples.len()];
             let phi = |s: usize| if Some(s) == end { 0.0 } else { potential[s] };
-            let shaped: Vec<f64> = of.iter().zip(r).map(|(&(s, _, n), r)| factor * r + gamma * phi(n) - phi(s)).collect();
+            let shape = |(&(s, _, n), r): (&(usize, usize, usize), &f64)| factor * r + gamma * phi(n) - phi(s);
+            let shaped: Vec<f64> = triples.iter().zip(r).map(shape).collect();
             let negated: Vec<f64> = shaped.iter().map(|r| -r).collect();
             for kind in [CanonKind::Val, CanonKind::Minimal] {
                 let canon = Canon::new(kind, gamma, &t).unwrap();
                 prop_assert!(canon.distance(r, &shaped).unwrap() < 1e-6);
                 let apart = canon.distance(r, &negated).unwrap();
                 prop_assert!((apart - 1.0).abs() < 1e-6, "{:?}: {}", kind, apart);
-                let alone: Vec<f64> = of.iter().map(|&(s, _, n)| gamma * phi(n) - phi(s)).collect();
+                let alone: Vec<f64> = triples.iter().map(|&(s, _, n)| gamma * phi(n) - phi(s)).collect();
                 prop_assert!(canon.canonical(&alone).unwrap().iter().all(|x| x.abs() < 1e-7));
             }
         }
@@ -397,12 +402,12 @@ mod tests {
         fn redistribution_over_next_states_is_nothing_and_distances_are_a_metric(
             seed in any::<u64>(), rewards in prop::collection::vec(-1.0f64..1.0, 3 * 4 * 2 * 4),
         ) {
-            let (t, of) = mdp(4, 2, seed, None);
-            let [a, b, c] = [0, 1, 2].map(|k| rewards[k * of.len()..(k + 1) * of.len()].to_vec());
+            let (t, triples) = mdp(4, 2, seed, None);
+            let [a, b, c] = [0, 1, 2].map(|k| rewards[k * triples.len()..(k + 1) * triples.len()].to_vec());
             // The expectation over s' is kept, the values are not.
             let mut moved = a.clone();
             for group in 0..8 {
-                let rows: Vec<usize> = (0..of.len()).filter(|&i| t.group[i] == group).collect();
+                let rows: Vec<usize> = (0..triples.len()).filter(|&i| t.group[i] == group).collect();
                 moved[rows[0]] += 1.0 / t.weight[rows[0]].max(1e-3);
                 moved[rows[1]] -= t.weight[rows[0]] / t.weight[rows[0]].max(1e-3) / t.weight[rows[1]];
             }
@@ -429,9 +434,9 @@ mod tests {
             ..Transitions::default()
         };
         let canon = Canon::new(CanonKind::Minimal, 0.9, &t).unwrap();
-        let of = |phi: fn(f64) -> f64| -> Vec<f64> { (0..n).map(|i| 0.9 * phi(x(i + 1)) - phi(x(i))).collect() };
-        assert!(size(&canon.canonical(&of(|x| 3.0 * x - 1.0)).unwrap()) < 1e-12);
-        assert!(size(&canon.canonical(&of(|x| (9.0 * x).sin())).unwrap()) > 0.01);
+        let shaping = |phi: fn(f64) -> f64| -> Vec<f64> { (0..n).map(|i| 0.9 * phi(x(i + 1)) - phi(x(i))).collect() };
+        assert!(size(&canon.canonical(&shaping(|x| 3.0 * x - 1.0)).unwrap()) < 1e-12);
+        assert!(size(&canon.canonical(&shaping(|x| (9.0 * x).sin())).unwrap()) > 0.01);
     }
 
     #[test]
