@@ -304,9 +304,8 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
     let (candidates, outcomes, end) = (lineage.candidates()?, lineage.outcomes()?, lineage.get::<End>("end")?);
     let settings: Settings = lineage.get("settings")?.unwrap_or_default();
     let fitness = |c: &Candidate| {
-        let own: Vec<f64> =
-            outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search").map(|o| o.fitness).collect();
-        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+        let searched = outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search");
+        pavlov_common::stats::mean(searched.map(|o| o.fitness))
     };
     if out.json {
         for c in &candidates {
