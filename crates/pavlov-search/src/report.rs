@@ -132,8 +132,8 @@ fn node(page: &Snapshot, c: &Candidate, (x, y): (f64, f64)) -> Markup {
     let [low, high] = page.range().unwrap_or_default();
     let fitness = page.fitness(c.at);
     let share = fitness.map(|f| if high > low { (f - low) / (high - low) } else { 1.0 });
-    let fill =
-        share.map_or("none".into(), |s| format!("color-mix(in srgb, var(--c2) {:.0}%, var(--bg))", 10.0 + 90.0 * s));
+    let fill = share
+        .map_or("var(--bg)".into(), |s| format!("color-mix(in srgb, var(--c2) {:.0}%, var(--bg))", 10.0 + 90.0 * s));
     let (cx, cy) = (format!("{x:.1}"), format!("{y:.1}"));
     html! {
         a href={ "#c" (anchor(c.at)) } {
