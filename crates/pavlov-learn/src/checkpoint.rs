@@ -15,7 +15,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -300,19 +299,10 @@ impl Ppo {
     /// [`LearnError::Io`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), LearnError> {
         let bytes = self.to_bytes()?;
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(name);
-        let write = || {
-            let mut file = fs::File::create(&part)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&part, path)
-        };
-        write().map_err(|source| {
-            // The error to report is the first one.
-            let _ = fs::remove_file(&part);
-            LearnError::Io { action: "write", path: path.to_owned(), source }
+        pavlov_common::atomic::write_durably(path, &bytes).map_err(|e| LearnError::Io {
+            action: "write",
+            path: e.path,
+            source: e.source,
         })
     }
 

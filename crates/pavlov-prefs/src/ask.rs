@@ -33,7 +33,8 @@ pub struct Asking {
     pub seed: u64,
 }
 
-/// Asks `rater` about segments of `pool`; `terms` is the reward whose terms the learner sees. Every answer goes to `keep` at once.
+/// Asks `rater` about segments of `pool`; `terms` is the reward whose terms the learner sees. Every answer goes to
+/// `keep` at once.
 ///
 /// # Errors
 /// When segments cannot be drawn or scored, or the rater or `keep` fails.

@@ -1,12 +1,13 @@
 //! Labels as models learn from them: pairs of segments with the probability that the left one is better.
 //!
-//! A comparison is one pair; best and worst of K are those pairs that follow from it (the best against every other, every other against the worst).
-//! Skips, ratings, marks, attributes and words are not learnt from.
+//! A comparison is one pair; best and worst of K are those pairs that follow from it (the best against every other,
+//! every other against the worst). Skips, ratings, marks, attributes and words are not learnt from.
 
 use crate::error::PrefsError;
 use crate::label::{Answer, Label, Segment};
 use crate::math::cross_entropy;
 use crate::rng::Rng;
+use pavlov_common::stats::mean;
 use std::collections::HashMap;
 
 /// Two segments of a [`Dataset`] by their numbers.
@@ -28,7 +29,8 @@ pub enum Loss {
     /// Cross entropy of `sigmoid(d)` (Bradley and Terry 1952).
     #[default]
     Plain,
-    /// The better one must lead by this much a point of strength: `-ln sigmoid(d - margin * strength)` (Llama 2, Touvron et al. 2023).
+    /// The better one must lead by this much a point of strength: `-ln sigmoid(d - margin * strength)` (Llama 2,
+    /// Touvron et al. 2023).
     Margin(f64),
     /// Weighed by strength over its mean.
     Scaled,
@@ -95,23 +97,23 @@ impl Dataset {
 
     /// Mean strength of those given; 1 when none is.
     fn mean_strength(&self) -> f64 {
-        let given: Vec<f64> = self.pairs.iter().filter(|p| p.strength > 0).map(|p| f64::from(p.strength)).collect();
-        if given.is_empty() { 1.0 } else { given.iter().sum::<f64>() / given.len() as f64 }
+        mean(self.pairs.iter().filter(|p| p.strength > 0).map(|p| f64::from(p.strength))).unwrap_or(1.0)
     }
 
     /// Weight and shift of each pair's difference: the loss is `weight * cross_entropy(d - shift, target)`.
     pub fn terms_of(&self, loss: Loss) -> Vec<(f64, f64)> {
-        let mean = self.mean_strength();
-        let one = |p: &Pair| match loss {
+        let mean_strength = self.mean_strength();
+        let weight_and_shift = |p: &Pair| match loss {
             Loss::Plain => (1.0, 0.0),
             Loss::Margin(m) => (1.0, m * f64::from(p.strength) * (2.0 * p.target - 1.0)),
             Loss::Scaled if p.strength == 0 => (1.0, 0.0),
-            Loss::Scaled => (f64::from(p.strength) / mean, 0.0),
+            Loss::Scaled => (f64::from(p.strength) / mean_strength, 0.0),
         };
-        self.pairs.iter().map(one).collect()
+        self.pairs.iter().map(weight_and_shift).collect()
     }
 
-    /// Pairs in `folds` parts: which part each is in. The same pair of segments is in one part, so that no part knows another's answers.
+    /// Pairs in `folds` parts: which part each is in. The same pair of segments is in one part, so that no part knows
+    /// another's answers.
     pub fn folds(&self, folds: usize, seed: u64) -> Vec<usize> {
         let mut groups: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
         let mut order = Vec::new();
@@ -124,11 +126,11 @@ impl Dataset {
             group.push(i);
         }
         Rng::new(seed).shuffle(&mut order);
-        let mut of = vec![0; self.pairs.len()];
+        let mut fold_of = vec![0; self.pairs.len()];
         for (n, key) in order.iter().enumerate() {
-            groups[key].iter().for_each(|&i| of[i] = n % folds);
+            groups[key].iter().for_each(|&i| fold_of[i] = n % folds);
         }
-        of
+        fold_of
     }
 
     /// The same segments with those pairs only for which `keep` holds.
@@ -183,8 +185,8 @@ impl Quality {
         let n = predicted.len().max(1) as f64;
         Self {
             pairs: predicted.len(),
-            accuracy: clear.iter().map(right).sum::<f64>() / clear.len().max(1) as f64,
-            log_loss: losses.iter().sum::<f64>() / n,
+            accuracy: mean(clear.iter().map(right)).unwrap_or_default(),
+            log_loss: mean(losses.iter().copied()).unwrap_or_default(),
             calibration_error: bins.iter().map(|b| (b.0 - b.1).abs() * b.2 as f64).sum::<f64>() / n,
             bins,
             losses,

@@ -1,12 +1,13 @@
 //! What nets see of a step: columns of the state after it and the action, normalised.
 //!
-//! Where the robot is on the ground does not count: `x` and `y` of a free joint and the position of a slide joint that has no limits and a name
-//! that ends in `x` are left out, so that a model cannot tell places from deeds.
+//! Where the robot is on the ground does not count: `x` and `y` of a free joint and the position of a slide joint that
+//! has no limits and a name that ends in `x` are left out, so that a model judges what the robot does, not where.
 
 use crate::dataset::Dataset;
 use crate::error::PrefsError;
 use crate::label::Segment;
 use crate::segments::Pool;
+use pavlov_common::stats::moments;
 use pavlov_reward::Columns;
 use pavlov_script::{Channel, Input, Scene};
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,7 @@ const LIMIT: f32 = 10.0;
 /// What there is to see in a scene: `qpos` without the place, `qvel`, the action.
 pub fn channels(scene: &Scene) -> Vec<Channel> {
     let mut out = Vec::new();
-    let mut at = 0u16;
+    let mut first = 0u16;
     for (i, joint) in scene.joints.iter().enumerate() {
         // Free and ball joints differ by their numbers; there is one free joint at most, and it comes first.
         let free = !joint.scalar && i == 0 && scene.nq == scene.nv + 1;
@@ -42,8 +43,8 @@ pub fn channels(scene: &Scene) -> Vec<Channel> {
             4
         };
         let place = |k: u16| (free && k < 2) || (joint.scalar && joint.range.is_none() && joint.name.ends_with('x'));
-        out.extend((0..width).filter(|&k| !place(k)).map(|k| Channel::Qpos(at + k)));
-        at += width;
+        out.extend((0..width).filter(|&k| !place(k)).map(|k| Channel::Qpos(first + k)));
+        first += width;
     }
     out.extend((0..scene.nv as u16).map(Channel::Qvel));
     out.extend((0..scene.action_dim as u16).map(Channel::Action));
@@ -71,17 +72,16 @@ impl Features {
         let raw = Self { robot: robot(scene), channels, mean, inv_std };
         let mut rows = raw.raw_rows(scene, pool, &data.segments.iter().collect::<Vec<_>>())?;
         let n = raw.channels.len();
-        let count = rows.iter().map(|r| r.len() / n).sum::<usize>().max(1) as f64;
-        let mut made = raw;
+        let mut features = raw;
         for k in 0..n {
-            let values = || rows.iter().flat_map(|r| r.iter().skip(k).step_by(n)).map(|&x| f64::from(x));
-            let mean = values().sum::<f64>() / count;
-            let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
-            made.mean[k] = mean as f32;
-            made.inv_std[k] = if deviation > 1e-6 { (1.0 / deviation) as f32 } else { 0.0 };
+            let values = rows.iter().flat_map(|r| r.iter().skip(k).step_by(n)).map(|&x| f64::from(x));
+            let (mean, variance) = moments(values).unwrap_or_default();
+            let deviation = variance.sqrt();
+            features.mean[k] = mean as f32;
+            features.inv_std[k] = if deviation > 1e-6 { (1.0 / deviation) as f32 } else { 0.0 };
         }
-        rows.iter_mut().for_each(|r| made.normalise(r));
-        Ok((made, rows))
+        rows.iter_mut().for_each(|r| features.normalise(r));
+        Ok((features, rows))
     }
 
     /// Normalised rows of segments.

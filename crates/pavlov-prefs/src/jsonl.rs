@@ -1,5 +1,5 @@
-//! Labels as JSON lines: one record a line, as [`Label`] is named, retractions included. What is exported and imported into an empty
-//! store is exported again byte for byte.
+//! Labels as JSON lines: one record a line, as [`Label`] is named, retractions included. What is exported and imported
+//! into an empty store is exported again byte for byte.
 
 use crate::error::PrefsError;
 use crate::label::Label;

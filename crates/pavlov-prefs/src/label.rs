@@ -28,8 +28,8 @@ impl std::fmt::Display for Segment {
     }
 }
 
-/// One number for the seed of the worlds and the world: episodes with the same one began alike and met the same commands and pushes.
-/// (The finaliser of SplitMix64, Steele, Lea and Flood 2014.)
+/// One number for the seed of the worlds and the world: episodes with the same number began alike and met the same
+/// commands and pushes. (The finaliser of SplitMix64, Steele, Lea and Flood 2014.)
 pub fn reset_seed(worlds_seed: u64, world: u32) -> u64 {
     let mut z = worlds_seed.wrapping_add((u64::from(world) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -265,7 +265,8 @@ impl Entry {
         }
     }
 
-    /// The pair of a comparison without its order, to find repeats: the smaller segment first, and whether it was shown left.
+    /// The pair of a comparison without its order, to find repeats: the smaller segment first, and whether it was shown
+    /// left.
     pub fn pair(&self) -> Option<([&Segment; 2], bool)> {
         match (&self.answer, &self.segments[..]) {
             (Answer::Comparison { .. }, [a, b]) if a <= b => Some(([a, b], true)),

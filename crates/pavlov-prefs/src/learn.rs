@@ -8,6 +8,7 @@ use crate::label::Segment;
 use crate::linear::Linear;
 use crate::nets::{NetOptions, Nets};
 use crate::segments::Pool;
+use pavlov_common::stats::mean_and_error;
 use pavlov_reward::Reward;
 
 /// Parts of the pairs for held-out figures of the linear model.
@@ -82,17 +83,12 @@ pub fn fit_nets(
     Ok((nets, Quality::of(&predicted), held))
 }
 
-/// Is the second better than the first on the pairs that both were judged on? By how much its loss is less, and the standard error of that.
+/// Is the second model better than the first on the pairs that both were judged on? By how much its loss is lower, and
+/// the standard error of that.
 pub fn advantage(linear: &LinearFit, nets: &Quality, held: &[usize]) -> Option<(f64, f64)> {
-    let of: std::collections::HashMap<usize, f64> =
+    let linear_losses: std::collections::HashMap<usize, f64> =
         linear.order.iter().copied().zip(linear.quality.losses.iter().copied()).collect();
-    let gains: Vec<f64> =
-        held.iter().zip(&nets.losses).filter_map(|(i, loss)| of.get(i).map(|linear| linear - loss)).collect();
-    let n = gains.len() as f64;
-    if gains.len() < 2 {
-        return None;
-    }
-    let mean = gains.iter().sum::<f64>() / n;
-    let variance = gains.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some((mean, (variance / n).sqrt()))
+    let gain = |(pair, loss): (&usize, &f64)| linear_losses.get(pair).map(|linear| linear - loss);
+    let gains: Vec<f64> = held.iter().zip(&nets.losses).filter_map(gain).collect();
+    mean_and_error(&gains)
 }

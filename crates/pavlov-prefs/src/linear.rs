@@ -1,16 +1,18 @@
 //! Linear Bradley-Terry on sums of terms, with a Laplace posterior.
 //!
-//! `P(left better) = sigmoid(w . (phi(left) - phi(right)))`, phi the sum of each term of a reward over the segment's steps. A few hundred labels
-//! are enough for ten terms, the loss is convex, and what is learnt can be read: weights of terms. Features are scaled to unit deviation of the
-//! differences; the prior on scaled weights is normal with a deviation that is chosen by the evidence (MacKay 1992); the posterior is normal
-//! around its mode with the inverse Hessian. A term whose sums never differ (a constant, with segments of equal length) is not told
-//! apart by any label: its weight is unknown and stays what it was.
+//! `P(left better) = sigmoid(w . (phi(left) - phi(right)))`, phi the sum of each term of a reward over the segment's
+//! steps. A few hundred labels are enough for ten terms, the loss is convex, and what is learnt can be read: weights of
+//! terms. Features are scaled to unit deviation of the differences; the prior on scaled weights is normal with a
+//! deviation that is chosen by the evidence (MacKay 1992); the posterior is normal around its mode with the inverse
+//! Hessian. No label says anything of a term whose sums never differ (a constant, with segments of equal length): its
+//! weight is unknown and stays what it was.
 
 use crate::dataset::{Dataset, Loss};
 use crate::error::PrefsError;
 use crate::math::{cross_entropy, sigmoid};
 use crate::rng::Rng;
 use nalgebra::{DMatrix, DVector};
+use pavlov_common::stats::mean;
 use serde::{Deserialize, Serialize};
 
 /// Deviations of the prior that are tried.
@@ -55,8 +57,8 @@ impl Linear {
             rows.push(row);
         }
         let deviation = |k: usize| {
-            let (size, n) = (rows.iter().map(|r| r[k].abs()).fold(0.0, f64::max), rows.len() as f64);
-            let dev = (rows.iter().map(|r| r[k] * r[k]).sum::<f64>() / n).sqrt();
+            let size = rows.iter().map(|r| r[k].abs()).fold(0.0, f64::max);
+            let dev = mean(rows.iter().map(|r| r[k] * r[k])).unwrap_or_default().sqrt();
             let rounding = 1e-5 * phi.iter().map(|p| p[k].abs()).fold(0.0, f64::max);
             if size > rounding { dev } else { 0.0 }
         };
@@ -95,21 +97,22 @@ impl Linear {
     }
 
     fn with_weights(&self, scaled: &[f64], phi: &[f64]) -> f64 {
-        let one = |((w, s), x): ((&f64, &f64), &f64)| if *s > 0.0 { w * x / s } else { 0.0 };
-        scaled.iter().zip(&self.scale).zip(phi).map(one).sum()
+        let share = |((w, s), x): ((&f64, &f64), &f64)| if *s > 0.0 { w * x / s } else { 0.0 };
+        scaled.iter().zip(&self.scale).zip(phi).map(share).sum()
     }
 
     /// Mean and variance of the difference of two segments under the posterior.
     pub fn difference(&self, left: &[f64], right: &[f64]) -> (f64, f64) {
         let d = self.terms.len();
-        let one = |k: usize| if self.scale[k] > 0.0 { (left[k] - right[k]) / self.scale[k] } else { 0.0 };
-        let x: Vec<f64> = (0..d).map(one).collect();
+        let scaled = |k: usize| if self.scale[k] > 0.0 { (left[k] - right[k]) / self.scale[k] } else { 0.0 };
+        let x: Vec<f64> = (0..d).map(scaled).collect();
         let mean = x.iter().zip(&self.mean).map(|(a, b)| a * b).sum();
         let variance = (0..d).map(|i| (0..d).map(|j| x[i] * x[j] * self.covariance[i * d + j]).sum::<f64>()).sum();
         (mean, variance)
     }
 
-    /// Probability that left is better, the posterior averaged over (MacKay's approximation: the mean shrunk by `sqrt(1 + pi variance / 8)`).
+    /// Probability that left is better, the posterior averaged over (MacKay's approximation: the mean shrunk by
+    /// `sqrt(1 + pi variance / 8)`).
     pub fn probability(&self, left: &[f64], right: &[f64]) -> f64 {
         let (mean, variance) = self.difference(left, right);
         sigmoid(mean / (1.0 + std::f64::consts::PI * variance / 8.0).sqrt())
@@ -190,6 +193,7 @@ mod tests {
     use super::*;
     use crate::dataset::Pair;
     use crate::label::tests::segment;
+    use pavlov_common::stats::{mean_and_error, moments};
 
     /// Pairs answered by `truth`; with noise by its probabilities.
     fn answers(truth: &[f64], n: usize, noisy: bool, seed: u64) -> (Dataset, Vec<Vec<f64>>) {
@@ -230,11 +234,11 @@ mod tests {
                 Linear::fit(&names(4), &data, &phi, Loss::Plain).unwrap().weight(0).unwrap()
             })
             .collect();
-        let mean = spread.iter().sum::<f64>() / 40.0;
-        let dev = (spread.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 39.0).sqrt();
+        let (_, error) = mean_and_error(&spread).unwrap();
+        let dev = error * 40f64.sqrt();
         let (data, phi) = answers(&truth, 400, true, 5);
-        let said = Linear::fit(&names(4), &data, &phi, Loss::Plain).unwrap().deviation(0).unwrap();
-        assert!((0.6..1.6).contains(&(said / dev)), "{said} {dev}");
+        let claimed = Linear::fit(&names(4), &data, &phi, Loss::Plain).unwrap().deviation(0).unwrap();
+        assert!((0.6..1.6).contains(&(claimed / dev)), "{claimed} {dev}");
     }
 
     #[test]
@@ -259,9 +263,8 @@ mod tests {
         let (_, across) = fit.difference(&[0.0, 3.0], &[0.0, 0.0]);
         assert!(across > 100.0 * along, "{across} {along}");
         let draws = fit.draws(4000, &mut Rng::new(1));
-        let values: Vec<f64> = draws.iter().map(|w| fit.reward_drawn(w, &[3.0, 0.06])).collect();
-        let mean = values.iter().sum::<f64>() / 4000.0;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 4000.0;
+        let values = draws.iter().map(|w| fit.reward_drawn(w, &[3.0, 0.06]));
+        let (_, variance) = moments(values).unwrap();
         assert!((0.9..1.1).contains(&(variance / along)), "{variance} {along}");
     }
 

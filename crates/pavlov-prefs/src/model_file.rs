@@ -1,5 +1,6 @@
-//! Files of learnt nets: safetensors with one tensor `member.<i>` f32 `[numbers]` a net (weights `[inputs, outputs]` and biases, layer by layer).
-//! Metadata `pavlov_preference`: JSON with kind, hidden widths, columns and their normalisation, scales, task and what it was learnt from.
+//! Files of learnt nets: safetensors with one tensor `member.<i>` f32 `[numbers]` a net (weights `[inputs, outputs]`
+//! and biases, layer by layer). Metadata `pavlov_preference`: JSON with kind, hidden widths, columns and their
+//! normalisation, scales, task and what it was learnt from.
 
 use crate::error::PrefsError;
 use crate::features::Features;
@@ -45,8 +46,8 @@ impl Nets {
             scale: self.members.iter().map(|m| m.scale).collect(),
             usual: self.members.iter().map(|m| m.usual.clone()).collect(),
         };
-        let told = |e: &dyn std::fmt::Display| PrefsError::Failed(format!("{}: {e}", path.display()));
-        let text = serde_json::to_string(&header).map_err(|e| told(&e))?;
+        let failed = |e: &dyn std::fmt::Display| PrefsError::Failed(format!("{}: {e}", path.display()));
+        let text = serde_json::to_string(&header).map_err(|e| failed(&e))?;
         let bytes: Vec<Vec<u8>> =
             self.members.iter().map(|m| m.net.weights().iter().flat_map(|w| w.to_le_bytes()).collect()).collect();
         let views: Vec<(String, TensorView<'_>)> = bytes
@@ -54,9 +55,9 @@ impl Nets {
             .enumerate()
             .map(|(i, b)| Ok((format!("member.{i}"), TensorView::new(Dtype::F32, vec![b.len() / 4], b)?)))
             .collect::<Result<_, safetensors::SafeTensorError>>()
-            .map_err(|e| told(&e))?;
+            .map_err(|e| failed(&e))?;
         let all = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])));
-        std::fs::write(path, all.map_err(|e| told(&e))?).map_err(|e| told(&e))
+        std::fs::write(path, all.map_err(|e| failed(&e))?).map_err(|e| failed(&e))
     }
 
     /// Reads nets, and the task they are of.

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! Bradley-Terry: R(segment) = sum_t f(x_t),          P(left better) = sigmoid(R(left) - R(right))
-//! GPM:           v(segment) = mean_t f(x_t) in R^2k,  P = sigmoid(<J v(left), v(right)>), J turns each pair of numbers by 90 degrees
+//! GPM:           v(segment) = mean_t f(x_t) in R^2k,  P(left better) = sigmoid(<J v(left), v(right)>)
 //! ```
-//! Bradley-Terry is Christiano et al. 2017; GPM is Zhang et al. 2024, whose skew-symmetric score can hold cycles (A beats B beats C beats A).
-//! Its reward of a step is linear in the step's embedding: `<J f(x_t), v>` with v the mean embedding of the segments learnt from, the lead over
-//! what is usual. Members of an ensemble differ in start and order of pairs. Training keeps the weights that do best on pairs held out.
-//! Rewards are scaled to unit deviation over the steps learnt from.
+//! `J` turns each pair of numbers by 90 degrees.
+//! Bradley-Terry is Christiano et al. 2017; GPM is Zhang et al. 2024, whose skew-symmetric score can hold cycles (A
+//! beats B beats C beats A). Its reward of a step is linear in the step's embedding: `<J f(x_t), v>` with v the mean
+//! embedding of the segments learnt from, the lead over what is usual. Members of an ensemble differ in start and order
+//! of pairs. Training keeps the weights that do best on pairs held out. Rewards are scaled to unit deviation over the
+//! steps learnt from.
 
 use crate::dataset::{Dataset, Loss, Pair, Quality};
 use crate::error::PrefsError;
@@ -118,7 +120,8 @@ pub struct Member {
 }
 
 impl Nets {
-    /// Trains on rows (`[segment]`, each `[steps, columns]`, normalised). Also gives how well each member does on what was held out from it.
+    /// Trains on rows (`[segment]`, each `[steps, columns]`, normalised). Also gives how well each member does on what
+    /// was held out from it.
     ///
     /// # Errors
     /// When there is nothing to learn from, or an option makes no sense.

@@ -1,7 +1,9 @@
-//! Which segments to show next: candidates of pairs, and pairs that come again to see whether a rater agrees with themselves.
+//! Which segments to show next: candidates of pairs, and pairs that come again to see whether a rater agrees with
+//! themselves.
 //!
-//! The two of a pair are of one task and one length. They have the same reset seed, so that what differs between them is behaviour and
-//! not luck, unless that is lifted: the episodes of one world in different files of a run, of an untrained and a trained policy, begin alike.
+//! The two of a pair are of one task and one length. They have the same reset seed, so that what differs between them
+//! is behaviour and not luck, unless that is lifted: the episodes of one world in different files of a run, of an
+//! untrained and a trained policy, begin alike.
 
 use crate::error::PrefsError;
 use crate::label::{Label, Segment};
@@ -60,7 +62,8 @@ impl PairSampler {
         let PairOptions { length, any_reset, siblings, repeats } = options;
         if length == 0 || !(0.0..=1.0).contains(&repeats) {
             return Err(PrefsError::Usage(format!(
-                "segments of {length} steps and {repeats} of queries repeated: expected at least 1 step and a share of 0 to 1"
+                "segments of {length} steps and {repeats} of queries repeated: expected at least 1 step and a share \
+                 of 0 to 1"
             )));
         }
         let fits = |(file, episode, e): (usize, u32, &pavlov_run::RolloutEpisode)| {
@@ -108,17 +111,17 @@ impl PairSampler {
 
     /// A pair, each possible one equally often. The two are of different episodes.
     pub fn uniform(&mut self, pool: &Pool) -> PairQuery {
-        let at = self.rng.unit() * self.ends[self.ends.len() - 1];
-        let group = &self.groups[self.ends.partition_point(|&e| e <= at).min(self.groups.len() - 1)];
+        let drawn = self.rng.unit() * self.ends[self.ends.len() - 1];
+        let group = &self.groups[self.ends.partition_point(|&e| e <= drawn).min(self.groups.len() - 1)];
         let total: u32 = group.iter().map(|&i| self.episodes[i].2).sum();
         loop {
             let [left, right] = [0; 2].map(|_| {
-                let mut at = self.rng.below(total as usize) as u32;
-                let mut of = group.iter().map(|&i| self.episodes[i]);
+                let mut start = self.rng.below(total as usize) as u32;
+                let mut episodes = group.iter().map(|&i| self.episodes[i]);
                 loop {
-                    match of.next() {
-                        Some((file, episode, starts)) if at < starts => break (file, episode, at),
-                        Some((_, _, starts)) => at -= starts,
+                    match episodes.next() {
+                        Some((file, episode, starts)) if start < starts => break (file, episode, start),
+                        Some((_, _, starts)) => start -= starts,
                         None => unreachable!("a start beyond the last one"),
                     }
                 }
@@ -154,8 +157,8 @@ impl PairSampler {
             let known = |l: &&Label| l.entry.segments.iter().all(|s| pool.find(s).is_ok());
             let all: Vec<&Label> = labels.iter().filter(mine).filter(known).collect();
             if !all.is_empty() {
-                let of = &all[self.rng.below(all.len())].entry.segments;
-                return PairQuery { left: (*of[1]).clone(), right: (*of[0]).clone(), repeat: true };
+                let shown = &all[self.rng.below(all.len())].entry.segments;
+                return PairQuery { left: (*shown[1]).clone(), right: (*shown[0]).clone(), repeat: true };
             }
         }
         self.uniform(pool)

@@ -1,18 +1,21 @@
 //! Raters: who or what says which behaviour is better. A person answers in the studio; here are the scripted teachers.
 //!
-//! B-Pref (Lee et al. 2021) has six: oracle, stochastic, mistakes, skips, ties, short-sighted. With per-step rewards `r` of a truth that only the
-//! teacher knows and steps to the end `H - t`, the value of a segment is `V = sum_t gamma^(H - t) r_t` and
-//! `P(left better) = sigmoid(beta (V_left - V_right) / spread)`. The spread, the standard deviation of `V` over segments like those shown, makes
-//! `beta` mean the same on every task. Thresholds of skips and ties are quantiles of the same sample, so that their shares are what is asked for.
+//! B-Pref (Lee et al. 2021) has six: oracle, stochastic, mistakes, skips, ties, short-sighted. With per-step rewards
+//! `r` of a truth that only the teacher knows and steps to the end `H - t`, the value of a segment is
+//! `V = sum_t gamma^(H - t) r_t` and `P(left better) = sigmoid(beta (V_left - V_right) / spread)`. The spread, the
+//! standard deviation of `V` over segments like those shown, makes `beta` mean the same on every task. Thresholds of
+//! skips and ties are quantiles of the same sample, so that their shares are what is asked for.
 //!
-//! A seventh has no values at all: the `cyclic` teacher likes each term of the truth better than the next one, and the last better than the first.
-//! With shares `a`, `b` of the terms' sums, `P(left better) = 1/2 + 1/2 sum_k (a_k b_(k+1) - a_(k+1) b_k)`. It stands for a crowd whose
-//! majorities go round (Condorcet 1785), which no reward can follow.
+//! A seventh has no values at all: the `cyclic` teacher likes each term of the truth better than the next one, and the
+//! last better than the first. With shares `a`, `b` of the terms' sums,
+//! `P(left better) = 1/2 + 1/2 sum_k (a_k b_(k+1) - a_(k+1) b_k)`. It stands for a crowd whose majorities go round
+//! (Condorcet 1785), which no reward can follow.
 
 use crate::error::PrefsError;
 use crate::label::{Answer, Choice, Segment};
 use crate::rng::Rng;
 use crate::segments::Pool;
+use pavlov_common::stats::moments;
 use pavlov_reward::Reward;
 use pavlov_script::Scene;
 
@@ -65,7 +68,8 @@ pub const TEACHERS: [(&str, Teacher); 7] = [
 const ORACLE: Teacher =
     Teacher { beta: f64::INFINITY, gamma: 1.0, mistakes: 0.0, skips: 0.0, ties: 0.0, cyclic: false };
 
-/// How likely the cyclic teacher is to prefer the first of two segments with these sums of terms, none below 0 (what is, counts as 0).
+/// How likely the cyclic teacher is to prefer the first of two segments with these sums of terms, none below 0 (what
+/// is, counts as 0).
 pub fn cyclic_chance(a: &[f64], b: &[f64]) -> f64 {
     let share = |x: &[f64]| -> Vec<f64> {
         let sum: f64 = x.iter().map(|x| x.max(0.0)).sum();
@@ -115,24 +119,24 @@ impl Thresholds {
     /// # Errors
     /// When there are none, or all values are the same.
     pub fn of(teacher: &Teacher, pairs: &[[f64; 2]]) -> Result<Self, PrefsError> {
-        let n = 2.0 * pairs.len() as f64;
-        let mean = pairs.iter().flatten().sum::<f64>() / n;
-        let spread = (pairs.iter().flatten().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let (_, variance) = moments(pairs.iter().flatten().copied()).unwrap_or_default();
+        let spread = variance.sqrt();
         if !(spread.is_finite() && spread > 0.0) {
             return Err(PrefsError::Usage(format!(
-                "the teacher's reward gives {} segments the same value, or one that is not a number: it cannot tell any two apart",
+                "the teacher's reward gives {} segments the same value, or one that is not a number: it cannot tell \
+                 any two apart",
                 2 * pairs.len()
             )));
         }
-        let quantile = |mut values: Vec<f64>, share: f64| {
+        let below = |mut values: Vec<f64>, share: f64| {
             values.sort_by(f64::total_cmp);
-            let at = (share * values.len() as f64).round() as usize;
-            if at == 0 { f64::NEG_INFINITY } else { values[at.min(values.len() - 1)] }
+            let count = (share * values.len() as f64).round() as usize;
+            if count == 0 { f64::NEG_INFINITY } else { values[count.min(values.len() - 1)] }
         };
-        let skip = quantile(pairs.iter().map(|p| p[0].max(p[1])).collect(), teacher.skips);
+        let skip = below(pairs.iter().map(|p| p[0].max(p[1])).collect(), teacher.skips);
         // Ties are a share of what is not skipped.
         let seen = pairs.iter().filter(|p| p[0].max(p[1]) >= skip);
-        let tie = quantile(seen.map(|p| (p[0] - p[1]).abs()).collect(), teacher.ties);
+        let tie = below(seen.map(|p| (p[0] - p[1]).abs()).collect(), teacher.ties);
         Ok(Self { spread, skip, tie })
     }
 }
@@ -215,9 +219,9 @@ pub fn verdict(teacher: &Teacher, thresholds: &Thresholds, left: f64, right: f64
 
 /// The answer that names the largest and the least of some values; a skip where there are not two.
 pub fn best_and_worst(values: &[f64]) -> Answer {
-    let by = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
-    let best = (0..values.len()).max_by(by).unwrap_or(0);
-    match (0..values.len()).filter(|&i| i != best).min_by(by) {
+    let by_value = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
+    let best = (0..values.len()).max_by(by_value).unwrap_or(0);
+    match (0..values.len()).filter(|&i| i != best).min_by(by_value) {
         Some(worst) => Answer::BestWorst { best: best as u16, worst: worst as u16 },
         None => Answer::Skip,
     }
@@ -293,12 +297,12 @@ mod tests {
 
     #[test]
     fn the_six_teachers_err_as_they_say() {
-        let of = |name| shares(Teacher::named(name).unwrap());
-        assert_eq!(of("oracle")[1..], [0.0; 3]);
-        assert!((of("mistake")[1] - 0.1).abs() < 0.01);
-        assert!((of("skip")[2] - 0.1).abs() < 0.01);
-        assert!((of("equal")[3] - 0.1).abs() < 0.01);
-        let stochastic = of("stochastic")[1];
+        let shares_of = |name| shares(Teacher::named(name).unwrap());
+        assert_eq!(shares_of("oracle")[1..], [0.0; 3]);
+        assert!((shares_of("mistake")[1] - 0.1).abs() < 0.01);
+        assert!((shares_of("skip")[2] - 0.1).abs() < 0.01);
+        assert!((shares_of("equal")[3] - 0.1).abs() < 0.01);
+        let stochastic = shares_of("stochastic")[1];
         // Mean of sigmoid(-|d|), d normal with deviation sqrt 2, by a sum over a grid.
         let wanted: f64 = (0..4000)
             .map(|i| {

@@ -5,13 +5,13 @@
 //! round k: train on reward-k, from the policy of round k - 1 ─ ask ─ learn ─ reward-(k + 1)
 //! the end: train on the last reward
 //! ```
-//! (Christiano et al. 2017; with siblings from states of the newest policy.) The budget of labels is spent in equal parts. Fitness is measured and
-//! logged; nothing learns from it.
+//! (Christiano et al. 2017; with siblings from states of the newest policy.) The budget of labels is spent in equal
+//! parts. Fitness is measured and logged; nothing learns from it.
 //!
 //! Everything is in the folder `<runs>/<name>`: `rounds.jsonl` (a line a round that is finished), the rewards and
-//! `since` (the last label before it); the runs stand beside it as
-//! `<name>-0`, `<name>-1`, … A loop that was stopped or killed goes on by the same command: finished rounds are not done again, a run that was
-//! begun is resumed, and labels that were given count.
+//! `since` (the last label before it); the runs stand beside it as `<name>-0`, `<name>-1`, … A loop that was stopped or
+//! killed continues with the same command: finished rounds are not done again, a run that was begun is resumed, and
+//! labels that were given count.
 
 use crate::dataset::{Dataset, Quality};
 use crate::error::PrefsError;
@@ -50,7 +50,8 @@ pub struct RoundsOptions {
     pub lambda: f64,
     /// States that siblings branch from in each round; 0: none.
     pub branch: BranchOptions,
-    /// A person answers, who is shown pairs of all runs of the task: every label since the loop began counts, not only those about its own runs.
+    /// A person answers, who is shown pairs of all runs of the task: every label since the loop began counts, not only
+    /// those about its own runs.
     pub person: bool,
 }
 
@@ -252,11 +253,11 @@ impl Rounds {
     fn labels(&self, store: &LabelStore) -> Result<Vec<Label>, PrefsError> {
         let names: Vec<String> = (0..=self.options.rounds).map(|k| self.run_name(k)).collect();
         let since = self.since(store)?;
-        let own = |l: &Label| match self.options.person {
+        let in_loop = |l: &Label| match self.options.person {
             true => l.id > since && *l.entry.task == *self.task.name,
             false => l.entry.segments.first().is_some_and(|s| names.contains(&s.run)),
         };
-        Ok(store.labels()?.into_iter().filter(own).collect())
+        Ok(store.labels()?.into_iter().filter(in_loop).collect())
     }
 
     /// Number of the last label before the loop.

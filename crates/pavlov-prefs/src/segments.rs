@@ -109,8 +109,8 @@ impl Pool {
 
     /// Episodes, each with the file's number in [`Self::files`].
     pub fn episodes(&self) -> impl Iterator<Item = (usize, u32, &RolloutEpisode)> {
-        let of = |(f, file): (usize, &'_ PoolFile)| (f, file.file.info.episodes.len());
-        let all = self.files.iter().enumerate().map(of).flat_map(|(f, n)| (0..n).map(move |e| (f, e)));
+        let episodes_of = |(f, file): (usize, &'_ PoolFile)| (f, file.file.info.episodes.len());
+        let all = self.files.iter().enumerate().map(episodes_of).flat_map(|(f, n)| (0..n).map(move |e| (f, e)));
         all.map(|(f, e)| (f, e as u32, &self.files[f].file.info.episodes[e]))
     }
 
@@ -126,7 +126,7 @@ impl Pool {
     /// # Errors
     /// When it is not there.
     pub fn find(&self, s: &Segment) -> Result<(&RolloutFile, Span), PrefsError> {
-        let missing = |what: String| PrefsError::Usage(format!("segment {s}: {what}"));
+        let missing = |why: String| PrefsError::Usage(format!("segment {s}: {why}"));
         let file = self.files.iter().find(|f| f.run == s.run && f.rollout == s.rollout);
         let file = &file.ok_or_else(|| missing(format!("run {} has no rollouts {}", s.run, s.rollout)))?.file;
         let n = file.info.episodes.len();
@@ -150,12 +150,12 @@ impl Pool {
         let qvel: Vec<Channel> = (0..scene.nv).map(|i| Channel::Qvel(i as u16)).collect();
         let columns = file.read(scene, qpos.iter().chain(&qvel).copied())?;
         let rows = |channels: &[Channel]| -> Result<Vec<Vec<f32>>, PrefsError> {
-            let of = |c: &Channel| {
+            let column = |c: &Channel| {
                 columns
                     .column(*c)
                     .ok_or_else(|| PrefsError::Usage(format!("segment {s}: `{}` was not recorded", c.describe(scene))))
             };
-            let columns: Vec<&[f32]> = channels.iter().map(of).collect::<Result<_, _>>()?;
+            let columns: Vec<&[f32]> = channels.iter().map(column).collect::<Result<_, _>>()?;
             let row = |r: usize| columns.iter().map(|c| c[r]).collect();
             Ok((span.first..=span.first + span.steps).map(row).collect())
         };

@@ -1,11 +1,13 @@
 //! Which of many candidate pairs are worth a label.
 //!
-//! Strategies as in B-Pref (Lee et al. 2021): uniform, disagreement of an ensemble (the standard deviation of its probabilities), entropy of its mean
-//! probability, k-centre (greedy: the pair furthest from all chosen ones, Sener and Savarese 2018). Optimistic takes pairs with the segment that
-//! could be best of all, mean plus deviation of its learnt reward (upper confidence bound, as SELM does).
+//! Strategies as in B-Pref (Lee et al. 2021): uniform, disagreement of an ensemble (the standard deviation of its
+//! probabilities), entropy of its mean probability, k-centre (greedy: the pair furthest from all chosen ones, Sener and
+//! Savarese 2018). Optimistic takes pairs with the segment that could be best of all, mean plus deviation of its learnt
+//! reward (upper confidence bound, as SELM does).
 
 use crate::error::PrefsError;
 use crate::math::{entropy, sigmoid};
+use pavlov_common::stats::moments;
 
 /// A way to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,18 +60,14 @@ pub struct Seen {
 /// `n` of the candidates, the most wanted first.
 pub fn select(strategy: Strategy, candidates: &[Seen], n: usize) -> Vec<usize> {
     let n = n.min(candidates.len());
-    let moments = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt())
-    };
-    let chances = |c: &Seen| -> Vec<f64> { c.rewards.iter().map(|r| sigmoid(r[0] - r[1])).collect() };
+    let chances = |c: &Seen| moments(c.rewards.iter().map(|r| sigmoid(r[0] - r[1]))).unwrap_or_default();
     let worth = |c: &Seen| match strategy {
-        Strategy::Disagreement => moments(&chances(c)).1,
-        Strategy::Entropy => entropy(moments(&chances(c)).0),
+        Strategy::Disagreement => chances(c).1.sqrt(),
+        Strategy::Entropy => entropy(chances(c).0),
         Strategy::Optimistic => [0, 1]
             .map(|side| {
-                let (mean, deviation) = moments(&c.rewards.iter().map(|r| r[side]).collect::<Vec<_>>());
-                mean + deviation
+                let (mean, variance) = moments(c.rewards.iter().map(|r| r[side])).unwrap_or_default();
+                mean + variance.sqrt()
             })
             .into_iter()
             .fold(f64::NEG_INFINITY, f64::max),
@@ -88,8 +86,8 @@ pub fn select(strategy: Strategy, candidates: &[Seen], n: usize) -> Vec<usize> {
 fn k_centre(candidates: &[Seen], n: usize) -> Vec<usize> {
     // A pair and the same one exchanged are one place.
     let apart = |a: &[f64], b: &[f64]| {
-        let of = |sign: f64| a.iter().zip(b).map(|(x, y)| (x - sign * y).powi(2)).sum::<f64>();
-        of(1.0).min(of(-1.0))
+        let distance = |sign: f64| a.iter().zip(b).map(|(x, y)| (x - sign * y).powi(2)).sum::<f64>();
+        distance(1.0).min(distance(-1.0))
     };
     let mut nearest = vec![f64::INFINITY; candidates.len()];
     let mut out = Vec::with_capacity(n);

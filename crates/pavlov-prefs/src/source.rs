@@ -1,7 +1,8 @@
 //! The sources of this crate; here `preference`: what a learnt model thinks of each step, as a term of a reward graph.
 //!
-//! In `reward.toml`: `[sources.liked]`, `kind = "preference"`, `model = "liked.safetensors"`, and `member = 0` for one net of an ensemble; without it,
-//! their mean. With a source a member and a combiner (`wco`, `uwo`, `brme`) the reward is as cautious as the ensemble is divided.
+//! In `reward.toml`: `[sources.liked]`, `kind = "preference"`, `model = "liked.safetensors"`, and `member = 0` for one
+//! net of an ensemble; without it, their mean. With a source a member and a combiner (`wco`, `uwo`, `brme`) the reward
+//! is as cautious as the ensemble is divided.
 
 use crate::features::Features;
 use crate::nets::Nets;
@@ -50,7 +51,7 @@ struct Preference {
     nets: Nets,
     member: Option<usize>,
     rows: Rows,
-    one: Vec<f32>,
+    member_rewards: Vec<f32>,
 }
 
 impl Preference {
@@ -62,7 +63,7 @@ impl Preference {
             Some(m) if m >= 0.0 && m.fract() == 0.0 && (m as usize) < n => Some(m as usize),
             Some(m) => return Err(format!("member {m} of the preference model: it has {n}, from 0")),
         };
-        Ok(Self { nets, member, rows: Rows::default(), one: Vec::new() })
+        Ok(Self { nets, member, rows: Rows::default(), member_rewards: Vec::new() })
     }
 }
 
@@ -77,8 +78,8 @@ impl RewardSource for Preference {
         let share = 1.0 / members.len() as f32;
         out[..step.worlds].fill(0.0);
         for m in members {
-            self.nets.rewards(m, rows, &mut self.one);
-            out.iter_mut().zip(&self.one).for_each(|(y, r)| *y += share * r);
+            self.nets.rewards(m, rows, &mut self.member_rewards);
+            out.iter_mut().zip(&self.member_rewards).for_each(|(y, r)| *y += share * r);
         }
         Ok(())
     }

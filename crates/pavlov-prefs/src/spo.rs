@@ -1,19 +1,23 @@
 //! The reward source `spo`: self-play preference optimisation (Swamy et al. 2024), which needs no model of a reward.
 //!
 //! ```text
-//! r_t = (1/N) sum_j P(x_t > x_j)      x_t: the last L steps of a world, up to t; x_j: the newest N pieces of L steps of this block's episodes
+//! r_t = (1/N) sum_j P(x_t > x_j)      x_t: the last L steps of a world, up to t
+//!                                     x_j: the newest N pieces of L steps of this block's episodes
 //! ```
-//! The paper compares whole trajectories of a batch and spreads the share of those beaten over their steps. Here every step is paid the
-//! share that the piece which ends with it beats, so that each step is part of L pieces and the pay is dense. Who is beaten is of the robot's own
-//! recent past, so what is preferred in a circle is not run after for ever: the mean of the policies approaches the one that nothing beats
-//! for certain (the minimax winner). Without a past the share is one half.
+//! The paper compares whole trajectories of a batch and spreads the share of those beaten over their steps. Here every
+//! step is paid the share that the piece which ends with it beats, so that each step is part of L pieces and the pay is
+//! dense. The pieces to beat come from the robot's own recent past, so preferences that go round are not chased for
+//! ever: the mean of the policies approaches the one that nothing beats for certain (the minimax winner). Without a
+//! past the share is one half.
 //!
-//! `P` is a scripted rater's, who judges by the sums of a script's terms, or that of a model learnt from comparisons (a General
-//! Preference Model holds cycles). Pieces at the begin of an episode are shorter; what is compared are means over their steps.
+//! `P` is a scripted rater's, who judges by the sums of a script's terms, or that of a model learnt from comparisons (a
+//! General Preference Model holds cycles). Pieces at the beginning of an episode are shorter; what is compared are
+//! means over their steps.
 
 use crate::nets::{Kind, Nets};
 use crate::rater::cyclic_chance;
 use crate::source::{Rows, loaded};
+use pavlov_common::stats::moments;
 use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep};
 use pavlov_script::{Input, Scratch};
 
@@ -64,7 +68,8 @@ struct Spo {
     width: usize,
     segment: usize,
     queue: usize,
-    /// The last steps of each world, a ring `[world][segment][width]`; steps of the episode so far; their sums `[world][width]`.
+    /// The last steps of each world, a ring `[world][segment][width]`; steps of the episode so far; their sums
+    /// `[world][width]`.
     ring: Vec<f32>,
     age: Vec<u32>,
     sums: Vec<f64>,
@@ -213,9 +218,8 @@ impl Spo {
 
     /// Deviation of the past's values, for a rater with `beta`.
     fn spread(&self) -> f64 {
-        let n = self.past.len().max(1) as f64;
-        let mean = self.past.iter().sum::<f64>() / n;
-        (self.past.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt().max(1e-12)
+        let (_, variance) = moments(self.past.iter().copied()).unwrap_or_default();
+        variance.sqrt().max(1e-12)
     }
 }
 
@@ -291,9 +295,9 @@ impl RewardSource for Spo {
         let mut rest = bytes;
         let mut take = |n: usize| -> Result<&[u8], String> {
             let wrong = || format!("{} bytes for a source `spo` of another shape", bytes.len());
-            let (own, after) = rest.split_at_checked(n).ok_or_else(wrong)?;
+            let (taken, after) = rest.split_at_checked(n).ok_or_else(wrong)?;
             rest = after;
-            Ok(own)
+            Ok(taken)
         };
         let long = u64::from_le_bytes(*take(8)?.as_array().ok_or("no length")?);
         let past = usize::try_from(long).unwrap_or(usize::MAX).min(self.queue * self.width);
@@ -326,7 +330,7 @@ mod tests {
     const PLACES: &str = "fn reward(s) {\n    let x = s.qpos[0];\n    #{ left: if x < -0.3 { 1.0 } else { 0.0 }, \
                           middle: if abs(x) <= 0.3 { 1.0 } else { 0.0 }, right: if x > 0.3 { 1.0 } else { 0.0 } }\n}\n";
 
-    fn made(task: &Task, folder: &Path, options: &str) -> Result<Spo, String> {
+    fn spo_source(task: &Task, folder: &Path, options: &str) -> Result<Spo, String> {
         let reward = Reward::load(&folder.join("place.rhai"), "t", task.scene()).unwrap();
         Spo::new(&SourceSetup {
             scene: task.scene(),
@@ -365,7 +369,7 @@ mod tests {
     fn shares_are_those_of_the_past_that_is_beaten() {
         let (dir, task, folder) = cartpole();
         let options = format!("judge = '{folder}/place.rhai'\nsegment = 2\nqueue = 3");
-        let mut source = made(&task, dir.path(), &options).unwrap();
+        let mut source = spo_source(&task, dir.path(), &options).unwrap();
         assert_eq!(step(&mut source, [1.0, 0.0]), [0.5; 2], "no past yet");
         assert_eq!(step(&mut source, [1.0, 0.0]), [0.5; 2]);
         // Now 1 and 0 are to be beaten.
@@ -378,7 +382,7 @@ mod tests {
         assert_eq!(step(&mut source, [1.0, 1.0]), [2.5 / 3.0, 2.0 / 3.0]);
         source.reset(0, 1);
         assert_eq!(step(&mut source, [0.25, 1.0])[0], 1.0 / 3.0, "a new episode, alone");
-        let mut again = made(&task, dir.path(), &options).unwrap();
+        let mut again = spo_source(&task, dir.path(), &options).unwrap();
         again.restore(&saved).unwrap();
         assert_eq!(step(&mut again, [5.0, 1.0]), next, "as before the checkpoint");
         assert!(again.restore(&saved[..saved.len() - 1]).is_err() && again.restore(&[]).is_err());
@@ -388,12 +392,12 @@ mod tests {
     fn a_circle_pays_for_beating_the_past_not_for_a_place() {
         let (dir, task, folder) = cartpole();
         let options = format!("judge = '{folder}/places.rhai'\nrater = 'cyclic'\nsegment = 1\nqueue = 100");
-        let mut source = made(&task, dir.path(), &options).unwrap();
+        let mut source = spo_source(&task, dir.path(), &options).unwrap();
         step(&mut source, [0.0, 0.0]);
         // The past is in the middle: left beats it, right is beaten.
         assert_eq!(step(&mut source, [-1.0, 1.0]), [1.0, 0.0]);
         let spread = format!("judge = '{folder}/place.rhai'\nbeta = 1\nsegment = 1");
-        let mut source = made(&task, dir.path(), &spread).unwrap();
+        let mut source = spo_source(&task, dir.path(), &spread).unwrap();
         step(&mut source, [1.0, -1.0]);
         // Deviation 1: the mean of sigmoid(0) and sigmoid(2).
         let wanted = 0.5 * (0.5 + 1.0 / (1.0 + (-2.0f64).exp()));
@@ -403,7 +407,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_told() {
         let (dir, task, folder) = cartpole();
-        let fails = |options: &str| made(&task, dir.path(), options).map(drop).unwrap_err();
+        let fails = |options: &str| spo_source(&task, dir.path(), options).map(drop).unwrap_err();
         assert!(fails("segment = 5").contains("judge"));
         assert!(fails(&format!("judge = '{folder}/place.rhai'\nrater = 'cyclic'")).contains("three terms"));
         assert!(fails(&format!("judge = '{folder}/place.rhai'\nrater = 'crowd'")).contains("crowd"));

@@ -1,6 +1,8 @@
-//! How labelling goes: counts, time per label, and how far a rater agrees with themselves when the same pair comes again.
+//! How labelling goes: counts, time per label, and how far a rater agrees with themselves when the same pair comes
+//! again.
 
 use crate::label::{Answer, Choice, Label, Segment};
+use pavlov_common::stats::{mean, median};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -106,26 +108,22 @@ pub fn stats(labels: &[Label]) -> Stats {
 }
 
 fn seconds(times: &mut [u32]) -> [f64; 2] {
-    if times.is_empty() {
-        return [0.0; 2];
-    }
     times.sort_unstable();
-    let median = f64::from(times[(times.len() - 1) / 2]) / 2.0 + f64::from(times[times.len() / 2]) / 2.0;
-    let mean = times.iter().map(|&t| f64::from(t)).sum::<f64>() / times.len() as f64;
-    [median / 1000.0, mean / 1000.0]
+    let sorted: Vec<f64> = times.iter().map(|&t| f64::from(t)).collect();
+    [median(&sorted), mean(sorted.iter().copied())].map(|milliseconds| milliseconds.unwrap_or_default() / 1000.0)
 }
 
 fn agreement(last: &HashMap<(&str, Pair<'_>), (Choice, bool)>) -> (usize, Option<f64>) {
     let mut pairs: HashMap<Pair<'_>, [usize; 3]> = HashMap::new();
     last.iter().for_each(|((_, pair), (choice, _))| pairs.entry(*pair).or_default()[*choice as usize] += 1);
-    let (mut shared, mut of, mut agreed) = (0, 0, 0);
+    let (mut shared, mut rater_pairs, mut agreed) = (0, 0, 0);
     for counts in pairs.values() {
         let raters: usize = counts.iter().sum();
         shared += usize::from(raters > 1);
-        of += raters * (raters - 1) / 2;
+        rater_pairs += raters * (raters - 1) / 2;
         agreed += counts.iter().map(|&n| n * n.saturating_sub(1) / 2).sum::<usize>();
     }
-    (shared, (of > 0).then(|| agreed as f64 / of as f64))
+    (shared, (rater_pairs > 0).then(|| agreed as f64 / rater_pairs as f64))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The label store: one SQLite file for all runs, to which labels are only ever added.
 //!
-//! Journal in WAL mode with `synchronous = FULL`: a label is on the disk before [`LabelStore::append`] returns, so neither a killed
-//! process nor a power failure loses it; both cost one flush of the disk a label, nothing beside the seconds a person needs.
-//! The tables refuse changes and removals by trigger: taking a label back is a further record. The README documents the tables.
+//! Journal in WAL mode with `synchronous = FULL`: a label is on the disk before [`LabelStore::append`] returns, so
+//! neither a killed process nor a power failure loses it; both cost one flush of the disk a label, nothing beside the
+//! seconds a person needs. The tables refuse changes and removals by trigger: taking a label back is a further record.
+//! The README documents the tables.
 
 use crate::error::PrefsError;
 use crate::label::{Answer, Choice, Entry, Label, Segment, Versions};
@@ -23,7 +24,8 @@ const BUSY: Duration = Duration::from_secs(10);
 const TABLES: &str = "
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE versions (
-    id INTEGER PRIMARY KEY, reward TEXT NOT NULL, script TEXT NOT NULL, app TEXT NOT NULL, UNIQUE (reward, script, app));
+    id INTEGER PRIMARY KEY, reward TEXT NOT NULL, script TEXT NOT NULL, app TEXT NOT NULL, UNIQUE (reward, script, \
+    app));
 CREATE TABLE segments (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES names, rollout INTEGER NOT NULL REFERENCES names,
     episode INTEGER NOT NULL, first INTEGER NOT NULL, length INTEGER NOT NULL, reset_seed INTEGER NOT NULL,
@@ -33,7 +35,8 @@ CREATE TABLE labels (
     rater INTEGER NOT NULL REFERENCES names, took_ms INTEGER NOT NULL, versions INTEGER NOT NULL REFERENCES versions,
     kind INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, text TEXT, segments TEXT NOT NULL);
 CREATE VIEW label_segments AS
-    SELECT labels.id AS label, j.key AS place, j.value AS segment FROM labels, json_each('[' || labels.segments || ']') AS j;
+    SELECT labels.id AS label, j.key AS place, j.value AS segment FROM labels, json_each('[' || labels.segments || \
+    ']') AS j;
 ";
 
 /// An open store.
@@ -103,9 +106,9 @@ impl LabelStore {
         if pragma(&change, "user_version").map_err(failed)? == 0 {
             change.execute_batch(TABLES).map_err(failed)?;
             for table in ["names", "versions", "segments", "labels"] {
-                for what in ["UPDATE", "DELETE"] {
+                for change_kind in ["UPDATE", "DELETE"] {
                     let trigger = format!(
-                        "CREATE TRIGGER {table}_no_{what} BEFORE {what} ON {table} BEGIN
+                        "CREATE TRIGGER {table}_no_{change_kind} BEFORE {change_kind} ON {table} BEGIN
                          SELECT RAISE(ABORT, 'labels are only ever added; retract instead'); END"
                     );
                     change.execute_batch(&trigger).map_err(failed)?;
@@ -202,7 +205,8 @@ impl LabelStore {
         self.read(id)
     }
 
-    /// Adds exported records with their times. Records that are there already, the same in all but their number, are left out.
+    /// Adds exported records with their times. Records that are there already, the same in all but their number, are
+    /// left out.
     ///
     /// # Errors
     /// When a record makes no sense or cannot be written; then none is added.
@@ -252,7 +256,8 @@ impl LabelStore {
             let mut writer = Writer { change: &change, names: HashMap::new(), segments: HashMap::new() };
             for (at_ms, entry) in records {
                 if let Answer::Retract { label } = entry.answer {
-                    let sql = "SELECT (SELECT kind FROM labels WHERE id = ?1), (SELECT id FROM labels WHERE kind = 7 AND a = ?1)";
+                    let sql = "SELECT (SELECT kind FROM labels WHERE id = ?1), (SELECT id FROM labels WHERE kind = 7 \
+                        AND a = ?1)";
                     let found: (Option<i64>, Option<i64>) =
                         change.query_row(sql, [label as i64], |r| Ok((r.get(0)?, r.get(1)?))).map_err(failed)?;
                     match found {
@@ -303,7 +308,8 @@ impl LabelStore {
         .map_err(failed)?;
         let count: i64 = view.query_row("SELECT count(*) FROM labels", [], |r| r.get(0)).map_err(failed)?;
         let mut all = Vec::with_capacity(count as usize);
-        let sql = "SELECT id, at_ms, task, rater, took_ms, versions, segments, kind, a, b, text FROM labels WHERE id > ?1 ORDER BY id";
+        let sql = "SELECT id, at_ms, task, rater, took_ms, versions, segments, kind, a, b, text FROM labels WHERE id \
+            > ?1 ORDER BY id";
         let mut statement = view.prepare(sql).map_err(failed)?;
         let mut found = statement.query([after as i64]).map_err(failed)?;
         while let Some(row) = found.next().map_err(failed)? {
@@ -311,15 +317,15 @@ impl LabelStore {
             let bad = || wrong(format!("label {id} cannot be read"));
             let number = |i: usize| row.get::<_, i64>(i).map_err(failed);
             let list = row.get_ref(6).map_err(failed)?.as_str().map_err(|_| bad())?;
-            let mut of = Vec::with_capacity(2);
+            let mut shown = Vec::with_capacity(2);
             for part in list.split(',').filter(|p| !p.is_empty()) {
                 let segment = part.parse().ok().and_then(|id: i64| segments.get(&id)).ok_or_else(bad)?;
-                of.push(segment.clone());
+                shown.push(segment.clone());
             }
             let entry = Entry {
                 task: names.get(&number(2)?).ok_or_else(bad)?.clone(),
                 rater: names.get(&number(3)?).ok_or_else(bad)?.clone(),
-                segments: of,
+                segments: shown,
                 answer: answer(row).map_err(failed)?.ok_or_else(bad)?,
                 took_ms: number(4)? as u32,
                 versions: versions.get(&number(5)?).ok_or_else(bad)?.clone(),
@@ -404,9 +410,11 @@ impl Writer<'_> {
         }
         let (run, rollout) = (self.name(&s.run)?, self.name(&s.rollout)?);
         let values = params![run, rollout, s.episode, s.first, s.length, s.reset_seed as i64];
-        let sql = "INSERT OR IGNORE INTO segments (run, rollout, episode, first, length, reset_seed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let sql = "INSERT OR IGNORE INTO segments (run, rollout, episode, first, length, reset_seed) VALUES (?1, ?2, \
+            ?3, ?4, ?5, ?6)";
         self.change.prepare_cached(sql)?.execute(values)?;
-        let sql = "SELECT id FROM segments WHERE run = ?1 AND rollout = ?2 AND episode = ?3 AND first = ?4 AND length = ?5 AND reset_seed = ?6";
+        let sql = "SELECT id FROM segments WHERE run = ?1 AND rollout = ?2 AND episode = ?3 AND first = ?4 AND \
+            length = ?5 AND reset_seed = ?6";
         let id = self.change.prepare_cached(sql)?.query_row(values, |r| r.get(0))?;
         self.segments.insert(s.clone(), id);
         Ok(id)

@@ -121,7 +121,8 @@ fn two_write_at_once() {
     assert_eq!(store.labels().unwrap().len(), 60);
 }
 
-/// A log cut anywhere, as a crash of the machine may leave it: every label whose record is whole is there, and no other.
+/// A log cut anywhere, as a crash of the machine may leave it: every label whose record is whole is there, and no
+/// other.
 #[test]
 fn a_store_cut_anywhere_opens_with_every_committed_label() {
     let (dir, mut store) = open();
@@ -190,12 +191,12 @@ fn fifty_labels_with_a_kill_after_each_are_fifty_labels() {
 fn bench_a_million_labels() {
     let (_dir, mut store) = open();
     let raters = ["ada", "grace", "mary"];
-    let one = |i: u32| {
-        let of = |e: u32| Segment { episode: e % 50_000, first: e / 50_000, ..segment(0) };
-        let (a, b) = (of(i.wrapping_mul(2_654_435_761) % 400_000), of(i % 400_000));
+    let comparison = |i: u32| {
+        let episode_segment = |e: u32| Segment { episode: e % 50_000, first: e / 50_000, ..segment(0) };
+        let (a, b) = (episode_segment(i.wrapping_mul(2_654_435_761) % 400_000), episode_segment(i % 400_000));
         Entry { rater: raters[i as usize % 3].into(), took_ms: i % 9000, ..some(0) }.with(a, b)
     };
-    let all: Vec<Entry> = (0..1_000_000).map(one).filter(|e| e.segments[0] != e.segments[1]).collect();
+    let all: Vec<Entry> = (0..1_000_000).map(comparison).filter(|e| e.segments[0] != e.segments[1]).collect();
     let extra: Vec<Entry> = (0..1_000_000 - all.len() as u32).map(|i| some(10 * i)).collect();
     let clock = std::time::Instant::now();
     store.append_all(&all).unwrap();

@@ -1,12 +1,13 @@
 //! What a linear model learnt, written into a reward: weights of terms become values of parameters.
 //!
-//! The model is fitted on the sums of the terms as they are, so a learnt weight `w` multiplies its term. Where a term is proportional to a
-//! parameter that no other term reads (found by doubling it), the parameter is multiplied; other terms get a `weight` transform. Preferences do
-//! not know scale: weights are scaled so that the deviation of the reward over the segments learnt from stays what it was. Terms that labels say
-//! nothing about stay as they are.
+//! The model is fitted on the sums of the terms as they are, so a learnt weight `w` multiplies its term. Where a term
+//! is proportional to a parameter that no other term reads (found by doubling it), the parameter is multiplied; other
+//! terms get a `weight` transform. Preferences do not know scale: weights are scaled so that the deviation of the
+//! reward over the segments learnt from stays what it was. Terms that labels say nothing about stay as they are.
 
 use crate::error::PrefsError;
 use crate::linear::Linear;
+use pavlov_common::stats::moments;
 use pavlov_reward::{Reward, Span, score};
 use pavlov_run::Rollouts;
 use serde::Serialize;
@@ -48,11 +49,11 @@ pub fn own_params(reward: &Reward, rollouts: &Rollouts, spans: &[Span]) -> Resul
         let (Some(factor), true) = (factor, value != 0.0) else { continue };
         let after = sums(&other)?;
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-4 * (a.abs() + b.abs()) + 1e-9;
-        let all = |k: usize, by: f64| before.iter().zip(&after).all(|(b, a)| near(by * b[k], a[k]));
+        let scaled = |k: usize, by: f64| before.iter().zip(&after).all(|(b, a)| near(by * b[k], a[k]));
         let used = |k: usize| before.iter().any(|b| b[k] != 0.0);
-        let moved: Vec<usize> = (0..out.len()).filter(|&k| !all(k, 1.0)).collect();
+        let moved: Vec<usize> = (0..out.len()).filter(|&k| !scaled(k, 1.0)).collect();
         if let [only] = moved[..]
-            && all(only, factor)
+            && scaled(only, factor)
             && used(only)
         {
             out[only] = Some(name);
@@ -65,14 +66,13 @@ pub fn own_params(reward: &Reward, rollouts: &Rollouts, spans: &[Span]) -> Resul
 pub fn changes(model: &Linear, reward: &Reward, params: &[Option<String>], phi: &[Vec<f64>]) -> Vec<Change> {
     let weights: Vec<Option<f64>> = (0..model.terms.len()).map(|k| model.weight(k)).collect();
     let deviation_of = |w: &dyn Fn(usize) -> f64| {
-        let values: Vec<f64> = phi.iter().map(|p| p.iter().enumerate().map(|(k, x)| w(k) * x).sum()).collect();
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
+        let values = phi.iter().map(|p| p.iter().enumerate().map(|(k, x)| w(k) * x).sum::<f64>());
+        moments(values).unwrap_or_default().1.sqrt()
     };
     let known = |k: usize| f64::from(u8::from(weights[k].is_some()));
-    let (was, is) = (deviation_of(&known), deviation_of(&|k| weights[k].unwrap_or(0.0)));
-    let scale = if is > 0.0 { was / is } else { 1.0 };
-    let one = |k: usize| {
+    let (before, after) = (deviation_of(&known), deviation_of(&|k| weights[k].unwrap_or(0.0)));
+    let scale = if after > 0.0 { before / after } else { 1.0 };
+    let change = |k: usize| {
         let factor = weights[k].map_or(1.0, |w| scale * w);
         let param = params[k].clone();
         let found = param.as_ref().and_then(|p| reward.params().find(|(n, ..)| n == p));
@@ -87,7 +87,7 @@ pub fn changes(model: &Linear, reward: &Reward, params: &[Option<String>], phi: 
             param,
         }
     };
-    (0..model.terms.len()).map(one).collect()
+    (0..model.terms.len()).map(change).collect()
 }
 
 /// The manifest with the changes, comments and order kept.

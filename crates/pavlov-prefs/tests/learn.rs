@@ -101,15 +101,15 @@ fn labels_become_rewards_that_train_and_resume() {
     let asked = Overrides { steps: Some(10_000), ..Overrides::default() };
     let refused =
         Trainer::create(&assets(), "hopper_hop", pool_folder.to_str(), &asked, dir.path(), Some(&dir.path().join("x")));
-    let told = refused.map(drop).unwrap_err().to_string();
-    assert!(told.contains("model.safetensors") && told.contains("cartpole_balance"), "{told}");
+    let message = refused.map(drop).unwrap_err().to_string();
+    assert!(message.contains("model.safetensors") && message.contains("cartpole_balance"), "{message}");
 }
 
 /// Runs of the ant to take segments from: untrained to good.
 fn ants(runs: &Path) -> Pool {
-    let made: Vec<RunFolder> =
+    let folders: Vec<RunFolder> =
         (1..=2).map(|seed| train("ant_run", None, runs, &format!("ant{seed}"), seed, 2_000_000).0).collect();
-    Pool::open(&made).unwrap()
+    Pool::open(&folders).unwrap()
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn weights_of_the_ant_come_back_from_200_comparisons() {
                 first = Some(changes);
             }
         }
-        let mean = correlations.iter().sum::<f64>() / 5.0;
+        let mean = pavlov_common::stats::mean(correlations.iter().copied()).unwrap();
         println!("{strategy:?}: mean rank correlation {mean:.3}");
         if strategy == Strategy::Disagreement {
             assert!(mean > 0.95, "{correlations:?}");
@@ -154,7 +154,7 @@ fn weights_of_the_ant_come_back_from_200_comparisons() {
     let fitness = |reward: Option<&str>, name: &str| {
         train("ant_run", reward, dir.path(), name, 7, 3_000_000).1.evaluation.unwrap().fitness.mean
     };
-    let (own, true_one) = (fitness(folder.to_str(), "learnt-run"), fitness(None, "true-run"));
-    println!("fitness: learnt {own:.3}, true {true_one:.3}");
-    assert!(own >= 0.9 * true_one, "{own} {true_one}");
+    let (learnt_fitness, true_fitness) = (fitness(folder.to_str(), "learnt-run"), fitness(None, "true-run"));
+    println!("fitness: learnt {learnt_fitness:.3}, true {true_fitness:.3}");
+    assert!(learnt_fitness >= 0.9 * true_fitness, "{learnt_fitness} {true_fitness}");
 }

@@ -1,4 +1,5 @@
-//! Rounds of training and asking: the whole loop with a teacher, stopped and gone on with; siblings in the pool; cloning.
+//! Rounds of training and asking: the whole loop with a teacher, stopped and gone on with; siblings in the pool;
+//! cloning.
 
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_prefs::{

@@ -1,4 +1,5 @@
-//! Segments of a run that was really trained: pairs begin alike, states are those of the rollouts, terms are those of the reward.
+//! Segments of a run that was really trained: pairs begin alike, states are those of the rollouts, terms are those of
+//! the reward.
 
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{Choice, Entry, LabelStore, PairOptions, PairSampler, Pool};

@@ -1,6 +1,7 @@
-//! Two claims, measured: where preferences go round, SPO is not exploited and Bradley-Terry is; with a quarter of the answers flipped, cautious
-//! ensembles train better policies than a single net. Both are of minutes and run by name.
+//! Two claims, measured: where preferences go round, SPO is not exploited and Bradley-Terry is; with a quarter of the
+//! answers flipped, cautious ensembles train better policies than a single net. Both take minutes and are run by name.
 
+use pavlov_common::stats;
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_prefs::{
     Asking, Combine, Dataset, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask,
@@ -68,7 +69,8 @@ impl Player for Mixed {
     }
 }
 
-/// Shares of ways in pieces of 50 steps of what the policies of the second half of a training do, each policy counting alike.
+/// Shares of ways in pieces of 50 steps of what the policies of the second half of a training do, each policy counting
+/// alike.
 fn behaviour(mut trainer: Trainer, judge: &Reward) -> Vec<Vec<f64>> {
     let pool = pavlov_run::thread_pool(2).unwrap();
     let (task, reward) = (trainer.task().clone(), Arc::new(judge.clone()));
@@ -110,7 +112,7 @@ fn against_pure(pieces: &[Vec<f64>]) -> [f64; 3] {
     [0, 1, 2].map(|k| {
         let mut pure = [0.0; 3];
         pure[k] = 1.0;
-        pieces.iter().map(|p| cyclic_chance(p, &pure)).sum::<f64>() / pieces.len() as f64
+        stats::mean(pieces.iter().map(|p| cyclic_chance(p, &pure))).unwrap_or_default()
     })
 }
 
@@ -124,7 +126,8 @@ fn spo_is_not_exploited_where_preferences_go_round() {
     std::fs::write(&script, PUSHES).unwrap();
     let judge = Reward::load(&script, "pushes", task.scene()).unwrap();
     let steps = 800_000;
-    // The pieces that are compared are of policies that go for each of the ways, so that there is something to learn from.
+    // The pieces that are compared are of policies that go for each of the ways, so that there is something to learn
+    // from.
     let mut runs = Vec::new();
     for way in ["back", "none", "forward"] {
         let folder = dir.path().join(way);
@@ -158,7 +161,7 @@ fn spo_is_not_exploited_where_preferences_go_round() {
             std::fs::write(folder.join("reward.toml"), text).unwrap();
             folder
         };
-        let own = spo_by("spo", format!("judge = {:?}\nrater = \"cyclic\"", script.display().to_string()));
+        let by_rater = spo_by("spo", format!("judge = {:?}\nrater = \"cyclic\"", script.display().to_string()));
         let by_gpm =
             spo_by("by-gpm", format!("model = {:?}", gpm_folder.join("model.safetensors").display().to_string()));
         let run = |folder: &Path, name: &str| {
@@ -170,7 +173,7 @@ fn spo_is_not_exploited_where_preferences_go_round() {
             )
         };
         let worst = |pieces: &[Vec<f64>]| against_pure(pieces).into_iter().fold(1.0, f64::min);
-        let (a, b, c) = (run(&own, "spo"), run(&by_gpm, "by-gpm"), run(&bt_folder, "bt"));
+        let (a, b, c) = (run(&by_rater, "spo"), run(&by_gpm, "by-gpm"), run(&bt_folder, "bt"));
         println!(
             "seed {seed}: held out BT {bt_right:.2}, GPM {gpm_right:.2}; wins against back, none, forward: SPO {:.2?}, SPO on GPM {:.2?}, BT {:.2?}",
             against_pure(&a),
@@ -181,7 +184,6 @@ fn spo_is_not_exploited_where_preferences_go_round() {
         gpm.push(worst(&b));
         bt.push(worst(&c));
     }
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     println!(
         "worst of the three, mean of 5 seeds: SPO {:.3}, SPO on a GPM {:.3}, BT {:.3}",
         mean(&spo),
@@ -192,17 +194,19 @@ fn spo_is_not_exploited_where_preferences_go_round() {
     assert!(mean(&spo) > 0.4, "{spo:?}");
 }
 
+/// Mean of some values; 0 without any.
+fn mean(values: &[f64]) -> f64 {
+    stats::mean(values.iter().copied()).unwrap_or_default()
+}
+
 /// Bootstrap interval (95%) of a mean.
 fn interval(values: &[f64]) -> [f64; 2] {
     let mut rng = pavlov_prefs::Rng::new(1);
-    let n = values.len();
-    let mut means: Vec<f64> = (0..4000).map(|_| (0..n).map(|_| values[rng.below(n)]).sum::<f64>() / n as f64).collect();
-    means.sort_by(f64::total_cmp);
-    [means[100], means[3899]]
+    stats::bootstrap_interval(values, 4000, |n| rng.below(n), mean).unwrap()
 }
 
-/// A policy that is there (as in RLHF) is trained on with what 400 comparisons taught, a quarter of them flipped. The single net is
-/// followed to where it is wrong; ensembles that count their disagreement are followed less far.
+/// A policy that is there (as in RLHF) is trained on with what 400 comparisons taught, a quarter of them flipped. The
+/// single net is followed to where it is wrong; ensembles that count their disagreement are followed less far.
 #[test]
 #[ignore = "minutes; run by name with --release -- --ignored --nocapture"]
 fn cautious_ensembles_hold_with_a_quarter_of_answers_flipped() {
@@ -247,12 +251,10 @@ fn cautious_ensembles_hold_with_a_quarter_of_answers_flipped() {
                     train(Trainer::create(&assets(), name, Some(&reward), &asked, dir.path(), Some(&out)).unwrap()).1
                 })
                 .collect();
-            let mean = policies.iter().sum::<f64>() / policies.len() as f64;
             println!("seed {seed}, {kind}: held-out accuracy {:.3}, fitness {policies:.2?}", quality.accuracy);
-            all[k].push(mean);
+            all[k].push(mean(&policies));
         }
     }
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     for ((kind, ..), values) in kinds.iter().zip(&all) {
         println!("{kind}: mean fitness {:.3}, 95% {:.3?}, {values:.2?}", mean(values), interval(values));
     }

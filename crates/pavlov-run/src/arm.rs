@@ -1,4 +1,5 @@
-//! One learner with its worlds and its reward: what an update does, whether there is one of them (a run) or many (variants).
+//! One learner with its worlds and its reward: what an update does, whether there is one of them (a run) or many
+//! (variants).
 
 use crate::config::RunConfig;
 use crate::device::Worlds;
@@ -122,7 +123,8 @@ impl Arm {
             })
             .collect();
         Some(format!(
-            "the constraints cannot all be met, it seems: {}; its multiplier has been at its limit; loosen a threshold, or raise `limit`",
+            "the constraints cannot all be met, it seems: {}; its multiplier has been at its limit; loosen a \
+             threshold, or raise `limit`",
             open.join("; ")
         ))
     }

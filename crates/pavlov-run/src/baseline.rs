@@ -1,15 +1,15 @@
-//! The source `baseline`: what a fixed policy gets at the same time, from the same reset (PIT). Its column is minus that, so that the
-//! reward sums to the gap between the two.
+//! The source `baseline`: what a fixed policy gets at the same time, from the same reset (PIT). Its column is minus
+//! that, so that the reward sums to the gap between the two.
 //!
-//! Every random number of an environment is a function of seed, world and episode; so a second block of worlds with the same numbers
-//! meets the same resets, commands, noise and pushes. It is stepped beside the first one with the actions of the baseline's
-//! deterministic policy, and rewarded by the same reward without this source. Where the baseline's episode is over it gets nothing
-//! more. Where the learner's episode is ended by the task while the baseline goes on, what the baseline would still get (its mean a
-//! step so far, for the steps to the time limit) is subtracted at once: else to end early would be a way out of the comparison.
-//! It costs the physics of the second block.
+//! Every random number of an environment is a function of seed, world and episode; so a second block of worlds with the
+//! same numbers meets the same resets, commands, noise and pushes. It is stepped beside the first one with the actions
+//! of the baseline's deterministic policy, and rewarded by the same reward without this source. Where the baseline's
+//! episode is over it gets nothing more. Where the learner's episode is ended by the task while the baseline goes on,
+//! what the baseline would still get (its mean a step so far, for the steps to the time limit) is subtracted at once:
+//! otherwise ending early would be a way out of the comparison. It costs the physics of the second block.
 //!
-//! A run keeps a copy of the other run's configuration, inputs and best checkpoint among its own inputs, so that it goes on when the
-//! other one is gone.
+//! A run keeps a copy of the other run's configuration, inputs and best checkpoint among its own inputs, so that it
+//! goes on when the other one is gone.
 
 use crate::checkpoint::{Which, find};
 use crate::config::RunConfig;
@@ -50,20 +50,20 @@ struct Baseline {
 impl Baseline {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
         let run = setup.options.get("run").and_then(|r| r.as_str()).unwrap_or_default();
-        let told = |e: &dyn std::fmt::Display| format!("run `{run}`: {e}");
-        let folder = RunFolder::open(&setup.reward.file(run)).map_err(|e| told(&e))?;
-        let config = RunConfig::read(&folder.config()).map_err(|e| told(&e))?;
-        let (task, _) = crate::inputs::load(&folder, &config).map_err(|e| told(&e))?;
+        let wrong = |e: &dyn std::fmt::Display| format!("run `{run}`: {e}");
+        let folder = RunFolder::open(&setup.reward.file(run)).map_err(|e| wrong(&e))?;
+        let config = RunConfig::read(&folder.config()).map_err(|e| wrong(&e))?;
+        let (task, _) = crate::inputs::load(&folder, &config).map_err(|e| wrong(&e))?;
         let here = pavlov_script::Scene { lib: task.scene().lib.clone(), ..(**setup.scene).clone() };
         if **task.scene() != here || task.episode_steps() != setup.episode_steps {
-            return Err(told(&format!(
+            return Err(wrong(&format!(
                 "it is of task `{}`, which is another one than this reward is used in",
                 config.task
             )));
         }
-        let (loaded, _) = find(&folder, Which::Best).map_err(|e| told(&e))?;
+        let (loaded, _) = find(&folder, Which::Best).map_err(|e| wrong(&e))?;
         let policy = loaded.ppo.policy();
-        fits(&task, &policy).map_err(|e| told(&e))?;
+        fits(&task, &policy).map_err(|e| wrong(&e))?;
         let reward = setup.reward.without_sources("baseline").map_err(|e| e.to_string())?;
         let moving = |k: &HostKind| !matches!(k, HostKind::Discount);
         if reward.graph().is_some_and(|g| g.host.iter().any(|h| moving(&h.kind))) {
@@ -156,8 +156,9 @@ impl RewardSource for Baseline {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
         const SIZE: usize = 1 + 8 + 4;
-        let (own, block) = bytes.split_at_checked(SIZE * self.over.len()).ok_or_else(|| "the data end".to_string())?;
-        for (world, part) in own.chunks_exact(SIZE).enumerate() {
+        let (worlds, block) =
+            bytes.split_at_checked(SIZE * self.over.len()).ok_or_else(|| "the data end".to_string())?;
+        for (world, part) in worlds.chunks_exact(SIZE).enumerate() {
             self.over[world] = part[0] != 0;
             self.sum[world] = f64::from_le_bytes(part[1..9].try_into().map_err(|_| "the data end".to_string())?);
             self.steps[world] = u32::from_le_bytes(part[9..].try_into().map_err(|_| "the data end".to_string())?);
@@ -176,7 +177,8 @@ mod tests {
     use crate::train::{Trainer, thread_pool};
     use std::sync::atomic::AtomicBool;
 
-    const LEARNER: &str = "worlds = 20\nhorizon = 32\ntotal_steps = 6400\neval_episodes = 4\ncheckpoint_every = 4\nlearning_rate = 3e-3\n";
+    const LEARNER: &str = "worlds = 20\nhorizon = 32\ntotal_steps = 6400\neval_episodes = 4\ncheckpoint_every = 4\n\
+        learning_rate = 3e-3\n";
 
     #[test]
     fn the_baseline_against_itself_is_zero_in_every_step_and_a_run_against_it_resumes() {

@@ -1,9 +1,11 @@
-//! Branches: what a policy might do next from one and the same state. Siblings differ by nothing but what they do from there, so that comparing
-//! them says most (tree-structured preferences: Qiu et al. 2024, *Reward generalization in RLHF: a topological perspective*).
+//! Branches: what a policy might do next from one and the same state. Siblings differ by nothing but what they do from
+//! there, so that comparing them says most (tree-structured preferences: Qiu et al. 2024, *Reward generalization in
+//! RLHF: a topological perspective*).
 //!
-//! Worlds that share their random numbers and are moved by the policy's mean action are in the same state to the last bit, pushes, commands
-//! and randomisation included. Each group gets a step of its own, within what it would live, from which on its worlds act with noise of their
-//! own, of the policy's deviation. What is kept begins with the state at that step. A group with a sibling that does not live so long is left out.
+//! Worlds that share their random numbers and are moved by the policy's mean action are in the same state to the last
+//! bit, pushes, commands and randomisation included. Each group gets a step of its own, within its lifetime, from
+//! which on its worlds add noise of their own, with the policy's deviation. What is kept begins with the state at
+//! that step. A group with a sibling that does not live that long is left out.
 
 use crate::checkpoint::{self, Which};
 use crate::config::RunConfig;
@@ -62,7 +64,8 @@ impl Player for Brancher {
     }
 }
 
-/// Branches a run's newest policy and writes a file of pieces into the run's folder. Gives the file and the number of states it has.
+/// Branches a run's newest policy and writes a file of pieces into the run's folder. Gives the file and the number of
+/// states it has.
 ///
 /// # Errors
 /// When the run cannot be read, an option is out of range, no group lives long enough, or the file cannot be written.
@@ -79,7 +82,8 @@ pub fn branch(
     let room = task.episode_steps();
     if states == 0 || siblings < 2 || !BLOCK_WORLDS.is_multiple_of(siblings) || !(noise.is_finite() && noise > 0.0) {
         return Err(RunError::Usage(format!(
-            "{states} states, {siblings} siblings, noise {noise}: expected 1 or more, 2 to {BLOCK_WORLDS} (a divisor of it), above 0"
+            "{states} states, {siblings} siblings, noise {noise}: expected 1 or more, 2 to {BLOCK_WORLDS} (a divisor \
+             of it), above 0"
         )));
     }
     if length == 0 || length > room {
@@ -99,7 +103,7 @@ pub fn branch(
     let together = EnvOptions { worlds: states.saturating_mul(siblings), siblings, ..alone };
     let mut env = Env::new(task.clone(), reward.clone(), &together)?;
     let channels = task.scene().recorded();
-    let one = |block: &mut EnvBlock| -> Result<Rollouts, RunError> {
+    let branch_block = |block: &mut EnvBlock| -> Result<Rollouts, RunError> {
         let (first, n) = (block.first_world(), block.num_worlds());
         let from: Vec<usize> = (0..n)
             .map(|w| {
@@ -123,7 +127,7 @@ pub fn branch(
         let info = RolloutInfo { rows: pieces.len() * (length + 1), episodes, ..RolloutInfo::default() };
         Ok(Rollouts::new(info, tape.columns(&channels, &pieces)))
     };
-    let parts: Result<Vec<Rollouts>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(one).collect());
+    let parts: Result<Vec<Rollouts>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(branch_block).collect());
     let info = RolloutInfo {
         task: task.name.clone(),
         reward: reward.name().to_string(),
@@ -157,11 +161,12 @@ fn lives(
     pool: &rayon::ThreadPool,
 ) -> Result<Vec<usize>, RunError> {
     let mut env = Env::new(task.clone(), reward.clone(), options)?;
-    let one = |block: &mut EnvBlock| {
+    let lives_of_block = |block: &mut EnvBlock| {
         let mut player = PolicyPlayer::new(task, policy)?;
         Ok(Tape::of(block, task, &[], task.episode_steps(), &mut player)?.steps)
     };
-    let all: Result<Vec<Vec<usize>>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(one).collect());
+    let all: Result<Vec<Vec<usize>>, RunError> =
+        pool.install(|| env.blocks.par_iter_mut().map(lives_of_block).collect());
     Ok(all?.concat())
 }
 
@@ -189,7 +194,8 @@ mod tests {
     #[test]
     fn siblings_begin_in_one_state_and_part_from_there() {
         let dir = tempfile::tempdir().unwrap();
-        let learner = "worlds = 64\nhorizon = 16\nactor_hidden = [16]\ncritic_hidden = [16]\ntotal_steps = 10240\neval_episodes = 4";
+        let learner = "worlds = 64\nhorizon = 16\nactor_hidden = [16]\ncritic_hidden = [16]\ntotal_steps = 10240\n\
+            eval_episodes = 4";
         let (_kept, assets) = testing::assets(learner);
         let out = dir.path().join("run");
         let asked = Overrides { seed: Some(3), threads: Some(2), ..Overrides::default() };

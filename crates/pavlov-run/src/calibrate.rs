@@ -1,7 +1,7 @@
 //! Reference values of log-sigmoid that are given as a quantile: what a base policy gets in a step.
 //!
-//! The base policy is uniform random actions, or the deterministic policy of a run. It plays in worlds of their own seed, so a
-//! calibration is repeatable and does not disturb training.
+//! The base policy is uniform random actions, or the deterministic policy of a run. It plays in worlds of their own
+//! seed, so a calibration is repeatable and does not disturb training.
 
 use crate::checkpoint::{Which, find};
 use crate::config::RunConfig;
@@ -112,8 +112,7 @@ pub fn calibrate(
     }
     for (samples, (i, _, quantile)) in samples.iter_mut().zip(wanted) {
         samples.sort_by(f32::total_cmp);
-        let at = (quantile * (samples.len().saturating_sub(1)) as f64).round() as usize;
-        let Some(&x) = samples.get(at) else {
+        let Some(x) = pavlov_common::stats::quantile(samples, quantile) else {
             return Err(RunError::Failed(format!("{}: no finite value to take a quantile of", graph.host[i].name)));
         };
         values[i] = f64::from(x);

@@ -82,9 +82,9 @@ pub fn cases(task: &Arc<Task>, reward: &Arc<Reward>) -> Result<Vec<CaseResult>, 
     let (nq, nv) = (task.model().nq(), task.model().nv());
     let mut results = Vec::new();
     for case in file.case {
-        let wrong = |what: &str, found: usize, expected: usize| {
+        let wrong = |field: &str, found: usize, expected: usize| {
             let text =
-                format!("{}: case `{}`: `{what}` has {found} numbers, expected {expected}", path.display(), case.name);
+                format!("{}: case `{}`: `{field}` has {found} numbers, expected {expected}", path.display(), case.name);
             RunError::Usage(text)
         };
         block.reset(&mut buffers.obs);

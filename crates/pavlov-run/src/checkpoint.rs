@@ -1,10 +1,10 @@
-//! Checkpoints. After every update one goes to a slot, two files written over in turn, which takes microseconds; now and then one
-//! gets a folder of its own, written beside and renamed into place. A kill spoils at most the slot being written; the other one
-//! has the update before.
+//! Checkpoints. After every update one goes to a slot, two files written over in turn, which takes microseconds; now
+//! and then one gets a folder of its own, written beside and renamed into place. A kill spoils at most the slot being
+//! written; the other one has the update before.
 //!
 //! ```text
 //! checkpoints/000000120/learner.safetensors   nets, optimiser, statistics (format: pavlov-learn)
-//!                       worlds.safetensors    `block.<n>`: state of each block of worlds as bytes (format: pavlov-env);
+//!                       worlds.safetensors    `block.<n>`: each block of worlds as bytes (format: pavlov-env);
 //!                                             `device`: of all worlds on a GPU
 //!                       state.json            what the training loop carries, and checksums of the two
 //!             recent/0, recent/1              the same three in one file (see `slots`)
@@ -119,8 +119,8 @@ impl Checkpoints {
         self.folder.join(format!("{update:09}"))
     }
 
-    /// Writes a checkpoint to a slot; with `full` also to a folder of its own, then removing those that are no longer kept;
-    /// with `force_sync` that folder is on the disk afterwards.
+    /// Writes a checkpoint to a slot; with `full` also to a folder of its own, then removing those that are no longer
+    /// kept; with `force_sync` that folder is on the disk afterwards.
     ///
     /// # Errors
     /// When it cannot be written; the older ones are then still there.
@@ -317,8 +317,8 @@ fn decode(path: &Path, parts: &Parts) -> Result<Loaded, RunError> {
     Ok(Loaded { path: path.to_path_buf(), ppo, state, worlds })
 }
 
-/// Reads a checkpoint of a run. [`Which::Last`] falls back to older ones when the newest is damaged; what was passed over comes
-/// back as warnings.
+/// Reads a checkpoint of a run. [`Which::Last`] falls back to older ones when the newest is damaged; what was passed
+/// over comes back as warnings.
 ///
 /// # Errors
 /// When there is none that can be used.

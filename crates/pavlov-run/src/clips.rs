@@ -58,7 +58,8 @@ pub struct Clip {
     pub frames: Vec<ClipFrame>,
 }
 
-/// Records the first episode of the first world under `seed`: the same one that an evaluation with this seed plays first.
+/// Records the first episode of the first world under `seed`: the same one that an evaluation with this seed plays
+/// first.
 ///
 /// # Errors
 /// As [`crate::evaluate()`].
@@ -147,7 +148,7 @@ impl Clip {
             text.push_str(&serde_json::to_string(frame).map_err(failed)?);
         }
         text.push('\n');
-        crate::folder::write_atomic(path, text.as_bytes())
+        Ok(pavlov_common::atomic::write(path, text.as_bytes())?)
     }
 
     /// Reads what [`Clip::write`] wrote.

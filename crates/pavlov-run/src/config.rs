@@ -1,6 +1,7 @@
 //! `config.toml`: everything a run was started with, resolved.
 //!
-//! Order of precedence, the last wins: defaults, the task's `[learner]` table, `--set key=value`, the command line's own options.
+//! Order of precedence, the last wins: defaults, the task's `[learner]` table, `--set key=value`, the command line's
+//! own options.
 
 use crate::device::Device;
 use crate::error::RunError;
@@ -54,7 +55,8 @@ pub struct InputFile {
     pub sha256: String,
 }
 
-/// Where a run was started. Nothing in it changes results but for the last digits that another kind of processor may give.
+/// The machine a run was started on. Nothing in it changes results, except the last digits that another kind of
+/// processor may give.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Machine {
@@ -136,10 +138,10 @@ impl RunConfig {
             layers.argument(text)?;
         }
         if let Some(worlds) = asked.worlds {
-            layers.one("worlds", toml::Value::Integer(i64::try_from(worlds).unwrap_or(i64::MAX)), "")?;
+            layers.set("worlds", toml::Value::Integer(i64::try_from(worlds).unwrap_or(i64::MAX)), "")?;
         }
         if let Some(steps) = asked.steps {
-            layers.one("total_steps", toml::Value::Integer(i64::try_from(steps).unwrap_or(i64::MAX)), "")?;
+            layers.set("total_steps", toml::Value::Integer(i64::try_from(steps).unwrap_or(i64::MAX)), "")?;
         }
         if let Some(minutes) = asked.minutes
             && !(minutes.is_finite() && minutes > 0.0)
@@ -178,8 +180,8 @@ impl RunConfig {
                 .params()
                 .map(|(name, value, param)| {
                     let given = layers.reward.iter().rev().find(|(n, _)| n == name).map(|(_, x)| *x);
-                    let own = if value == param.value as f32 { param.value } else { f64::from(value) };
-                    (name.to_string(), given.unwrap_or(own))
+                    let unchanged = if value == param.value as f32 { param.value } else { f64::from(value) };
+                    (name.to_string(), given.unwrap_or(unchanged))
                 })
                 .collect(),
             calibrate: asked.calibrate.as_ref().map(|p| p.display().to_string()),
@@ -231,7 +233,8 @@ impl RunConfig {
         toml::to_string(self).map_err(|e| RunError::Failed(format!("config.toml: {e}")))
     }
 
-    /// The settings of the learner and the parameters of the reward as `key=value`: what makes another run with the same ones.
+    /// The settings of the learner and the parameters of the reward as `key=value`: what makes another run with the
+    /// same ones.
     pub(crate) fn overrides(&self) -> Vec<String> {
         let learner = toml::Table::try_from(&self.learner).unwrap_or_default();
         let params = self.reward_params.iter().map(|(name, value)| format!("reward.{name}={value}"));

@@ -52,7 +52,8 @@ impl EnvBlock for Pull {
 /// Means of the multiplier and of `a` over the last third of a training, and how the constraint stands at its end.
 fn play(constraint: &str, norm: AdvantageNorm, updates: usize) -> (f64, f64, ConstraintState) {
     let toml = format!(
-        "[combine]\nkind = \"lagrangian\"\nlimit = 2.0\nrate = 0.05\npatience = 20\nconstraints = {{ b = {constraint} }}"
+        "[combine]\nkind = \"lagrangian\"\nlimit = 2.0\nrate = 0.05\npatience = 20\n\
+         constraints = {{ b = {constraint} }}"
     );
     let scene = Arc::new(Scene { nq: 2, dt: 0.02, ..Scene::default() });
     let script = "fn reward(s) { #{ a: s.qpos[0], b: s.qpos[1] } }";
@@ -96,7 +97,8 @@ fn multipliers_reach_the_known_one_and_sets_that_cannot_be_met_are_reported() {
     // Maximise -(a - 1)^2 with mean a at most 1/2: the multiplier is the slope there, 2 (1 - 1/2).
     let (m, a, state) = play("{ at_most = 0.5 }", AdvantageNorm::None, 900);
     assert!((m - 1.0).abs() < 0.1 && (a - 0.5).abs() < 0.02 && !state.infeasible, "{m} {a} {state:?}");
-    // Of advantages in their own deviations sqrt(4 d^2 s^2 + 2 s^4) and s, with d = 1/2 and s = 0.3: d / sqrt(d^2 + s^2 / 2).
+    // Of advantages in their own deviations sqrt(4 d^2 s^2 + 2 s^4) and s, with d = 1/2 and s = 0.3: d / sqrt(d^2 + s^2
+    // / 2).
     let known = 0.5 / (0.25f64 + 0.045).sqrt();
     let (m, a, state) = play("{ at_most = 0.5 }", AdvantageNorm::Rollout, 900);
     assert!((m - known).abs() < 0.1 && (a - 0.5).abs() < 0.02 && !state.infeasible, "{m} {known} {a} {state:?}");
@@ -105,7 +107,8 @@ fn multipliers_reach_the_known_one_and_sets_that_cannot_be_met_are_reported() {
     assert!(m > 1.9 && (a - 2.0).abs() < 0.1 && !state.met && state.infeasible, "{m} {a} {state:?}");
 }
 
-const LEARNER: &str = "worlds = 80\nhorizon = 16\nminibatches = 2\nepochs = 2\nactor_hidden = [16]\ncritic_hidden = [16]\n\
+const LEARNER: &str = "worlds = 80\nhorizon = 16\nminibatches = 2\nepochs = 2\nactor_hidden = [16]\n\
+    critic_hidden = [16]\n\
                        total_steps = 10240\neval_episodes = 4";
 const CONSTRAINED: &str = "[combine]\nkind = \"lagrangian\"\nrate = 1.0\nscale = 0.5\n\
     constraints = { upright = { at_least = 2.0 }, effort = { at_least = -0.001 } }\n";

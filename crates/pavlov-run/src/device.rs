@@ -238,8 +238,8 @@ impl DeviceWorlds {
     ) -> Result<Self, RunError> {
         if reward.critics() > 1 {
             return Err(RunError::Usage(format!(
-                "{}: `lagrangian` trains a critic for each of {} parts, which the GPU does not do: use `--device cpu`, or say \
-                 `single_critic = true` in [combine]",
+                "{}: `lagrangian` trains a critic for each of {} parts, which the GPU does not do: use `--device \
+                 cpu`, or say `single_critic = true` in [combine]",
                 reward.name(),
                 reward.critics()
             )));

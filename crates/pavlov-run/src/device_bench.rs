@@ -1,7 +1,8 @@
 //! How fast a GPU is: physics alone, whole environments, whole updates; where the time goes, and how many bytes move.
 //!
-//! Bytes are counted at least: every column of every world once for each kernel that reads or writes it (observation, state, parameters,
-//! results, activations). What caches save or spills add is not known through wgpu, and neither are registers.
+//! Bytes are counted at least: every column of every world once for each kernel that reads or writes it (observation,
+//! state, parameters, results, activations). What caches save or spills add is not known through wgpu, and neither are
+//! registers.
 
 use crate::config::RunConfig;
 use crate::device::{Device, DeviceWorlds, env_options};

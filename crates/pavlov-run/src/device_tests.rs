@@ -1,5 +1,5 @@
-//! Runs on the GPU: they resume exactly, survive the loss of the device, and go over to the processor. Without an adapter these tests say
-//! so and end.
+//! Runs on the GPU: they resume exactly, survive the loss of the device, and go over to the processor. Without an
+//! adapter these tests say so and end.
 
 use super::*;
 use crate::config::Overrides;

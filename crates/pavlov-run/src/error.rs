@@ -53,6 +53,12 @@ pub enum RunError {
     Failed(String),
 }
 
+impl From<pavlov_common::atomic::WriteError> for RunError {
+    fn from(e: pavlov_common::atomic::WriteError) -> Self {
+        Self::Io { action: "write", path: e.path, source: e.source }
+    }
+}
+
 impl RunError {
     /// Is it wrong use or bad input (exit code 2), rather than a failure while running (1)?
     pub fn is_bad_input(&self) -> bool {

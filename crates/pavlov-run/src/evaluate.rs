@@ -4,6 +4,7 @@
 
 use crate::error::RunError;
 use crate::logs::Named;
+use pavlov_common::stats::{mean, moments, range};
 use pavlov_env::{BackendKind, Env, EnvBlock, EnvOptions, Episode, EpisodeLog, Profile, StepOut, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
@@ -47,10 +48,8 @@ impl Stat {
         if values.is_empty() {
             return Self::default();
         }
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
-        let (min, max) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
+        let (mean, variance) = moments(values.iter().copied()).unwrap_or_default();
+        let (min, max) = range(values.iter().copied()).unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
         Self { mean, std: variance.sqrt(), min, max }
     }
 }
@@ -131,13 +130,15 @@ pub fn evaluate(
     let mut all: Vec<(Episode, Vec<f64>, Vec<f64>)> = Vec::new();
     for log in logs? {
         for (i, episode) in log.episodes.iter().enumerate().filter(|(_, e)| e.index == 0) {
-            let of = |values: &[f64], n: usize| values[i * n..(i + 1) * n].to_vec();
-            all.push((episode.clone(), of(&log.term_sums, nodes.len()), of(&log.metrics, metrics.len())));
+            let row = |values: &[f64], n: usize| values[i * n..(i + 1) * n].to_vec();
+            all.push((episode.clone(), row(&log.term_sums, nodes.len()), row(&log.metrics, metrics.len())));
         }
     }
     all.sort_by_key(|(e, _, _)| e.world);
     let n = all.len().max(1) as f64;
     let stat = |f: fn(&Episode) -> f64| Stat::of(all.iter().map(|(e, _, _)| f(e)));
+    let node_mean = |node: usize| mean(all.iter().map(|(_, sums, _)| sums[node])).unwrap_or_default();
+    let metric_mean = |metric: usize| mean(all.iter().map(|(_, _, means)| means[metric])).unwrap_or_default();
     let result = |e: &Episode| EpisodeResult {
         episode_return: e.reward,
         fitness: e.fitness,
@@ -157,12 +158,9 @@ pub fn evaluate(
         length: stat(|e| f64::from(e.length)),
         terminated: all.iter().filter(|(e, _, _)| e.terminated).count() as f64 / n,
         nonfinite: all.iter().filter(|(e, _, _)| e.nonfinite).count() as u64,
-        terms: Named::new(terms, (0..terms.len()).map(|t| all.iter().map(|(_, v, _)| v[t]).sum::<f64>() / n)),
-        nodes: Named::new(
-            &nodes[terms.len()..],
-            (terms.len()..nodes.len()).map(|t| all.iter().map(|(_, v, _)| v[t]).sum::<f64>() / n),
-        ),
-        metrics: Named::new(metrics, (0..metrics.len()).map(|m| all.iter().map(|(_, _, v)| v[m]).sum::<f64>() / n)),
+        terms: Named::new(terms, (0..terms.len()).map(node_mean)),
+        nodes: Named::new(&nodes[terms.len()..], (terms.len()..nodes.len()).map(node_mean)),
+        metrics: Named::new(metrics, (0..metrics.len()).map(metric_mean)),
         list: all.iter().map(|(e, _, _)| result(e)).collect(),
     })
 }
@@ -260,11 +258,11 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             evaluate(&task, &reward, &policy, options, &pool).unwrap()
         };
-        let one = run(1, options);
-        assert_eq!((one.episodes, one.list.len()), (70, 70));
-        assert!(one.length.min > 1.0 && one.episode_return.std > 0.0);
-        assert_eq!(one, run(3, options));
+        let found = run(1, options);
+        assert_eq!((found.episodes, found.list.len()), (70, 70));
+        assert!(found.length.min > 1.0 && found.episode_return.std > 0.0);
+        assert_eq!(found, run(3, options));
         let few = run(1, EvalOptions { episodes: 5, ..options });
-        assert_eq!(few.list[..], one.list[..5], "a world's episode does not depend on the others");
+        assert_eq!(few.list[..], found.list[..5], "a world's episode does not depend on the others");
     }
 }

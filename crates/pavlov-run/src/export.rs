@@ -2,8 +2,9 @@
 
 use crate::config::RunConfig;
 use crate::error::RunError;
-use crate::folder::{RunFolder, write_atomic};
+use crate::folder::RunFolder;
 use crate::onnx;
+use pavlov_common::atomic;
 use pavlov_env::Task;
 use pavlov_learn::Policy;
 use serde::Serialize;
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 
 /// Rows of random observations the exported model is run on.
 const CHECK_ROWS: usize = 64;
-/// Largest difference allowed between the model's `f64` and the policy's `f32` arithmetic, in units of actions of size 1.
+/// Largest difference allowed between the model's `f64` and the policy's `f32` arithmetic, in units of actions of size
+/// 1.
 const CHECK_TOLERANCE: f64 = 1e-4;
 
 /// What was written.
@@ -139,8 +141,8 @@ pub fn write(folder: &RunFolder, config: &RunConfig, task: &Task, policy: &Polic
     };
     let (onnx, json) = (folder.policy_onnx(), folder.policy_json());
     let text = serde_json::to_string_pretty(&contract).map_err(|e| RunError::Failed(format!("policy.json: {e}")))?;
-    write_atomic(&onnx, &bytes)?;
-    write_atomic(&json, text.as_bytes())?;
+    atomic::write(&onnx, &bytes)?;
+    atomic::write(&json, text.as_bytes())?;
     Ok(Exported { onnx, json, obs_dim: policy.obs_dim(), act_dim: policy.act_dim(), max_error })
 }
 

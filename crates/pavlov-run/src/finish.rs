@@ -3,8 +3,8 @@
 use crate::checkpoint::Best;
 use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
-use crate::folder::write_atomic;
 use crate::train::{Trainer, recent};
+use pavlov_common::atomic;
 use pavlov_env::Profile;
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +103,7 @@ impl Trainer {
         let clip = crate::clips::record(&self.task, &self.arm.reward, &policy, seed, profile, backend)?;
         clip.write(&self.folder.clips().join("final.jsonl"))?;
         if let Some(picture) = crate::strip::strip(self.task.model(), &clip.poses()) {
-            write_atomic(&self.folder.clips().join("final.svg"), picture.as_bytes())?;
+            atomic::write(&self.folder.clips().join("final.svg"), picture.as_bytes())?;
         }
         crate::report::write_report(&self.folder)?;
         Ok(summary)
@@ -141,7 +141,7 @@ impl Trainer {
         };
         let text =
             serde_json::to_string_pretty(&summary).map_err(|e| RunError::Failed(format!("summary.json: {e}")))?;
-        write_atomic(&self.folder.summary(), text.as_bytes())?;
+        atomic::write(&self.folder.summary(), text.as_bytes())?;
         Ok(summary)
     }
 }

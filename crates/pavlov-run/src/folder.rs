@@ -2,7 +2,7 @@
 
 use crate::error::RunError;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A folder that holds one run.
@@ -58,8 +58,8 @@ impl RunFolder {
         if folder.config().is_file() {
             return Ok(folder);
         }
-        let what = if root.is_dir() { "has no config.toml" } else { "does not exist" };
-        Err(RunError::Usage(format!("{}: no run there, the folder {what} (`pavlov runs` lists them)", root.display())))
+        let why = if root.is_dir() { "has no config.toml" } else { "does not exist" };
+        Err(RunError::Usage(format!("{}: no run there, the folder {why} (`pavlov runs` lists them)", root.display())))
     }
 
     /// The folder itself.
@@ -187,24 +187,6 @@ pub(crate) fn read_text(path: &Path) -> Result<String, RunError> {
         return Err(RunError::damaged(path, format!("{size} bytes, more than the limit of {MAX_TEXT}")));
     }
     fs::read_to_string(path).map_err(io)
-}
-
-/// Replaces a file whole or not at all.
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        drop(file);
-        fs::rename(&part, path)
-    };
-    write().map_err(|e| {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&part);
-        RunError::io("write", path, e)
-    })
 }
 
 #[cfg(test)]

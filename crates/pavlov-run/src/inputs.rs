@@ -5,8 +5,8 @@
 //! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
 //! inputs/reward/files/<source>-<option>: files and folders that a source names
 //! ```
-//! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task names its
-//! robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
+//! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task
+//! names its robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
 
 use crate::config::{InputFile, RunConfig};
 use crate::error::RunError;
@@ -68,8 +68,8 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
         changes.push((robot.span(), robot_file.clone()));
     }
     if let Some(script) = &task.file.script {
-        let own = format!("{}.rhai", name.rsplit('/').next().unwrap_or(&name));
-        changes.push((script.span(), own));
+        let script_name = format!("{}.rhai", name.rsplit('/').next().unwrap_or(&name));
+        changes.push((script.span(), script_name));
     }
     changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
     for (span, value) in changes {
@@ -90,8 +90,8 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
             to.copy("reward", "inputs/reward/reward.rhai", path)?;
         }
     }
-    let own = reward.program().modules().map(|(name, path)| (name.to_string(), path.to_path_buf()));
-    for (name, path) in task.modules().into_iter().chain(own) {
+    let reward_modules = reward.program().modules().map(|(name, path)| (name.to_string(), path.to_path_buf()));
+    for (name, path) in task.modules().into_iter().chain(reward_modules) {
         let relative = format!("inputs/rewards/{name}.rhai");
         if !to.copied.iter().any(|c| c.path == relative) {
             to.copy("module", &relative, &path)?;
@@ -100,7 +100,8 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     Ok(to.copied)
 }
 
-/// Copies what the baselines of a reward need of their runs, and the files that sources name; the manifest's text with the copies' names.
+/// Copies what the baselines of a reward need of their runs, and the files that sources name; the manifest's text with
+/// the copies' names.
 fn of_sources(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
     let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     for (source, options) in &reward.manifest().sources {
@@ -147,12 +148,12 @@ fn of_sources(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<
 fn place_of(text: &str, source: &str, option: &str) -> Option<std::ops::Range<usize>> {
     use toml::de::{DeTable, DeValue};
     let table = DeTable::parse(text).ok()?;
-    let mut at = table.get_ref();
+    let mut inner = table.get_ref();
     for key in ["sources", source] {
-        let DeValue::Table(inner) = at.get(key)?.get_ref() else { return None };
-        at = inner;
+        let DeValue::Table(table) = inner.get(key)?.get_ref() else { return None };
+        inner = table;
     }
-    at.get(option).map(|value| value.span())
+    inner.get(option).map(|value| value.span())
 }
 
 /// A checkpoint's files as (path below the run, file): of a folder, or a slot.
@@ -208,8 +209,8 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "robot.xml".into(), |n| n.to_string_lossy().into_owned())
 }
 
-/// The robot file and what it includes, as (path below `assets/robots`, file). Includes that leave the folder are not followed:
-/// a robot of that kind cannot be resumed elsewhere, and loading it says which file is missing.
+/// The robot file and what it includes, as (path below `assets/robots`, file). Includes that leave the folder are not
+/// followed: a robot of that kind cannot be resumed elsewhere, and loading it says which file is missing.
 fn robot_files(robot: &Path) -> Vec<(String, PathBuf)> {
     let base = robot.parent().unwrap_or(Path::new("."));
     let mut files = vec![(file_name(robot), robot.to_path_buf())];

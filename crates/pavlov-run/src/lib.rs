@@ -26,6 +26,7 @@ mod evaluate;
 mod export;
 mod finish;
 mod folder;
+mod generation;
 mod git;
 mod inputs;
 mod list;
@@ -38,7 +39,6 @@ mod rollouts;
 mod settings;
 mod slots;
 mod strip;
-pub mod svg;
 mod tensorboard;
 #[cfg(test)]
 mod testing;

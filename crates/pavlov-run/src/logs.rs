@@ -109,7 +109,8 @@ pub struct MetricsLine {
     /// Numbers of the reward that change between updates, as they are after this one.
     #[serde(skip_serializing_if = "Named::is_empty")]
     pub host: Named<f64>,
-    /// Numbers that the reward's sources tell of themselves, as `source.number`; of a vision source its agreement with the labeller.
+    /// Numbers that the reward's sources report about themselves, as `source.number`; for a vision source its agreement
+    /// with the labeller.
     #[serde(skip_serializing_if = "Named::is_empty")]
     pub sources: Named<f64>,
     /// How the constraints of the reward stand.
@@ -261,12 +262,12 @@ impl TermsLine {
             let mean = sum / n;
             NodeStats { mean, std: (square / n - mean * mean).max(0.0).sqrt() }
         });
-        let of_terms = stats.by_ref().take(terms).map(|NodeStats { mean, std }| {
+        let term_stats = stats.by_ref().take(terms).map(|NodeStats { mean, std }| {
             let share = if total > 0.0 { mean.abs() / total } else { 0.0 };
             TermStats { mean, std, share }
         });
-        let own = Named::new(&names[..terms], of_terms);
-        Self { update, env_steps, terms: own, nodes: Named::new(&names[terms..], stats) }
+        let terms_by_name = Named::new(&names[..terms], term_stats);
+        Self { update, env_steps, terms: terms_by_name, nodes: Named::new(&names[terms..], stats) }
     }
 }
 
@@ -284,7 +285,8 @@ struct Numbered {
 }
 
 impl Lines {
-    /// Opens for appending, after dropping everything behind `last_update` and everything from the first damaged line on.
+    /// Opens for appending, after dropping everything behind `last_update` and everything from the first damaged line
+    /// on.
     fn open(path: PathBuf, last_update: u64) -> Result<Self, RunError> {
         let write = |e| RunError::io("write", &path, e);
         let mut file =
@@ -344,7 +346,8 @@ impl Logs {
     }
 }
 
-/// Reads a file of JSON lines; a cut last line and lines of other programs are left out, a missing file is an empty one.
+/// Reads a file of JSON lines; a cut last line and lines of other programs are left out, a missing file is an empty
+/// one.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -1,4 +1,5 @@
-//! Runs an exported policy by the definitions of its operators, in `f64`: the check that `policy.onnx` does what was trained.
+//! Runs an exported policy by the definitions of its operators, in `f64`: the check that `policy.onnx` does what was
+//! trained.
 //!
 //! It knows the operators of a policy (Sub, Mul, Clip, Gemm, Tanh, Elu, Relu, Max, Min) and is no general runtime.
 
@@ -82,16 +83,16 @@ pub(crate) fn run(bytes: &[u8], rows: &[f32], columns: usize) -> Result<Vec<f64>
 
 fn operator(name: &str, inputs: &[Matrix]) -> Option<Matrix> {
     let x = inputs.first()?;
-    let with = |f: fn(f64, f64) -> f64| {
+    let with_other = |f: fn(f64, f64) -> f64| {
         let other = &inputs.get(1)?.values;
         (!other.is_empty()).then(|| x.values.iter().enumerate().map(|(i, &v)| f(v, other[i % other.len()])).collect())
     };
     let each = |f: &dyn Fn(f64) -> f64| Some(x.values.iter().map(|&v| f(v)).collect());
     let values: Vec<f64> = match name {
-        "Sub" => with(|a, b| a - b),
-        "Mul" => with(|a, b| a * b),
-        "Max" => with(f64::max),
-        "Min" => with(f64::min),
+        "Sub" => with_other(|a, b| a - b),
+        "Mul" => with_other(|a, b| a * b),
+        "Max" => with_other(f64::max),
+        "Min" => with_other(f64::min),
         "Tanh" => each(&f64::tanh),
         "Relu" => each(&|v| v.max(0.0)),
         "Elu" => each(&|v| if v > 0.0 { v } else { v.exp_m1() }),

@@ -76,11 +76,11 @@ pub fn play_rollouts<P: Player + Send>(
     let PlayOptions { episodes, seed, profile, disturb, backend } = *options;
     let env = EnvOptions { worlds: episodes, seed, profile, stagger: false, disturb, backend, siblings: 1 };
     let mut env = Env::new(task.clone(), reward.clone(), &env)?;
-    let one = |block: &mut EnvBlock| {
+    let play_block = |block: &mut EnvBlock| {
         let mut player = players(block.first_world(), block.num_worlds())?;
         play(block, task, channels, &mut player)
     };
-    let parts: Result<Vec<Rollouts>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(one).collect());
+    let parts: Result<Vec<Rollouts>, RunError> = pool.install(|| env.blocks.par_iter_mut().map(play_block).collect());
     let info = RolloutInfo {
         task: task.name.clone(),
         reward: reward.name().to_string(),
@@ -146,10 +146,10 @@ impl Tape {
     /// Columns of pieces one after another: world, step whose state comes first, steps.
     pub fn columns(&self, channels: &[Channel], pieces: &[(usize, usize, usize)]) -> HashMap<Channel, Vec<f32>> {
         let column = |c: usize| -> Vec<f32> {
-            let of = |&(world, first, steps): &(usize, usize, usize)| {
+            let piece = |&(world, first, steps): &(usize, usize, usize)| {
                 self.states[first..=first + steps].iter().map(move |s| s[c * self.worlds + world])
             };
-            pieces.iter().flat_map(of).collect()
+            pieces.iter().flat_map(piece).collect()
         };
         channels.iter().enumerate().map(|(c, &channel)| (channel, column(c))).collect()
     }

@@ -26,8 +26,8 @@ pub fn score_all(
     let spans = rollouts.spans();
     // A reward with memory is run over 64 episodes side by side; fewer than that at once would waste it.
     let part = if reward.program().memory_init().is_empty() { 1 } else { 64 };
-    let one = |spans: &[pavlov_reward::Span]| score(reward, scene, rollouts, spans, keep_terms);
-    let parts: Result<Vec<Vec<Scored>>, ScoreError> = pool.install(|| spans.par_chunks(part).map(one).collect());
+    let score_part = |spans: &[pavlov_reward::Span]| score(reward, scene, rollouts, spans, keep_terms);
+    let parts: Result<Vec<Vec<Scored>>, ScoreError> = pool.install(|| spans.par_chunks(part).map(score_part).collect());
     Ok(parts.map_err(|e| RunError::Failed(e.to_string()))?.into_iter().flatten().collect())
 }
 
@@ -265,7 +265,8 @@ mod tests {
         let path = dir.path().join("r.safetensors");
         played.write(&path, task.scene()).unwrap();
         let files = [("000000001".to_string(), RolloutFile::open(&path).unwrap())];
-        let text = "fn memory() { #{ t: 0.0 } } fn reward(s, p, m) { m.t += 1.0; #{ still: -abs(s.joint(\"slider\").vel), late: -0.001 * m.t } }";
+        let text = "fn memory() { #{ t: 0.0 } } fn reward(s, p, m) { m.t += 1.0; #{ still: \
+            -abs(s.joint(\"slider\").vel), late: -0.001 * m.t } }";
         let other = Reward::from_text("other", "o.rhai", text, Manifest::default(), task.scene()).unwrap();
         let out = rescore(&files, task.scene(), &reward, &other, &pool).unwrap();
         for (episode, played) in out.episodes.iter().zip(&played.info.episodes) {
@@ -296,18 +297,18 @@ mod tests {
             PlayOptions { episodes: 128, seed: 5, profile: Profile::Fast, disturb: true, backend: Default::default() };
         let channels = task.scene().recorded();
         let player = |first, _| Ok(Wave(first));
-        let one = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();
+        let played = play_rollouts(&task, &reward, &options, &channels, player, &pool).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut files = Vec::new();
         let mut steps = 0;
         while steps < 1_000_000 {
             let path = dir.path().join(format!("{steps}.safetensors"));
-            one.write(&path, task.scene()).unwrap();
+            played.write(&path, task.scene()).unwrap();
             files.push((steps.to_string(), RolloutFile::open(&path).unwrap()));
-            steps += one.steps();
+            steps += played.steps();
         }
         let bytes: u64 = std::fs::metadata(dir.path().join("0.safetensors")).unwrap().len();
-        println!("{:.0} bytes a step ({} channels)", bytes as f64 / one.steps() as f64, channels.len());
+        println!("{:.0} bytes a step ({} channels)", bytes as f64 / played.steps() as f64, channels.len());
         for _ in 0..3 {
             let clock = Instant::now();
             let mut sum = 0.0;

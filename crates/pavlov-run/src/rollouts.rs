@@ -1,9 +1,11 @@
-//! Rollouts: whole episodes with every channel that scripts can read, so that any reward can be evaluated on them afterwards.
+//! Rollouts: whole episodes with every channel that scripts can read, so that any reward can be evaluated on them
+//! afterwards.
 //!
-//! A file is a safetensors file. Tensors are `f32 [rows]`, named as scripts write the channel (`body("torso").pos.x`). Columns that do
-//! not change are `[1]`; of equal columns one is there and the others are listed under `same`. Episodes stand one after another, each
-//! with a row for the state after the reset and one for each step. Metadata `pavlov_rollouts`: JSON of [`RolloutInfo`].
-//! Columns are read when they are asked for, so that scoring a large file touches what the reward reads and no more.
+//! A file is a safetensors file. Tensors are `f32 [rows]`, named as scripts write the channel (`body("torso").pos.x`).
+//! Columns that do not change are `[1]`; of equal columns one is there and the others are listed under `same`. Episodes
+//! stand one after another, each with a row for the state after the reset and one for each step. Metadata
+//! `pavlov_rollouts`: JSON of [`RolloutInfo`]. Columns are read when they are asked for, so that scoring a large file
+//! touches what the reward reads and no more.
 
 use crate::error::RunError;
 use pavlov_reward::{Columns, Span};
@@ -163,7 +165,7 @@ impl Rollouts {
             .map_err(|e| failed(e.to_string()))?;
         let text = serde_json::to_string(&info).map_err(|e| failed(e.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])));
-        crate::folder::write_atomic(path, &bytes.map_err(|e| failed(e.to_string()))?)
+        Ok(pavlov_common::atomic::write(path, &bytes.map_err(|e| failed(e.to_string()))?)?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Settings by name: the task's `[learner]` table and `--set key=value` on the command line, checked against one list of names.
+//! Settings by name: the task's `[learner]` table and `--set key=value` on the command line, checked against one list
+//! of names.
 
 use crate::error::RunError;
 use pavlov_env::Task;
@@ -6,12 +7,13 @@ use pavlov_learn::PpoConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-/// What belongs to the run rather than to the learner. Every field has a default; all can be given by name like the learner's.
+/// What belongs to the run rather than to the learner. Every field has a default; all can be given by name like the
+/// learner's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunSettings {
-    /// Updates between checkpoints that are kept in folders of their own; 0 = after every 131,072 environment steps or so.
-    /// Independently of it every update goes to a slot, so that `kill -9` loses at most the current one.
+    /// Updates between checkpoints that are kept in folders of their own; 0 = after every 131,072 environment steps or
+    /// so. Independently of it every update goes to a slot, so that `kill -9` loses at most the current one.
     pub checkpoint_every: u64,
     /// Folders of checkpoints kept besides the best one.
     pub keep_checkpoints: usize,
@@ -39,7 +41,8 @@ impl Default for RunSettings {
     }
 }
 
-/// Environment steps between checkpoints in folders, unless said otherwise: their files then take well below 2% of the time.
+/// Environment steps between checkpoints in folders, unless said otherwise: their files then take well below 2% of the
+/// time.
 const CHECKPOINT_STEPS: u64 = 1 << 17;
 
 /// Environment steps that a task itself asks for; none when it leaves them to the learner.
@@ -99,7 +102,7 @@ impl Layers {
 
     /// A table of a file, for example the task's `[learner]`.
     pub fn table(&mut self, table: &Table, place: &str) -> Result<(), RunError> {
-        table.iter().try_for_each(|(key, value)| self.one(key, value.clone(), place))
+        table.iter().try_for_each(|(key, value)| self.set(key, value.clone(), place))
     }
 
     /// `key=value` of the command line.
@@ -115,11 +118,11 @@ impl Layers {
         }
         // A word without quotes (`schedule=linear`) is no TOML, but what is meant is plain.
         let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("value"));
-        self.one(key, parsed.unwrap_or_else(|| Value::String(value.to_string())), "")
+        self.set(key, parsed.unwrap_or_else(|| Value::String(value.to_string())), "")
     }
 
     /// One setting by name.
-    pub fn one(&mut self, key: &str, value: Value, place: &str) -> Result<(), RunError> {
+    pub fn set(&mut self, key: &str, value: Value, place: &str) -> Result<(), RunError> {
         if RUN_KEYS.contains(&key) {
             self.run.insert(key.to_string(), whole(value, key != "target_fitness"));
             return check::<RunSettings>(&self.run).map_err(|message| setting(key, place, message));

@@ -1,9 +1,10 @@
 //! The two slot files that take the checkpoints of every update in turn.
 //!
-//! Layout (little endian): `PVLSLOT1`, CRC-32C of all that follows as `u32`, update as `u64`, lengths of state, learner and worlds
-//! as `u64`s, then these three: the bytes that a checkpoint's folder has in `state.json`, `learner.safetensors` and
-//! `worlds.safetensors`. What is behind them is left over from a longer one. A file is written over in place: making files and
-//! folders takes a hundred times as long, too long for tasks with updates of a few milliseconds.
+//! Layout (little endian): `PVLSLOT1`, CRC-32C of all that follows as `u32`, update as `u64`, lengths of state, learner
+//! and worlds as `u64`s, then these three: the bytes that a checkpoint's folder has in `state.json`,
+//! `learner.safetensors` and `worlds.safetensors`. What is behind them is left over from a longer one. A file is
+//! written over in place: making files and folders takes a hundred times as long, too long for tasks with updates of a
+//! few milliseconds.
 
 use crate::error::RunError;
 use std::fs::{File, OpenOptions};

@@ -1,13 +1,14 @@
 //! A film strip: poses of an episode from the side, as SVG text. The first picture of what a policy does, for reports.
 //!
-//! Orthographic, looking along y and a little from above; every frame is centred on the robot and says time and distance.
-//! Capsules are lines with round ends, spheres circles, boxes the hull of their corners; far shapes are drawn first.
+//! Orthographic, looking along y and a little from above; every frame is centred on the robot and labelled with time
+//! and distance. Capsules are lines with round ends, spheres circles, boxes the hull of their corners; far shapes are
+//! drawn first.
 
-use crate::svg::short;
+use maud::{Markup, html};
+use pavlov_common::page::short;
 use pavlov_model::{GeomKind, Model};
 use pavlov_physics::math::{V3, add, mul_mv, quat_mul, quat_rotate, splat3, splat4};
 use pavlov_physics::{Data, Physics};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Size of one frame, in pixels.
@@ -46,34 +47,37 @@ pub(crate) fn strip(model: &Arc<Model>, poses: &[(f64, Vec<f64>)]) -> Option<Str
     }
     let scale = 0.46 * FRAME / reach.clamp(0.05, 100.0);
     let (width, height) = (FRAME * frames.len() as f64, FRAME + 22.0);
-    let mut out = format!(
-        "<svg class=\"strip\" viewBox=\"0 0 {width:.0} {height:.0}\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"poses of one episode\">"
-    );
     let start = frames.first().map_or(0.0, |f| f.1[0]);
-    for (i, (time, centre, shapes)) in frames.iter().enumerate() {
-        let x0 = (i as f64 + 0.5) * FRAME;
-        let y0 = 0.5 * FRAME;
-        let ground = (y0 + scale * centre[2]).min(FRAME);
-        let left = i as f64 * FRAME;
-        let _ = write!(
-            out,
-            "<g><rect x=\"{left:.1}\" y=\"{ground:.1}\" width=\"{FRAME:.1}\" height=\"{:.1}\" fill=\"#8884\"/>",
-            (FRAME - ground).max(1.0)
-        );
-        for s in shapes {
-            draw(&mut out, s, scale, (x0, y0));
+    let picture = html! {
+        svg.strip viewBox=(format!("0 0 {width:.0} {height:.0}")) xmlns="http://www.w3.org/2000/svg" role="img"
+            aria-label="poses of one episode" {
+            @for (i, (time, centre, shapes)) in frames.iter().enumerate() {
+                (frame(i, *time, *centre, centre[0] - start, shapes, scale))
+            }
         }
-        let travelled = centre[0] - start;
-        let _ = write!(
-            out,
-            "<text x=\"{x0:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"12\" fill=\"currentColor\">{} s, {} m</text></g>",
-            FRAME + 15.0,
-            short(*time),
-            short((travelled * 100.0).round() / 100.0)
-        );
+    };
+    Some(picture.into_string())
+}
+
+/// The frame at a place in the strip: ground, robot, time and distance from the start.
+fn frame(place: usize, time: f64, centre: V3<f64>, travelled: f64, shapes: &[Shape], scale: f64) -> Markup {
+    let left = place as f64 * FRAME;
+    let (x0, y0) = (left + 0.5 * FRAME, 0.5 * FRAME);
+    let ground = (y0 + scale * centre[2]).min(FRAME);
+    html! {
+        g {
+            rect x=(px(left)) y=(px(ground)) width=(px(FRAME)) height=(px((FRAME - ground).max(1.0))) fill="#8884" {}
+            @for shape in shapes { (draw(shape, scale, (x0, y0))) }
+            text x=(px(x0)) y=(px(FRAME + 15.0)) text-anchor="middle" font-size="12" fill="currentColor" {
+                (short(time)) " s, " (short((travelled * 100.0).round() / 100.0)) " m"
+            }
+        }
     }
-    out.push_str("</svg>");
-    Some(out)
+}
+
+/// A coordinate, to a tenth of a pixel.
+fn px(x: f64) -> String {
+    format!("{x:.1}")
 }
 
 /// A shape on the picture plane, metres from the robot's centre.
@@ -91,17 +95,17 @@ fn shapes(model: &Model, d: &Data<f64>, centre: V3<f64>) -> Vec<Shape> {
     for g in model.geoms.iter().filter(|g| g.body > 0 && g.rgba[3] > 0.0) {
         let pos = add(d.xpos[g.body], mul_mv(&d.xmat[g.body], splat3(g.pos)));
         let quat = quat_mul(d.xquat[g.body], splat4(g.quat));
-        let at = |v: [f64; 3]| add(pos, quat_rotate(quat, v));
+        let placed = |v: [f64; 3]| add(pos, quat_rotate(quat, v));
         let (points, radius, hull) = match g.kind {
             GeomKind::Sphere => (vec![flat(pos)], g.size[0], false),
             GeomKind::Capsule => {
-                (vec![flat(at([0.0, 0.0, -g.size[1]])), flat(at([0.0, 0.0, g.size[1]]))], g.size[0], false)
+                (vec![flat(placed([0.0, 0.0, -g.size[1]])), flat(placed([0.0, 0.0, g.size[1]]))], g.size[0], false)
             }
             GeomKind::Box => {
                 let corner = |i: usize| -> [f64; 3] {
                     std::array::from_fn(|k| if i >> k & 1 == 1 { g.size[k] } else { -g.size[k] })
                 };
-                (convex((0..8).map(|i| flat(at(corner(i)))).collect()), 0.0, true)
+                (convex((0..8).map(|i| flat(placed(corner(i)))).collect()), 0.0, true)
             }
             _ => continue,
         };
@@ -131,34 +135,29 @@ fn convex(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     hull
 }
 
-fn draw(out: &mut String, s: &Shape, scale: f64, (x0, y0): (f64, f64)) {
-    let at = |p: &[f64; 2]| (x0 + scale * p[0], y0 - scale * p[1]);
-    let edge = "stroke-linecap=\"round\" stroke-linejoin=\"round\"";
-    match (s.hull, s.points.as_slice()) {
-        (true, points) => {
-            let text: Vec<String> = points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            let _ =
-                write!(out, "<polygon points=\"{}\" fill=\"{}\" stroke=\"#0006\" {edge}/>", text.join(" "), s.colour);
-        }
-        (false, [p]) => {
-            let ((x, y), r) = (at(p), scale * s.radius);
-            let _ = write!(
-                out,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r:.1}\" fill=\"{}\" stroke=\"#0006\"/>",
-                s.colour
-            );
-        }
-        (false, [a, b]) => {
-            let ((xa, ya), (xb, yb), w) = (at(a), at(b), 2.0 * scale * s.radius);
-            // A dark line below a lighter one makes an outline.
-            for (colour, width) in [("#0006", w + 1.6), (s.colour.as_str(), w)] {
-                let _ = write!(
-                    out,
-                    "<line x1=\"{xa:.1}\" y1=\"{ya:.1}\" x2=\"{xb:.1}\" y2=\"{yb:.1}\" stroke=\"{colour}\" stroke-width=\"{width:.1}\" {edge}/>"
-                );
+fn draw(shape: &Shape, scale: f64, (x0, y0): (f64, f64)) -> Markup {
+    let place = |p: &[f64; 2]| (x0 + scale * p[0], y0 - scale * p[1]);
+    html! {
+        @match (shape.hull, shape.points.as_slice()) {
+            (true, points) => {
+                @let corners: Vec<String> = points.iter().map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+                polygon points=(corners.join(" ")) fill=(shape.colour) stroke="#0006" stroke-linecap="round"
+                    stroke-linejoin="round" {}
             }
+            (false, [p]) => {
+                @let (x, y) = place(p);
+                circle cx=(px(x)) cy=(px(y)) r=(px(scale * shape.radius)) fill=(shape.colour) stroke="#0006" {}
+            }
+            (false, [a, b]) => {
+                @let ((xa, ya), (xb, yb), width) = (place(a), place(b), 2.0 * scale * shape.radius);
+                // A dark line below a lighter one makes an outline.
+                @for (colour, width) in [("#0006", width + 1.6), (shape.colour.as_str(), width)] {
+                    line x1=(px(xa)) y1=(px(ya)) x2=(px(xb)) y2=(px(yb)) stroke=(colour) stroke-width=(px(width))
+                        stroke-linecap="round" stroke-linejoin="round" {}
+                }
+            }
+            _ => {}
         }
-        _ => {}
     }
 }
 

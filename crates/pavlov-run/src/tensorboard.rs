@@ -1,7 +1,8 @@
 //! TensorBoard event files: framed protocol-buffer messages, written by hand (four messages are all that scalars need).
 //!
-//! Record: `u64` length, masked CRC-32C of it, message, masked CRC-32C of the message (`tensorflow/core/lib/io/record_writer.cc`);
-//! messages: `tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`.
+//! Record: `u64` length, masked CRC-32C of it, message, masked CRC-32C of the message
+//! (`tensorflow/core/lib/io/record_writer.cc`); messages: `tensorflow/core/util/event.proto`,
+//! `tensorflow/core/framework/summary.proto`.
 
 use crate::error::RunError;
 use prost::Message;

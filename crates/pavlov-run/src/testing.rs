@@ -22,8 +22,12 @@ pub(crate) fn assets(learner: &str) -> (tempfile::TempDir, Assets) {
         copy(file);
     }
     let text = std::fs::read_to_string(source.join("tasks/cartpole_balance.toml")).unwrap();
-    let own = text.split("[learner]").next().unwrap();
-    std::fs::write(dir.path().join("tasks/cartpole_balance.toml"), format!("{own}\n[learner]\n{learner}\n")).unwrap();
+    let without_learner = text.split("[learner]").next().unwrap();
+    std::fs::write(
+        dir.path().join("tasks/cartpole_balance.toml"),
+        format!("{without_learner}\n[learner]\n{learner}\n"),
+    )
+    .unwrap();
     let assets = Assets::from_roots([dir.path().to_path_buf()]);
     (dir, assets)
 }

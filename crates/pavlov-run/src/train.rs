@@ -1,7 +1,8 @@
 //! The training loop: update, log, checkpoint; and how a run begins and goes on.
 //!
-//! The order within an update is rollout and training, log lines, checkpoint. So a checkpoint's logs are always there when it is,
-//! and a resume cuts the logs back to it: what then follows is what an uninterrupted run would have written, timings apart.
+//! The order within an update is rollout and training, log lines, checkpoint. So a checkpoint's logs are always there
+//! when it is, and a resume cuts the logs back to it: what then follows is what an uninterrupted run would have
+//! written, timings apart.
 
 use crate::arm::{Arm, Outcome};
 use crate::checkpoint::{self, Best, Checkpoints, LoopState, Which};
@@ -10,10 +11,11 @@ use crate::device::{Device, Worlds};
 use crate::error::RunError;
 use crate::evaluate::{Evaluation, SEED_OFFSET};
 use crate::finish::Stop;
-use crate::folder::{Lock, RunFolder, write_atomic};
+use crate::folder::{Lock, RunFolder};
 use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
+use pavlov_common::atomic;
 use pavlov_env::{Assets, EnvError, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
@@ -81,8 +83,8 @@ pub struct Trainer {
 pub fn find_reward(assets: &Assets, task: &Task, asked: Option<&str>) -> Result<(PathBuf, String), EnvError> {
     let path = assets.reward(&task.name, asked.unwrap_or(task.default_reward()))?;
     let known = assets.rewards().into_iter().find(|r| r.path == path).map(|r| r.name);
-    let own = || path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let name = known.unwrap_or_else(own);
+    let stem = || path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let name = known.unwrap_or_else(stem);
     Ok((path, name))
 }
 
@@ -128,8 +130,8 @@ impl Trainer {
         let mut ppo = crate::arm::learner(&config, &task, &reward)?;
         if let Some(from) = &asked.from {
             let (loaded, _) = checkpoint::find(&RunFolder::open(from)?, Which::Last)?;
-            let told = |e| RunError::Usage(format!("cannot begin with the policy of {}: {e}", from.display()));
-            ppo.begin_with(&loaded.ppo).map_err(told)?;
+            let refused = |e| RunError::Usage(format!("cannot begin with the policy of {}: {e}", from.display()));
+            ppo.begin_with(&loaded.ppo).map_err(refused)?;
         }
         let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
         let pool = thread_pool(config.machine.threads)?;
@@ -137,7 +139,7 @@ impl Trainer {
         let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
         let lock = folder.lock()?;
         config.inputs = inputs::copy(&folder, &task, &reward)?;
-        write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
+        atomic::write(&folder.config(), config.to_toml()?.as_bytes())?;
         let arm = Arm::new(ppo, worlds, reward, adaptive)?;
         let mut trainer = Self::new(folder, config, task, arm, pool, LoopState::default(), lock)?;
         trainer.warnings.extend(warning);
@@ -165,7 +167,7 @@ impl Trainer {
             config.device()?;
         }
         if options.steps.is_some() || options.minutes.is_some() || options.device.is_some() {
-            write_atomic(&folder.config(), config.to_toml()?.as_bytes())?;
+            atomic::write(&folder.config(), config.to_toml()?.as_bytes())?;
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.machine.threads = options.threads.unwrap_or(cores).clamp(1, 1024);
@@ -380,14 +382,16 @@ impl Trainer {
         line.recent_fitness = recent(state);
     }
 
-    /// Records some episodes of the policy as it is now, few while training and more at its end, within the run's limit.
+    /// Records some episodes of the policy as it is now, few while training and more at its end, within the run's
+    /// limit.
     pub(crate) fn keep_rollouts(&self, last: bool) -> Result<(), RunError> {
         let limit = self.config.run.rollout_mb << 20;
         if limit == 0 {
             return Ok(());
         }
         let channels = self.task.scene().recorded();
-        // Half of the room is for the end, an eighth for each of the others. Equal columns are stored once, so it takes less.
+        // Half of the room is for the end, an eighth for each of the others. Equal columns are stored once, so it takes
+        // less.
         let room = limit / if last { 2 } else { 8 };
         let fit = room / (4 * channels.len() * (self.task.episode_steps() + 1)).max(1) as u64;
         let wanted = if last { self.config.run.eval_episodes } else { ROLLOUT_EPISODES };
@@ -408,7 +412,8 @@ impl Trainer {
         self.trim_rollouts(limit)
     }
 
-    /// Runs that were interrupted and resumed have more files than planned: the oldest but the first go when there is no room.
+    /// Runs that were interrupted and resumed have more files than planned: the oldest but the first go when there is
+    /// no room.
     fn trim_rollouts(&self, limit: u64) -> Result<(), RunError> {
         let folder = self.folder.rollouts();
         let entries = std::fs::read_dir(&folder).map_err(|e| RunError::io("read", &folder, e))?;

@@ -6,7 +6,8 @@ use crate::testing;
 use proptest::prelude::*;
 use std::path::PathBuf;
 
-const LEARNER: &str = "worlds = 80\nhorizon = 16\nminibatches = 2\nepochs = 2\nactor_hidden = [16]\ncritic_hidden = [16]\n\
+const LEARNER: &str = "worlds = 80\nhorizon = 16\nminibatches = 2\nepochs = 2\nactor_hidden = [16]\n\
+    critic_hidden = [16]\n\
                        total_steps = 10240\neval_episodes = 4";
 
 fn asked(threads: usize, set: &[&str]) -> Overrides {
@@ -68,17 +69,17 @@ fn the_same_bits_for_any_threads_and_after_a_kill() {
     append(killed.metrics(), "{\"update\":4,\"env_steps\":5120}\n{\"update\":5,");
     append(killed.terms(), "{\"update\":4,\"env_");
     std::fs::create_dir(killed.checkpoints().join(".part-000000004")).unwrap();
-    let (one, summary) = train(first);
+    let (whole, summary) = train(first);
     assert_eq!((summary.stop, summary.updates, summary.env_steps), (Some(Stop::Steps), 8, 10_240));
 
     let (three, _) = train(create(&assets, dir, "three", &asked(3, &["eval_every=4"])));
-    assert!(repeatable(&one) == repeatable(&three), "threads change the run");
+    assert!(repeatable(&whole) == repeatable(&three), "threads change the run");
     let (resumed, again) = train(Trainer::resume(killed.root(), &ResumeOptions::default()).unwrap());
-    assert!(repeatable(&one) == repeatable(&resumed), "a kill changes the run");
+    assert!(repeatable(&whole) == repeatable(&resumed), "a kill changes the run");
     assert_eq!(summary.evaluation, again.evaluation);
-    assert!(std::fs::read(one.policy_onnx()).unwrap() == std::fs::read(resumed.policy_onnx()).unwrap());
+    assert!(std::fs::read(whole.policy_onnx()).unwrap() == std::fs::read(resumed.policy_onnx()).unwrap());
     let learner = |f: &RunFolder| std::fs::read(newest(f).join("learner.safetensors")).unwrap();
-    assert!(learner(&one) == learner(&resumed));
+    assert!(learner(&whole) == learner(&resumed));
 }
 
 #[test]
@@ -208,7 +209,8 @@ const GRAPH: &str = "[sources.held]\nkind = \"success\"\n\
     [terms.upright]\ntransform = [{ ema = 0.1 }, \"normalize\"]\n\
     [terms.center]\ntransform = [{ log_sigmoid = { quantile = 0.85 } }]\n\
     [terms.effort]\ntransform = [\"potential\"]\n\
-    [groups.pose]\nkind = \"lagrangian\"\nof = [\"upright\", \"center\"]\nconstraints = { center = { at_least = 90.0 } }\nlimit = 2.0\nrate = 5.0\npatience = 2\n";
+    [groups.pose]\nkind = \"lagrangian\"\nof = [\"upright\", \"center\"]\n\
+    constraints = { center = { at_least = 90.0 } }\nlimit = 2.0\nrate = 5.0\npatience = 2\n";
 
 #[test]
 fn a_graph_is_logged_node_by_node_and_resumes_to_the_same_bits() {

@@ -1,21 +1,21 @@
 //! Weights found by search: the parameters of a reward, judged by fitness, which is never the reward.
 //!
-//! Two ways. CMA-ES (the `cmaes` crate) draws a generation of variants, trains them side by side for the same number of steps, and
-//! moves its distribution towards the fitter ones. Successive halving draws all variants at once, trains them, keeps the fitter half,
-//! trains these for twice as long, and so on. Both search the ranges that the manifest gives, in a logarithmic scale where a range
-//! spans two decades or more; the first variant of halving is the reward as it is.
+//! Two ways. CMA-ES (`generation.rs`) draws a generation of variants, trains them side by side for the same number of
+//! steps, and moves its distribution towards the fitter ones. Successive halving draws all variants at once, trains
+//! them, keeps the fitter half, trains these for twice as long, and so on. Both search the ranges that the manifest
+//! gives, in a logarithmic scale where a range spans two decades or more; the first variant of halving is the reward as
+//! it is.
 
 use crate::config::{Overrides, RunConfig};
 use crate::error::RunError;
 use crate::evaluate::Evaluation;
+use crate::generation::Generation;
 use crate::train::thread_pool;
 use crate::variants::Variants;
-use cmaes::{CMAESOptions, DVector, Mode};
 use pavlov_env::Task;
 use pavlov_env::rng::{Purpose, WorldRng};
 use pavlov_reward::Reward;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -99,8 +99,8 @@ impl Axis {
     }
 
     fn unit(&self, value: f64) -> f64 {
-        let f = |x: f64| if self.log { x.ln() } else { x };
-        ((f(value) - f(self.low)) / (f(self.high) - f(self.low))).clamp(0.0, 1.0)
+        let scaled = |x: f64| if self.log { x.ln() } else { x };
+        ((scaled(value) - scaled(self.low)) / (scaled(self.high) - scaled(self.low))).clamp(0.0, 1.0)
     }
 }
 
@@ -134,35 +134,6 @@ fn axes(reward: &Reward, wanted: &[String]) -> Result<Vec<Axis>, RunError> {
         return Err(usage(message));
     }
     Ok(all)
-}
-
-/// The next generation of CMA-ES after those told: points as units of the ranges. The crate calls its objective one point at a time
-/// while a generation must be trained at once; so the search is run again from its seed with what is known, and the points it then
-/// asks for are taken down.
-fn ask(start: &[f64], count: usize, seed: u64, told: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, RunError> {
-    let asked = RefCell::new(Vec::new());
-    let mut known = told.iter().flatten();
-    let objective = |x: &DVector<f64>| match known.next() {
-        Some(value) => *value,
-        None => {
-            asked.borrow_mut().push(x.iter().copied().collect());
-            // The order of points that are not known yet does not matter: this state is thrown away.
-            asked.borrow().len() as f64
-        }
-    };
-    let refused = |e: cmaes::options::InvalidOptionsError| RunError::Usage(format!("CMA-ES: {e:?}"));
-    let mut search = CMAESOptions::new(start.to_vec(), SIGMA)
-        .population_size(count)
-        .mode(Mode::Maximize)
-        .seed(seed)
-        .build(objective)
-        .map_err(refused)?;
-    for _ in 0..=told.len() {
-        // That it would end by its own criteria says nothing here: fitness is noisy.
-        let _ = search.next();
-    }
-    drop(search);
-    Ok(asked.into_inner())
 }
 
 /// A search being run.
@@ -215,14 +186,14 @@ impl Search<'_> {
     }
 
     fn variants(&self, points: &[Vec<f64>]) -> Result<Variants, RunError> {
-        let with = |point: &Vec<f64>| -> Result<Arc<Reward>, RunError> {
+        let reward_at = |point: &Vec<f64>| -> Result<Arc<Reward>, RunError> {
             let mut reward = self.reward.clone();
             for (axis, unit) in self.axes.iter().zip(point) {
                 reward.set_param(&axis.name, axis.value(*unit))?;
             }
             Ok(Arc::new(reward))
         };
-        let rewards = points.iter().map(with).collect::<Result<Vec<_>, _>>()?;
+        let rewards = points.iter().map(reward_at).collect::<Result<Vec<_>, _>>()?;
         Variants::new(self.task, &rewards, &self.config, self.pool.clone())
     }
 
@@ -273,17 +244,20 @@ impl Search<'_> {
     }
 
     fn cma_es(&mut self, options: &TuneOptions, each: &mut impl FnMut(&Trial)) -> Result<(), RunError> {
-        let mut told: Vec<Vec<f64>> = Vec::new();
         let numbers: Vec<usize> = (0..options.variants).collect();
+        let mut search = Generation::first(self.start(), SIGMA, options.variants, self.config.seed)?;
         for generation in 0..options.generations {
-            let points = ask(&self.start(), options.variants, self.config.seed, &told)?;
+            let points = search.points().to_vec();
             let mut variants = self.variants(&points)?;
             let mut failed = vec![false; points.len()];
             if !self.train(&mut variants, self.config.learner.total_steps, &mut failed) {
                 return Ok(());
             }
             let (found, steps) = (variants.evaluate()?, variants.env_steps());
-            told.push(self.record(generation, &numbers, &points, found, &failed, steps, each));
+            let fitness = self.record(generation, &numbers, &points, found, &failed, steps, each);
+            if generation + 1 < options.generations {
+                search = search.next(&fitness)?;
+            }
         }
         Ok(())
     }
@@ -334,22 +308,6 @@ mod tests {
         assert_eq!([line.value(0.0), line.value(0.5), line.value(1.0), line.value(1.25)], [-1.0, 1.0, 3.0, 2.0]);
         assert_eq!(line.value(-0.25), 0.0);
         assert!((log.value(0.5) - 0.1).abs() < 1e-6 && (log.unit(0.1) - 0.5).abs() < 1e-6);
-    }
-
-    #[test]
-    fn asking_by_replay_converges_as_the_search_itself_would() {
-        let target = [0.8, 0.3];
-        let fitness = |x: &Vec<f64>| -x.iter().zip(target).map(|(x, t)| (x - t) * (x - t)).sum::<f64>();
-        let mut told: Vec<Vec<f64>> = Vec::new();
-        let mut best = f64::MIN;
-        for _ in 0..25 {
-            let points = ask(&[0.5, 0.5], 8, 3, &told).unwrap();
-            assert_eq!(points.len(), 8);
-            told.push(points.iter().map(fitness).collect());
-            best = told[told.len() - 1].iter().copied().fold(best, f64::max);
-        }
-        assert!(best > -1e-3, "{best}");
-        assert_eq!(ask(&[0.5, 0.5], 8, 3, &told).unwrap(), ask(&[0.5, 0.5], 8, 3, &told).unwrap());
     }
 
     /// Two terms: one for staying up, one that pays for not staying up. Only its weight decides what is learned.

@@ -1,8 +1,10 @@
-//! Several variants of a reward trained side by side: each has worlds and a learner of its own, all run on one pool of threads.
+//! Several variants of a reward trained side by side: each has worlds and a learner of its own, all run on one pool of
+//! threads.
 //!
-//! Physics does not depend on the reward, so a batch of worlds can be divided among rewards: blocks of all variants are stepped
-//! together, and while one variant trains the threads have the others to do. Variants have the same seed, so they meet the same
-//! resets, commands and noise: differences come from the reward. A variant is bit for bit what a run of its own would be.
+//! Physics does not depend on the reward, so a batch of worlds can be divided among rewards: blocks of all variants are
+//! stepped together, and while one variant trains the threads have the others to do. Variants have the same seed, so
+//! they meet the same resets, commands and noise: differences come from the reward. A variant is bit for bit what a run
+//! of its own would be.
 
 use crate::arm::{Arm, Outcome, learner};
 use crate::config::RunConfig;
@@ -106,7 +108,7 @@ impl Variants {
     /// One update of every variant. A variant that fails is told and does not stop the others.
     pub fn update(&mut self) -> Vec<Result<VariantUpdate, RunError>> {
         let pool = &*self.pool;
-        let one = |arm: &mut Arm| {
+        let update_arm = |arm: &mut Arm| {
             let Outcome { stats, log, sums, warnings, .. } = arm.update(pool)?;
             let count = log.episodes.len();
             let mean =
@@ -123,7 +125,7 @@ impl Variants {
                 warnings,
             })
         };
-        pool.install(|| self.arms.par_iter_mut().with_max_len(1).map(one).collect())
+        pool.install(|| self.arms.par_iter_mut().with_max_len(1).map(update_arm).collect())
     }
 
     /// Plays every variant's deterministic policy in worlds that training does not use.
@@ -137,8 +139,8 @@ impl Variants {
             profile: self.config.profile()?,
             backend: self.config.backend()?,
         };
-        let of = |a: &Arm| evaluate(&self.task, &a.reward, &a.ppo.policy(), options, &self.pool);
-        self.arms.iter().map(of).collect()
+        let evaluate_arm = |a: &Arm| evaluate(&self.task, &a.reward, &a.ppo.policy(), options, &self.pool);
+        self.arms.iter().map(evaluate_arm).collect()
     }
 
     /// Goes on with these variants only, in this order.
@@ -156,12 +158,12 @@ mod tests {
     use crate::train::thread_pool;
 
     fn rewards(reward: &Reward, weights: &[f64]) -> Vec<Arc<Reward>> {
-        let with = |w: &f64| {
+        let reward_with = |w: &f64| {
             let mut reward = reward.clone();
             reward.set_param("upright", *w).unwrap();
             Arc::new(reward)
         };
-        weights.iter().map(with).collect()
+        weights.iter().map(reward_with).collect()
     }
 
     #[test]

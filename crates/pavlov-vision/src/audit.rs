@@ -6,6 +6,7 @@
 
 use crate::measure::{auroc, epic};
 use crate::{Eyes, Goal, Sight, VisionError, VisionModel};
+use pavlov_common::stats::mean;
 use pavlov_env::Task;
 use pavlov_render::{CAMERAS, Picture, SURFACES};
 use pavlov_reward::{Columns, Reward, score};
@@ -206,15 +207,6 @@ fn frames(path: &Path, options: &AuditOptions, index: usize) -> Result<Frames, V
     })
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn mean_of(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let all: Vec<f64> = values.flatten().collect();
-    (!all.is_empty()).then(|| mean(&all))
-}
-
 /// Share of right comparisons in a matrix `[prompt][rollout]`; 1 for a single run.
 fn diagonal(matrix: &[Vec<f64>]) -> f64 {
     let (mut right, mut all) = (0, 0);
@@ -241,15 +233,21 @@ impl Seen {
 
     fn swept(&self, name: String, goals: &[Goal], all: &[Frames]) -> Swept {
         let scores = self.scores(goals);
-        let matrix: Vec<Vec<f64>> = scores.iter().map(|p| p.iter().map(|r| mean(r)).collect()).collect();
+        let matrix: Vec<Vec<f64>> = means(&scores);
         let own = || all.iter().enumerate().map(|(i, f)| (&scores[i][i], f));
         Swept {
             name,
-            epic: mean_of(own().map(|(s, f)| epic(s, &numbers(&f.labels)))),
-            auroc: mean_of(own().map(|(s, f)| auroc(s, &f.labels))),
+            epic: mean(own().filter_map(|(s, f)| epic(s, &numbers(&f.labels)))),
+            auroc: mean(own().filter_map(|(s, f)| auroc(s, &f.labels))),
             diagonal: diagonal(&matrix),
         }
     }
+}
+
+/// Mean score `[prompt][run]` over frames.
+fn means(scores: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+    let run_mean = |frames: &Vec<f64>| mean(frames.iter().copied()).unwrap_or_default();
+    scores.iter().map(|runs| runs.iter().map(run_mean).collect()).collect()
 }
 
 fn numbers(labels: &[bool]) -> Vec<f64> {
@@ -299,7 +297,7 @@ pub fn audit(options: &AuditOptions) -> Result<Audit, VisionError> {
     let seen = look(&sight)?;
     let own = goals(options.alpha);
     let scores = seen.scores(&own);
-    let matrix: Vec<Vec<f64>> = scores.iter().map(|p| p.iter().map(|r| mean(r)).collect()).collect();
+    let matrix: Vec<Vec<f64>> = means(&scores);
     let alphas: Vec<Swept> = (0..=10)
         .map(|k| {
             let alpha = f64::from(k) / 10.0;

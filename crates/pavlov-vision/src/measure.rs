@@ -12,25 +12,7 @@ pub fn epic(scores: &[f64], labels: &[f64]) -> Option<f64> {
 }
 
 /// Probability that a frame with the label scores higher than one without (ties count half). None where one kind is missing.
-pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    let mut order: Vec<usize> = (0..scores.len().min(labels.len())).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let positive = order.iter().filter(|&&i| labels[i]).count();
-    let negative = order.len() - positive;
-    if positive == 0 || negative == 0 {
-        return None;
-    }
-    // Mann and Whitney: the sum of ranks of the positives, equal scores sharing their mean rank.
-    let (mut sum, mut at) = (0.0, 0);
-    while at < order.len() {
-        let end = order[at..].iter().position(|&i| scores[i] > scores[order[at]]).map_or(order.len(), |k| at + k);
-        let rank = 0.5 * (at + 1 + end) as f64;
-        sum += rank * order[at..end].iter().filter(|&&i| labels[i]).count() as f64;
-        at = end;
-    }
-    let (p, n) = (positive as f64, negative as f64);
-    Some((sum - 0.5 * p * (p + 1.0)) / (p * n))
-}
+pub use pavlov_common::stats::area_under_curve as auroc;
 
 #[cfg(test)]
 mod tests {

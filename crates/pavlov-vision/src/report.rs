@@ -2,9 +2,12 @@
 
 use crate::{Audit, Swept, VisionError};
 use base64::Engine;
+use maud::{Markup, html};
+use pavlov_common::atomic;
+use pavlov_common::chart::{Series, chart};
+use pavlov_common::page::{gallery, page};
+use pavlov_common::stats::range;
 use pavlov_render::Picture;
-use pavlov_run::svg::{STYLE, Series, chart, escape};
-use std::fmt::Write;
 use std::path::Path;
 
 fn png(picture: &Picture) -> String {
@@ -21,22 +24,90 @@ fn number(x: Option<f64>) -> String {
     x.map_or_else(|| "-".into(), |x| format!("{x:.3}"))
 }
 
-fn sweep(out: &mut String, title: &str, rows: &[Swept]) {
-    let _ = write!(
-        out,
-        "<h2>{title}</h2>\n<table>\n<tr><th></th><th>EPIC</th><th>AUROC</th><th>right comparisons</th></tr>\n"
-    );
-    for s in rows {
-        let _ = writeln!(
-            out,
-            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{:.0}%</td></tr>",
-            escape(&s.name),
-            number(s.epic),
-            number(s.auroc),
-            100.0 * s.diagonal
-        );
+fn percent(share: f64) -> String {
+    format!("{:.0}%", 100.0 * share)
+}
+
+fn sweep(title: &str, rows: &[Swept]) -> Markup {
+    html! {
+        h2 { (title) }
+        table {
+            tr { th {} th { "EPIC" } th { "AUROC" } th { "right comparisons" } }
+            @for s in rows {
+                tr {
+                    th { (s.name) }
+                    td { (number(s.epic)) }
+                    td { (number(s.auroc)) }
+                    td { (percent(s.diagonal)) }
+                }
+            }
+        }
     }
-    out.push_str("</table>\n");
+}
+
+/// Each run's prompt on the run's own rollouts.
+fn prompts(audit: &Audit) -> Markup {
+    const HEADS: [&str; 9] =
+        ["run", "prompt", "baseline", "frames", "labelled", "EPIC", "AUROC", "AUROC, episodes", "own above others"];
+    html! {
+        h2 { "Prompts on their own rollouts" }
+        table {
+            tr { @for head in HEADS { th { (head) } } }
+            @for r in &audit.runs {
+                tr {
+                    th { (r.run) }
+                    td { (r.prompt) }
+                    td { (r.baseline.as_deref().unwrap_or("-")) }
+                    td { (r.frames) }
+                    td { (r.labelled) }
+                    td { (number(r.epic)) }
+                    td { (number(r.auroc)) }
+                    td { (number(r.episode_auroc)) }
+                    td { (percent(r.own_above)) }
+                }
+            }
+        }
+    }
+}
+
+/// Mean scores of every prompt on every run's rollouts, darker where higher.
+fn matrix(audit: &Audit) -> Markup {
+    let (low, high) = range(audit.matrix.iter().flatten().copied()).unwrap_or_default();
+    let shade = |x: f64| format!("background:rgba(60,140,220,{:.2})", 0.6 * (x - low) / (high - low).max(1e-9));
+    html! {
+        h2 { "Prompt by rollout" }
+        p {
+            "Mean scores. " (percent(audit.diagonal))
+            " of comparisons are right: own rollout above another, own prompt above another."
+        }
+        table {
+            tr { th {} @for r in &audit.runs { th { (r.run) } } }
+            @for (row, r) in audit.matrix.iter().zip(&audit.runs) {
+                tr {
+                    th { (r.prompt) }
+                    @for x in row { td style=(shade(*x)) { (format!("{x:.3}")) } }
+                }
+            }
+        }
+    }
+}
+
+fn frames(audit: &Audit) -> Markup {
+    html! {
+        h2 { "Best and worst frames" }
+        @for (r, pictures) in audit.runs.iter().zip(&audit.pictures) {
+            h3 { (r.run) ": " (r.prompt) }
+            p {
+                @for (picture, score, label) in pictures {
+                    span.frame {
+                        img alt="frame" width="160" src={ "data:image/png;base64," (png(picture)) };
+                        br;
+                        (format!("{score:.3}")) @if *label { ", success" }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Writes the report of an audit.
@@ -44,74 +115,28 @@ fn sweep(out: &mut String, title: &str, rows: &[Swept]) {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_audit(audit: &Audit, file: &Path) -> Result<(), VisionError> {
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>Vision audit</title><style>{STYLE}</style></head><body>\n<h1>Vision audit</h1>\n"
-    );
-    let _ = writeln!(
-        out,
-        "<p>Model <b>{}</b> by {}; alpha {}. Labels of frames are what each task's own <code>success</code> says.</p>",
-        escape(&audit.model),
-        escape(&audit.runtime),
-        audit.alpha
-    );
-    out += "<h2>Prompts on their own rollouts</h2>\n<table>\n<tr><th>run</th><th>prompt</th><th>baseline</th><th>frames</th><th>labelled</th><th>EPIC</th><th>AUROC</th><th>AUROC, episodes</th><th>own above others</th></tr>\n";
-    for r in &audit.runs {
-        let _ = writeln!(
-            out,
-            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0}%</td></tr>",
-            escape(&r.run),
-            escape(&r.prompt),
-            escape(r.baseline.as_deref().unwrap_or("-")),
-            r.frames,
-            r.labelled,
-            number(r.epic),
-            number(r.auroc),
-            number(r.episode_auroc),
-            100.0 * r.own_above
-        );
-    }
-    let _ = write!(
-        out,
-        "</table>\n<h2>Prompt by rollout</h2>\n<p>Mean scores. {:.0}% of comparisons are right: own rollout above another, own prompt above another.</p>\n<table>\n<tr><th></th>",
-        100.0 * audit.diagonal
-    );
-    for r in &audit.runs {
-        let _ = write!(out, "<th>{}</th>", escape(&r.run));
-    }
-    out += "</tr>\n";
-    let flat = || audit.matrix.iter().flatten().copied();
-    let (low, high) = (flat().fold(f64::INFINITY, f64::min), flat().fold(f64::NEG_INFINITY, f64::max));
-    for (row, r) in audit.matrix.iter().zip(&audit.runs) {
-        let _ = write!(out, "<tr><th>{}</th>", escape(&r.prompt));
-        for x in row {
-            let shade = (x - low) / (high - low).max(1e-9);
-            let _ = write!(out, "<td style=\"background:rgba(60,140,220,{:.2})\">{x:.3}</td>", 0.6 * shade);
-        }
-        out += "</tr>\n";
-    }
-    out += "</table>\n<h2>Strength of the baseline</h2>\n<div class=\"charts\">\n";
-    let line = |name: &str, f: fn(&Swept) -> Option<f64>| Series {
-        name: name.into(),
-        points: audit.alphas.iter().filter_map(|s| Some((s.name.parse().ok()?, f(s)?))).collect(),
-        band: Vec::new(),
+    let over_alpha = |name: &str, number: fn(&Swept) -> Option<f64>| {
+        Series::line(name, audit.alphas.iter().filter_map(|s| Some((s.name.parse().ok()?, number(s)?))))
     };
-    let lines = [line("AUROC", |s| s.auroc), line("EPIC", |s| s.epic), line("right comparisons", |s| Some(s.diagonal))];
-    let _ = write!(out, "<figure>{}</figure>\n</div>\n", chart("alpha", "alpha", "", &lines));
-    sweep(&mut out, "Cameras", &audit.cameras);
-    sweep(&mut out, "Grounds", &audit.grounds);
-    out += "<h2>Best and worst frames</h2>\n";
-    for (r, pictures) in audit.runs.iter().zip(&audit.pictures) {
-        let _ = write!(out, "<h3>{}: {}</h3>\n<p>", escape(&r.run), escape(&r.prompt));
-        for (picture, score, label) in pictures {
-            let _ = writeln!(
-                out,
-                "<span style=\"display:inline-block;margin:4px\"><img alt=\"frame\" width=\"160\" src=\"data:image/png;base64,{}\"/><br/>{score:.3}{}</span>",
-                png(picture),
-                if *label { ", success" } else { "" }
-            );
+    let lines = [
+        over_alpha("AUROC", |s| s.auroc),
+        over_alpha("EPIC", |s| s.epic),
+        over_alpha("right comparisons", |s| Some(s.diagonal)),
+    ];
+    let body = html! {
+        h1 { "Vision audit" }
+        p {
+            "Model " b { (audit.model) } " by " (audit.runtime) "; alpha " (audit.alpha)
+            ". Labels of frames are what each task's own " code { "success" } " says."
         }
-        out += "</p>\n";
-    }
-    out += "</body></html>\n";
-    std::fs::write(file, out).map_err(|e| VisionError::Io { path: file.to_path_buf(), source: e })
+        (prompts(audit))
+        (matrix(audit))
+        h2 { "Strength of the baseline" }
+        (gallery([chart("alpha", "alpha", "", &lines)]))
+        (sweep("Cameras", &audit.cameras))
+        (sweep("Grounds", &audit.grounds))
+        (frames(audit))
+    };
+    atomic::write(file, page("Vision audit", &body).as_bytes())
+        .map_err(|e| VisionError::Io { path: e.path, source: e.source })
 }

@@ -1,6 +1,7 @@
 //! Results on standard output: aligned tables for people, JSON lines for programs. A reader that went away is not an
 //! error.
 
+use pavlov_common::stats;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
@@ -168,13 +169,12 @@ pub fn spark(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const WIDTH: usize = 40;
     let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    let (Some(low), Some(high)) = (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max))
-    else {
+    let Some((low, high)) = stats::range(values.iter().copied()) else {
         return "-".into();
     };
     let size = values.len().div_ceil(WIDTH).max(1);
     let bars = values.chunks(size).map(|c| {
-        let mean = c.iter().sum::<f64>() / c.len() as f64;
+        let mean = stats::mean(c.iter().copied()).unwrap_or_default();
         let share = if high > low { (mean - low) / (high - low) } else { 0.0 };
         BARS[((share * 7.0).round() as usize).min(7)]
     });

@@ -304,9 +304,8 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
     let (candidates, outcomes, end) = (lineage.candidates()?, lineage.outcomes()?, lineage.get::<End>("end")?);
     let settings: Settings = lineage.get("settings")?.unwrap_or_default();
     let fitness = |c: &Candidate| {
-        let fitnesses: Vec<f64> =
-            outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search").map(|o| o.fitness).collect();
-        (!fitnesses.is_empty()).then(|| fitnesses.iter().sum::<f64>() / fitnesses.len() as f64)
+        let searched = outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search");
+        pavlov_common::stats::mean(searched.map(|o| o.fitness))
     };
     if out.json {
         for c in &candidates {

@@ -67,7 +67,7 @@ fn score(out: Out, assets: &Assets, runs: &Path, args: &VisionScore) -> Result<(
         (chosen.iter().map(|f| at(f.0)).collect(), vectors)
     };
     let scores: Vec<(f64, f64)> = vectors.iter().map(|v| (goal.score(v), goal.cosine(v))).collect();
-    let mean = scores.iter().map(|s| s.0).sum::<f64>() / scores.len().max(1) as f64;
+    let mean = pavlov_common::stats::mean(scores.iter().map(|s| s.0)).unwrap_or_default();
     if out.json {
         for (name, (score, cosine)) in names.iter().zip(&scores) {
             out.object(&json!({ "what": name, "score": score, "cosine": cosine }))?;

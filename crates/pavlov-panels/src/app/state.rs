@@ -137,9 +137,7 @@ impl Remembered {
         let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let text = toml::to_string_pretty(self).map_err(|e| wrong(&e))?;
         std::fs::create_dir_all(folder).map_err(|e| wrong(&e))?;
-        let beside = folder.join("studio.toml.new");
-        std::fs::write(&beside, text).map_err(|e| wrong(&e))?;
-        std::fs::rename(&beside, &path).map_err(|e| wrong(&e))
+        pavlov_common::atomic::write(&path, text.as_bytes()).map_err(|e| wrong(&e.source))
     }
 }
 

@@ -30,18 +30,10 @@ fn read(path: &Path) -> Result<String, EditorError> {
     std::fs::read_to_string(path).map_err(|source| EditorError::Read { path: path.into(), source })
 }
 
-/// Writes beside the file, then renames over it: a reader sees the old text or the new one.
+/// Replaces the text of a file: a reader sees the old text or the new one.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), EditorError> {
-    let fail = |source| EditorError::Write { path: path.into(), source };
-    // A link is written through, not replaced.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let mut beside = path.clone().into_os_string();
-    beside.push(".new");
-    std::fs::write(&beside, text).map_err(fail)?;
-    if let Ok(meta) = std::fs::metadata(&path) {
-        std::fs::set_permissions(&beside, meta.permissions()).map_err(fail)?;
-    }
-    std::fs::rename(&beside, &path).map_err(fail)
+    pavlov_common::atomic::write(path, text.as_bytes())
+        .map_err(|e| EditorError::Write { path: e.path, source: e.source })
 }
 
 impl Files {

@@ -68,9 +68,8 @@ impl Frame {
 
     /// Mean and standard deviation (of the population) of a node over the worlds.
     pub fn spread(&self, node: usize) -> (f32, f32) {
-        let n = self.worlds.max(1) as f32;
-        let mean = (0..self.worlds).map(|w| self.node(w, node)).sum::<f32>() / n;
-        let square = (0..self.worlds).map(|w| (self.node(w, node) - mean).powi(2)).sum::<f32>() / n;
-        (mean, square.sqrt())
+        let values = (0..self.worlds).map(|w| f64::from(self.node(w, node)));
+        let (mean, variance) = pavlov_common::stats::moments(values).unwrap_or_default();
+        (mean as f32, variance.sqrt() as f32)
     }
 }

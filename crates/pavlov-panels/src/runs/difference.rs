@@ -3,11 +3,10 @@
 /// |a - b| of each step in standard deviations of all values of both; 0 where neither varies.
 pub(crate) fn standardised(a: &[f32], b: &[f32]) -> Vec<f32> {
     let n = a.len().min(b.len());
-    let values = || a[..n].iter().chain(&b[..n]).copied().filter(|x| x.is_finite());
-    let count = values().count().max(1) as f32;
-    let mean = values().sum::<f32>() / count;
-    let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f32>() / count).sqrt();
-    let scale = if deviation > 1e-9 { 1.0 / deviation } else { 0.0 };
+    let finite = a[..n].iter().chain(&b[..n]).copied().filter(|x| x.is_finite());
+    let (_, variance) = pavlov_common::stats::moments(finite.map(f64::from)).unwrap_or_default();
+    let deviation = variance.sqrt();
+    let scale = if deviation > 1e-9 { (1.0 / deviation) as f32 } else { 0.0 };
     a.iter().zip(b).map(|(a, b)| if a.is_finite() && b.is_finite() { (a - b).abs() * scale } else { 0.0 }).collect()
 }
 

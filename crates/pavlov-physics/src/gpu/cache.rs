@@ -142,9 +142,5 @@ impl Gpu {
 /// Writes a file whole or not at all. A cache that cannot be written costs time only, so that is no error.
 fn keep(path: &std::path::Path, data: &[u8]) {
     let Some(folder) = path.parent() else { return };
-    let part = path.with_extension(format!("part{}", std::process::id()));
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&part, data));
-    if written.and_then(|()| std::fs::rename(&part, path)).is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
+    let _ = std::fs::create_dir_all(folder).map(|()| pavlov_common::atomic::write(path, data));
 }

@@ -5,6 +5,8 @@
 //! - rho) / 2)`, rho the correlation of C(R1) and C(R2) over a coverage distribution of transitions. The expectations
 //! need R where no transition was seen, so R is a function here, not a list of values.
 
+use pavlov_common::stats::{Still, weighted_pearson};
+
 /// Where rewards are compared: a coverage sample of transitions, and a sample of (S, A, S') for the expectations. All
 /// are indices of states and actions that the caller knows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,10 +89,10 @@ pub fn epic_canonical<E>(
 /// EPIC distance of two canonically shaped rewards over the same coverage, in [0, 1]. A reward that is nothing but
 /// shaping has no correlation with anything: it is at `sqrt(1/2)` from rewards that are not, and at 0 from its like.
 pub fn epic(a: &[f64], b: &[f64], weight: &[f64]) -> f64 {
-    match super::rank::weighted_pearson(a, b, weight) {
-        (Some(rho), _) => (0.5 * (1.0 - rho)).max(0.0).sqrt(),
-        (None, true) => 0.0,
-        (None, false) => 0.5f64.sqrt(),
+    match weighted_pearson(a, b, weight) {
+        Ok(rho) => (0.5 * (1.0 - rho)).max(0.0).sqrt(),
+        Err(Still::Both) => 0.0,
+        Err(Still::One) => 0.5f64.sqrt(),
     }
 }
 

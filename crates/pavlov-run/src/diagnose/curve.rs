@@ -1,10 +1,13 @@
-//! What the log tells: the over-optimisation curve (proxy against fitness), when to stop, terms that dominate, episodes that end early.
+//! What the log tells: the over-optimisation curve (proxy against fitness), when to stop, terms that dominate, episodes
+//! that end early.
 //!
-//! Gao, Schulman, Hilton, "Scaling laws for reward model overoptimization" (2022): the proxy keeps rising where the gold measure has
-//! turned. Curves are means over windows of a fortieth of the run, weighted by episodes; their spread within a window is the noise.
+//! Gao, Schulman, Hilton, "Scaling laws for reward model overoptimization" (2022): the proxy keeps rising where the
+//! gold measure has turned. Curves are means over windows of a fortieth of the run, weighted by episodes; their spread
+//! within a window is the noise.
 
 use super::Symptom;
 use crate::logs::{MetricsLine, TermsLine};
+use pavlov_common::stats;
 use serde::{Deserialize, Serialize};
 
 /// Windows of the curve.
@@ -53,18 +56,20 @@ pub(crate) fn look(metrics: &[MetricsLine], terms: &[TermsLine]) -> (Curve, Opti
     let mut symptoms = Vec::new();
     let stop = advice(&curve, noise);
     if let Some(stop) = &stop {
-        let (at, last) = (stop.env_steps, curve.env_steps.last().copied().unwrap_or(0));
+        let (peak_steps, last) = (stop.env_steps, curve.env_steps.last().copied().unwrap_or(0));
         if stop.over_optimised {
             let message = format!(
-                "fitness was {:.3} at {at} steps and is {:.3} at the end, while the return went from {:.1} to {:.1}",
+                "fitness was {:.3} at {peak_steps} steps and is {:.3} at the end, while the return went from {:.1} to \
+                 {:.1}",
                 stop.fitness, stop.last_fitness, stop.proxy[0], stop.proxy[1]
             );
-            let fix = "the reward pays for what the task does not ask for: stop there (checkpoint `best`), and look at the terms that rose since";
-            symptoms.push(Symptom::warning("over-optimised", message, fix).term(&risen(metrics, at)));
+            let fix = "the reward pays for what the task does not ask for: stop there (checkpoint `best`), and look \
+                at the terms that rose since";
+            symptoms.push(Symptom::warning("over-optimised", message, fix).term(&risen(metrics, peak_steps)));
         }
         let low = curve.fitness.iter().copied().fold(f64::INFINITY, f64::min);
         let wanted = low + ENOUGH * (stop.fitness - low);
-        let enough = curve.fitness.iter().position(|f| *f >= wanted).map_or(at, |i| curve.env_steps[i]);
+        let enough = curve.fitness.iter().position(|f| *f >= wanted).map_or(peak_steps, |i| curve.env_steps[i]);
         if !stop.over_optimised && stop.fitness > low && (enough as f64) < EARLY * last as f64 {
             let message = format!("{:.0}% of the best fitness was reached at {enough} of {last} steps", 100.0 * ENOUGH);
             symptoms.push(Symptom::note("late-stop", message, "as many steps are enough for the next version"));
@@ -117,12 +122,10 @@ fn advice(curve: &Curve, noise: f64) -> Option<StopAdvice> {
         return None;
     }
     let peak = (0..n).max_by(|&a, &b| curve.fitness[a].total_cmp(&curve.fitness[b]))?;
-    let range = |v: &[f64]| {
-        v.iter().copied().fold(f64::NEG_INFINITY, f64::max) - v.iter().copied().fold(f64::INFINITY, f64::min)
-    };
+    let range = |v: &[f64]| stats::range(v.iter().copied()).map_or(0.0, |(low, high)| high - low);
     // The end is the last tenth, so that one bad window is no verdict.
     let tail = (n / 10).max(1);
-    let last = |v: &[f64]| v[n - tail..].iter().sum::<f64>() / tail as f64;
+    let last = |v: &[f64]| stats::mean(v[n - tail..].iter().copied()).unwrap_or_default();
     let fall = curve.fitness[peak] - last(&curve.fitness);
     let rise = last(&curve.proxy) - curve.proxy[peak];
     let over_optimised = fall > FALL * range(&curve.fitness) && fall > 3.0 * noise && rise > RISE * range(&curve.proxy);
@@ -139,9 +142,8 @@ fn advice(curve: &Curve, noise: f64) -> Option<StopAdvice> {
 fn risen(metrics: &[MetricsLine], since: u64) -> String {
     let (before, after): (Vec<&MetricsLine>, Vec<&MetricsLine>) = metrics.iter().partition(|m| m.env_steps <= since);
     let tail = |lines: &[&MetricsLine], name: &str| {
-        let values: Vec<f64> =
-            lines.iter().rev().take(10).filter_map(|m| m.terms.get(name).copied().flatten()).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
+        let values = lines.iter().rev().take(10).filter_map(|m| m.terms.get(name).copied().flatten());
+        stats::mean(values).unwrap_or_default()
     };
     let names =
         metrics.last().map(|m| m.terms.0.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>()).unwrap_or_default();
@@ -156,9 +158,8 @@ fn early_end(metrics: &[MetricsLine]) -> Option<Symptom> {
     if part < 2 {
         return None;
     }
-    let mean = |lines: &[&MetricsLine], f: fn(&MetricsLine) -> Option<f64>| {
-        let values: Vec<f64> = lines.iter().filter_map(|m| f(m)).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
+    let mean = |lines: &[&MetricsLine], number: fn(&MetricsLine) -> Option<f64>| {
+        stats::mean(lines.iter().filter_map(|m| number(m))).unwrap_or_default()
     };
     let (first, last) = (&lines[..part], &lines[lines.len() - part..]);
     let longest = lines.windows(part).map(|w| mean(w, |m| m.episode_length)).fold(0.0, f64::max);
@@ -166,10 +167,12 @@ fn early_end(metrics: &[MetricsLine]) -> Option<Symptom> {
     let (from, to) = (mean(first, |m| m.episode_return), mean(last, |m| m.episode_return));
     (ended > 0.5 && length < 0.7 * longest && to > from).then(|| {
         let message = format!(
-            "{:.0}% of the last episodes ended early, after {length:.0} steps where {longest:.0} were lived before, while the return rose from {from:.1} to {to:.1}",
+            "{:.0}% of the last episodes ended early, after {length:.0} steps where {longest:.0} were lived before, \
+             while the return rose from {from:.1} to {to:.1}",
             100.0 * ended
         );
-        Symptom::warning("early-end", message, "living costs more than it gives: add a bonus for being alive, or make penalties smaller")
+        let fix = "living costs more than it gives: add a bonus for being alive, or make penalties smaller";
+        Symptom::warning("early-end", message, fix)
     })
 }
 
@@ -177,9 +180,8 @@ fn dominates(terms: &[TermsLine]) -> Option<Symptom> {
     let tail = &terms[terms.len() - terms.len() / 4..];
     let names: Vec<&String> = tail.last()?.terms.0.iter().map(|(n, _)| n).collect();
     let share = |n: &&String| {
-        let values: Vec<f64> =
-            tail.iter().filter_map(|l| l.terms.get(n)).map(|t| t.share).filter(|s| s.is_finite()).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
+        let shares = tail.iter().filter_map(|l| l.terms.get(n)).map(|t| t.share);
+        stats::mean(shares.filter(|share| share.is_finite())).unwrap_or_default()
     };
     let largest = names.iter().copied().max_by(|a, b| share(a).total_cmp(&share(b)))?;
     let part = share(&largest);

@@ -5,8 +5,8 @@
 //! rollouts/ ────────────────── motion.rs ─> idle pay, jerk and energy, states the reward was not seen in
 //! summary.json (probe), second.json ──────> shifted worlds, another learner
 //! ```
-//! The proxy is the return, the reward's own measure; fitness is the task's. Every symptom says what was seen, with numbers, and what
-//! to do about it. `diagnosis.json` holds the result; the report draws it.
+//! The proxy is the return, the reward's own measure; fitness is the task's. Every symptom says what was seen, with
+//! numbers, and what to do about it. `diagnosis.json` holds the result; the report draws it.
 
 mod curve;
 mod motion;
@@ -19,15 +19,17 @@ pub use second::{Second, second};
 use crate::config::RunConfig;
 use crate::error::RunError;
 use crate::evaluate::Evaluation;
-use crate::folder::{RunFolder, read_text, write_atomic};
+use crate::folder::{RunFolder, read_text};
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, TermsLine, read_lines};
+use pavlov_common::atomic;
 use serde::{Deserialize, Serialize};
 
 /// Something that looks wrong, or worth knowing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Symptom {
-    /// `over-optimised`, `idle-pay`, `early-end`, `term-dominates`, `jerk`, `energy`, `probe-shift`, `new-states`, `learner`, `late-stop`.
+    /// `over-optimised`, `idle-pay`, `early-end`, `term-dominates`, `jerk`, `energy`, `probe-shift`, `new-states`,
+    /// `learner`, `late-stop`.
     pub name: String,
     /// `warning`, or `note` for what is merely worth knowing.
     pub severity: String,
@@ -91,9 +93,9 @@ pub fn diagnose(folder: &RunFolder) -> Result<Diagnosis, RunError> {
         symptoms.extend(found);
     }
     if let Some(summary) = &summary
-        && let (Some(own), Some(probe)) = (&summary.evaluation, &summary.probe)
+        && let (Some(evaluation), Some(probe)) = (&summary.evaluation, &summary.probe)
     {
-        symptoms.extend(shifted(own, probe));
+        symptoms.extend(shifted(evaluation, probe));
     }
     let second: Option<Second> = read_text(&folder.second()).ok().and_then(|text| serde_json::from_str(&text).ok());
     symptoms.extend(second.as_ref().and_then(Second::symptom));
@@ -102,17 +104,18 @@ pub fn diagnose(folder: &RunFolder) -> Result<Diagnosis, RunError> {
 }
 
 /// The policy in worlds solved another way.
-fn shifted(own: &Evaluation, probe: &Evaluation) -> Option<Symptom> {
-    let (a, b) = (own.fitness.mean, probe.fitness.mean);
-    let noise =
-        2.0 * (own.fitness.std.powi(2) + probe.fitness.std.powi(2)).sqrt() / (own.episodes.max(1) as f64).sqrt();
+fn shifted(evaluation: &Evaluation, probe: &Evaluation) -> Option<Symptom> {
+    let (a, b) = (evaluation.fitness.mean, probe.fitness.mean);
+    let noise = 2.0 * (evaluation.fitness.std.powi(2) + probe.fitness.std.powi(2)).sqrt()
+        / (evaluation.episodes.max(1) as f64).sqrt();
     (a - b > SHIFT * a.abs() && a - b > noise).then(|| {
-        let (here, there) = (&own.profile, &probe.profile);
+        let (here, there) = (&evaluation.profile, &probe.profile);
         let message = format!(
             "fitness falls from {a:.3} ({here} profile) to {b:.3} ({there} profile); return {:.1} to {:.1}",
-            own.episode_return.mean, probe.episode_return.mean
+            evaluation.episode_return.mean, probe.episode_return.mean
         );
-        let fix = "the policy lives on how this solver behaves: randomise friction, masses and pushes, or train with the accurate profile";
+        let fix = "the policy lives on how this solver behaves: randomise friction, masses and pushes, or train with \
+            the accurate profile";
         Symptom::warning("probe-shift", message, fix)
     })
 }
@@ -125,6 +128,6 @@ pub fn write_diagnosis(folder: &RunFolder) -> Result<Diagnosis, RunError> {
     let diagnosis = diagnose(folder)?;
     let text =
         serde_json::to_string_pretty(&diagnosis).map_err(|e| RunError::Failed(format!("diagnosis.json: {e}")))?;
-    write_atomic(&folder.diagnosis(), text.as_bytes())?;
+    atomic::write(&folder.diagnosis(), text.as_bytes())?;
     Ok(diagnosis)
 }

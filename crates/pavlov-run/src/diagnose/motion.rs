@@ -1,10 +1,12 @@
-//! What the rollouts tell: pay for standing still, jerky or costly motion, states and terms beyond what the reward was seen with.
+//! What the rollouts tell: pay for standing still, jerky or costly motion, states and terms beyond what the reward was
+//! seen with.
 
 use super::Symptom;
 use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::rescore::{channels_of, rollout_files, score_all};
 use crate::rollouts::Rollouts;
+use pavlov_common::stats::mean;
 use pavlov_env::Task;
 use pavlov_reward::{Columns, Reward, Scored};
 use pavlov_script::{Channel, Scene};
@@ -78,10 +80,8 @@ pub(crate) fn look(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<(
 /// Root mean square of `qvel` in each step.
 fn speeds(scene: &Scene, rollouts: &Rollouts) -> Vec<f64> {
     let columns: Vec<&[f32]> = (0..scene.nv as u16).filter_map(|i| rollouts.column(Channel::Qvel(i))).collect();
-    let at = |row: usize| {
-        (columns.iter().map(|c| f64::from(c[row]).powi(2)).sum::<f64>() / columns.len().max(1) as f64).sqrt()
-    };
-    rows(rollouts).map(at).collect()
+    let speed = |row: usize| mean(columns.iter().map(|c| f64::from(c[row]).powi(2))).unwrap_or_default().sqrt();
+    rows(rollouts).map(speed).collect()
 }
 
 /// Rows of states after a step.
@@ -159,7 +159,7 @@ fn motion(
         jerk: jerk / jumps.max(1) as f64,
         power: power / n,
         still: still.len() as f64 / n,
-        still_reward: (!still.is_empty()).then(|| still.iter().sum::<f64>() / still.len() as f64),
+        still_reward: mean(still.iter().copied()),
         new: new as f64 / n,
         new_term: most.map_or(String::new(), |t| reward.term_names()[t].clone()),
     }
@@ -210,7 +210,8 @@ fn symptoms(all: &[Motion]) -> Vec<Symptom> {
             100.0 * last.new,
             last.new_term
         );
-        let fix = "look at what the robot does there (`pavlov rescore --list`): the reward was not made with these states in mind";
+        let fix = "look at what the robot does there (`pavlov rescore --list`): the reward was not made with these \
+            states in mind";
         out.push(Symptom::note("new-states", message, fix).term(&last.new_term));
     }
     out

@@ -1,22 +1,24 @@
 //! A reward under a second learner setting: does it work only with the one it was made with?
 //!
-//! Booth, Knox, Shah, Niekum, Stone, Allievi, "The perils of trial-and-error reward design" (2023): rewards tuned by hand fit the
-//! algorithm they were tuned with. A second run of the same task, reward and number of steps has another discount, learning rate and
-//! net; both are compared by fitness.
+//! Booth, Knox, Shah, Niekum, Stone, Allievi, "The perils of trial-and-error reward design" (2023): rewards tuned by
+//! hand fit the algorithm they were tuned with. A second run of the same task, reward and number of steps has another
+//! discount, learning rate and net; both are compared by fitness.
 
 use super::Symptom;
 use crate::config::{Overrides, RunConfig};
 use crate::error::RunError;
 use crate::evaluate::Stat;
-use crate::folder::{RunFolder, write_atomic};
+use crate::folder::RunFolder;
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, read_lines};
 use crate::train::Trainer;
+use pavlov_common::atomic;
 use pavlov_env::Assets;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
-/// A learner that reaches less than this share of the other's fitness was not made for this reward, or the reward not for it.
+/// A learner that reaches less than this share of the other's fitness was not made for this reward, or the reward not
+/// for it.
 const SHARE: f64 = 0.5;
 
 /// `second.json`.
@@ -70,8 +72,8 @@ fn other(config: &RunConfig) -> Vec<String> {
     ]
 }
 
-/// Trains the run's task and reward with a second learner setting (`asked`, or one made from the run's) into its folder `second/`,
-/// and writes `second.json`. `steps` defaults to the run's.
+/// Trains the run's task and reward with a second learner setting (`asked`, or one made from the run's) into its folder
+/// `second/`, and writes `second.json`. `steps` defaults to the run's.
 ///
 /// # Errors
 /// When the run cannot be read or the training fails.
@@ -84,9 +86,10 @@ pub fn second(
     mut each: impl FnMut(&Trainer, &crate::train::Update),
 ) -> Result<Second, RunError> {
     let config = RunConfig::read(&folder.config())?;
-    let own = read_summary(folder).map_or(0, |s| s.env_steps);
-    let steps =
-        steps.or(Some(own).filter(|s| *s > 0)).ok_or_else(|| RunError::Usage("the run has no steps yet".into()))?;
+    let steps_done = read_summary(folder).map_or(0, |s| s.env_steps);
+    let steps = steps
+        .or(Some(steps_done).filter(|s| *s > 0))
+        .ok_or_else(|| RunError::Usage("the run has no steps yet".into()))?;
     let settings = if asked.is_empty() { other(&config) } else { asked.to_vec() };
     let mut set = config.overrides();
     set.extend(settings.iter().cloned());
@@ -108,7 +111,7 @@ pub fn second(
     let mut trainer = Trainer::create(&assets, &task, Some(&reward), &overrides, folder.root(), Some(&out))?;
     let reason = trainer.run(stop, |t, u| each(t, u))?;
     let summary = trainer.finish(reason)?;
-    let at = |metrics: &[MetricsLine], f: fn(&MetricsLine) -> Option<f64>| {
+    let latest = |metrics: &[MetricsLine], f: fn(&MetricsLine) -> Option<f64>| {
         metrics.iter().rev().filter(|m| m.env_steps <= summary.env_steps).find_map(f)
     };
     let first: Vec<MetricsLine> = read_lines(&folder.metrics())?;
@@ -116,12 +119,12 @@ pub fn second(
     let result = Second {
         settings,
         env_steps: summary.env_steps,
-        first_fitness: at(&first, |m| m.recent_fitness),
-        second_fitness: at(&then, |m| m.recent_fitness),
+        first_fitness: latest(&first, |m| m.recent_fitness),
+        second_fitness: latest(&then, |m| m.recent_fitness),
         evaluation: summary.evaluation.map(|e| e.fitness).unwrap_or_default(),
-        returns: [at(&first, |m| m.episode_return), at(&then, |m| m.episode_return)],
+        returns: [latest(&first, |m| m.episode_return), latest(&then, |m| m.episode_return)],
     };
     let text = serde_json::to_string_pretty(&result).map_err(|e| RunError::Failed(format!("second.json: {e}")))?;
-    write_atomic(&folder.second(), text.as_bytes())?;
+    atomic::write(&folder.second(), text.as_bytes())?;
     Ok(result)
 }

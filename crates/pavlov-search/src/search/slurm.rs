@@ -68,9 +68,7 @@ fn result_path(job: &Path) -> PathBuf {
 
 fn write(path: &Path, text: &str) -> Result<(), SearchError> {
     // Beside it and renamed: a reader never sees half of it.
-    let part = path.with_extension("part");
-    let done = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
-    done.map_err(|e| SearchError::file("write", path, e))
+    pavlov_common::atomic::write(path, text.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))
 }
 
 fn stage(name: &str) -> &'static str {

@@ -37,11 +37,6 @@ pub(crate) fn read(folder: &Path, key: &str, width: usize) -> Option<Vec<f32>> {
 /// Keeps a vector; a cache that cannot be written is none.
 pub(crate) fn write(folder: &Path, key: &str, v: &[f32]) {
     let bytes: Vec<u8> = v.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let part = folder.join(format!("{key}.{}.part", std::process::id()));
-    let done = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&part, bytes))
-        .and_then(|()| std::fs::rename(&part, folder.join(format!("{key}.f32"))));
-    if done.is_err() {
-        let _ = std::fs::remove_file(part);
-    }
+    let path = folder.join(format!("{key}.f32"));
+    let _ = std::fs::create_dir_all(folder).map(|()| pavlov_common::atomic::write(&path, &bytes));
 }

@@ -1,0 +1,9 @@
+//! What several crates need alike: charts and pages of reports, statistics, and files that are written whole or not at
+//! all.
+//!
+//! This crate stands lowest: it uses no other crate of the workspace and knows nothing of robots or rewards.
+
+pub mod atomic;
+pub mod chart;
+pub mod page;
+pub mod stats;
