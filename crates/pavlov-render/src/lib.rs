@@ -16,6 +16,8 @@ mod look;
 mod mesh;
 mod movie;
 #[cfg(feature = "mp4")]
+mod mp4_container;
+#[cfg(feature = "mp4")]
 mod mp4_film;
 mod pipelines;
 mod pose;

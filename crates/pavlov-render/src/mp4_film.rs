@@ -1,13 +1,13 @@
-//! MP4: H.264 by OpenH264, compiled from the source its crate brings; the container by the `mp4` crate. Colours are BT.709.
+//! MP4: H.264 by OpenH264, compiled from the source its crate brings, in a [`Container`]. Colours are BT.709.
 
 use crate::movie::{FilmSpec, Sink};
+use crate::mp4_container::{Container, Track};
 use crate::renderer::Picture;
-use mp4::{AvcConfig, MediaConfig, Mp4Config, Mp4Sample, Mp4Writer, TrackConfig, TrackType};
 use openh264::OpenH264API;
 use openh264::encoder::{Encoder, EncoderConfig, FrameRate, RateControlMode, UsageType, VuiConfig};
 use openh264::formats::{RgbaSliceU8, YUVBuffer};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 
 /// Ticks of a picture's time.
 const TICKS: u32 = 1000;
@@ -15,7 +15,7 @@ const TICKS: u32 = 1000;
 pub(crate) struct Mp4 {
     encoder: Encoder,
     file: Option<BufWriter<File>>,
-    writer: Option<Mp4Writer<BufWriter<File>>>,
+    container: Option<Container<BufWriter<File>>>,
     spec: FilmSpec,
     pushed: u64,
 }
@@ -32,23 +32,15 @@ impl Mp4 {
             .num_threads(1)
             .vui(VuiConfig::bt709());
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config).map_err(|e| e.to_string())?;
-        Ok(Self { encoder, file: Some(file), writer: None, spec: *spec, pushed: 0 })
+        Ok(Self { encoder, file: Some(file), container: None, spec: *spec, pushed: 0 })
     }
 
     /// The container begins with what the first picture's stream says of itself.
-    fn begin(&mut self, sps: Vec<u8>, pps: Vec<u8>) -> Result<Mp4Writer<BufWriter<File>>, String> {
+    fn begin(&mut self, sps: Vec<u8>, pps: Vec<u8>) -> Result<Container<BufWriter<File>>, String> {
         let timescale = (self.spec.fps * f64::from(TICKS)).round() as u32;
-        let brand = |b: &str| b.parse().map_err(|e: mp4::Error| e.to_string());
-        let compatible_brands = ["isom", "iso2", "avc1", "mp41"].into_iter().map(brand).collect::<Result<_, _>>()?;
-        let config = Mp4Config { major_brand: brand("isom")?, minor_version: 512, compatible_brands, timescale };
-        let file = self.file.take().ok_or("the file was begun already")?;
-        let mut writer = Mp4Writer::write_start(file, &config).map_err(|e| e.to_string())?;
         let (width, height) = (self.spec.width as u16, self.spec.height as u16);
-        let avc = AvcConfig { width, height, seq_param_set: sps, pic_param_set: pps };
-        let media_conf = MediaConfig::AvcConfig(avc);
-        let track = TrackConfig { track_type: TrackType::Video, timescale, language: "und".into(), media_conf };
-        writer.add_track(&track).map_err(|e| e.to_string())?;
-        Ok(writer)
+        let file = self.file.take().ok_or("the file was begun already")?;
+        Container::new(file, Track { width, height, timescale, ticks: TICKS, sps, pps }).map_err(|e| e.to_string())
     }
 }
 
@@ -89,21 +81,18 @@ impl Sink for Mp4 {
         if bytes.is_empty() {
             return Err(format!("the encoder gave nothing for picture {}", self.pushed));
         }
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
+        let mut container = match self.container.take() {
+            Some(container) => container,
             None => self.begin(sps, pps)?,
         };
-        let start_time = self.pushed * u64::from(TICKS);
-        let sample = Mp4Sample { start_time, duration: TICKS, rendering_offset: 0, is_sync, bytes: bytes.into() };
-        writer.write_sample(1, &sample).map_err(|e| e.to_string())?;
-        self.writer = Some(writer);
+        container.push(&bytes, is_sync).map_err(|e| e.to_string())?;
+        self.container = Some(container);
         self.pushed += 1;
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(), String> {
-        let mut writer = self.writer.ok_or("a film without pictures")?;
-        writer.write_end().map_err(|e| e.to_string())?;
-        writer.into_writer().flush().map_err(|e| e.to_string())
+        let container = self.container.ok_or("a film without pictures")?;
+        container.finish().map_err(|e| e.to_string())
     }
 }
