@@ -18,7 +18,8 @@ pub struct RenderBench {
     pub batch: usize,
 }
 
-/// Draws `batch` views of states at a time, one robot each, for `seconds` after one round to warm up. States: `[n][nq]`, taken in turn.
+/// Draws `batch` views of states at a time, one robot each, for `seconds` after one round to warm up. States:
+/// `[n][nq]`, taken in turn.
 ///
 /// # Errors
 /// As [`Renderer::render`].

@@ -1,4 +1,5 @@
-//! Where the eye is. A [`Camera`] says from which side and how closely; with the size of what is to be seen it becomes an [`Eye`] in the world.
+//! Where the eye is. A [`Camera`] says from which side and how closely; with the size of what is to be seen it becomes
+//! an [`Eye`] in the world.
 //!
 //! Angles in degrees as in MuJoCo: azimuth 90 looks along +y, elevation -30 looks down by 30 degrees. World z is up.
 
@@ -66,7 +67,8 @@ impl std::str::FromStr for Camera {
                 let names: Vec<&str> = CAMERAS.iter().map(|c| c.0).collect();
                 let aliases: Vec<&str> = ALIASES.iter().map(|a| a.0).collect();
                 Err(RenderError::Usage(format!(
-                    "no camera `{text}`: there are {} (also {}), and AZIMUTH,ELEVATION[,ZOOM] in degrees, for example 128,-18",
+                    "no camera `{text}`: there are {} (also {}), and AZIMUTH,ELEVATION[,ZOOM] in degrees, \
+                     for example 128,-18",
                     names.join(", "),
                     aliases.join(", ")
                 )))
@@ -213,8 +215,8 @@ mod tests {
     #[test]
     fn names_and_angles_are_read_and_others_told() {
         assert_eq!("three-quarter".parse::<Camera>().unwrap().name, "track");
-        let own: Camera = "30,-45,2".parse().unwrap();
-        assert!(own.azimuth == 30.0 && own.elevation == -45.0 && own.fill > Camera::default().fill);
+        let custom: Camera = "30,-45,2".parse().unwrap();
+        assert!(custom.azimuth == 30.0 && custom.elevation == -45.0 && custom.fill > Camera::default().fill);
         for text in ["sid", "1", "1,2,3,4", "10,-100", "nan,0", "1,2,0"] {
             let message = text.parse::<Camera>().unwrap_err().to_string();
             assert!(CAMERAS.iter().all(|c| message.contains(c.0)), "{message}");

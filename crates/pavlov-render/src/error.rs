@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 pub enum RenderError {
     /// There is nothing to draw with.
     #[error(
-        "no Vulkan, Metal or DX12 adapter was found, and pictures need one: install a driver. One in software is enough (on Debian and Ubuntu \
-         `apt-get install mesa-vulkan-drivers`); `pavlov devices` lists what was found"
+        "no Vulkan, Metal or DX12 adapter was found, and pictures need one: install a driver. One in software is \
+         enough (on Debian and Ubuntu `apt-get install mesa-vulkan-drivers`); `pavlov devices` lists what was found"
     )]
     NoAdapter,
     /// The adapter cannot be used, or failed.

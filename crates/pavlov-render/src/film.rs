@@ -1,4 +1,5 @@
-//! From a model, or a recorded clip of it, to scenes: what is seen at a time, where the eye is, and how large what it looks at is.
+//! From a model, or a recorded clip of it, to scenes: what is seen at a time, where the eye is, and how large what it
+//! looks at is.
 
 use crate::camera::{Camera, Extent, Eye};
 use crate::look::{Look, Shape};
@@ -89,8 +90,8 @@ impl Stage {
         2.0 * self.extent.half().into_iter().fold(0.0, f32::max)
     }
 
-    /// The eye of a camera that sees the robot of this shot as large as in its reference pose. Nothing depends on the pose but the place, so
-    /// that pictures of different states can be compared.
+    /// The eye of a camera that sees the robot of this shot as large as in its reference pose. Nothing depends on the
+    /// pose but the place, so that pictures of different states can be compared.
     pub fn eye(&self, shot: &Shot, camera: &Camera, aspect: f32) -> Eye {
         let [x, y, z] = if camera.follow { shot.com } else { self.home };
         // It goes along upward only when the robot leaves the picture.
@@ -99,7 +100,8 @@ impl Stage {
         camera.eye(&self.extent.moved([x, y, rise]), aspect)
     }
 
-    /// `n` states in which every joint is somewhere between its limits and the robot moves ahead: something to draw where nothing was recorded.
+    /// `n` states in which every joint is somewhere between its limits and the robot moves ahead: something to draw
+    /// where nothing was recorded.
     pub fn varied(&self, n: usize) -> Vec<Vec<f32>> {
         let root = self.model.joints.first().map_or(0, |j| j.body);
         let state = |i: usize| {
@@ -247,7 +249,8 @@ impl Film {
         (self.stage.scene(&shot, style), camera.eye(&extent, aspect))
     }
 
-    /// Times of the pictures of a film of `fps` pictures a second at `speed` times real time, from `start` to `end` s of the clip.
+    /// Times of the pictures of a film of `fps` pictures a second at `speed` times real time, from `start` to `end` s
+    /// of the clip.
     pub fn times(&self, fps: f64, speed: f64, start: f64, end: f64) -> Vec<f64> {
         let n = ((end - start) / speed * fps + 1e-6).floor() as usize + 1;
         (0..n).map(|i| start + i as f64 * speed / fps).collect()

@@ -1,4 +1,5 @@
-//! GIF: one palette for the whole film, found by a neural quantiser in some of its pictures; later pictures hold only what changed.
+//! GIF: one palette for the whole film, found by a neural quantiser in some of its pictures; later pictures hold only
+//! what changed.
 
 use crate::movie::{FilmSpec, Sink};
 use crate::renderer::Picture;

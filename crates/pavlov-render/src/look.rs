@@ -1,4 +1,5 @@
-//! What of a model is drawn: one part per visible geom, in the geom's own frame. Lengths in m, colours linear-free sRGB 0..1.
+//! What of a model is drawn: one part per visible geom, in the geom's own frame. Lengths in m, colours sRGB,
+//! 0..1.
 
 use pavlov_model::{GeomKind, Model};
 

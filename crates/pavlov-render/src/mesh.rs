@@ -1,5 +1,5 @@
-//! Unit meshes of all shapes in one vertex and one index buffer. An instance scales `unit` by its size and moves it along z by `axial` half lengths,
-//! so that one capsule serves every radius and length.
+//! Unit meshes of all shapes in one vertex and one index buffer. An instance scales `unit` by its size and moves it
+//! along z by `axial` half lengths, so that one capsule serves every radius and length.
 
 use std::f32::consts::{PI, TAU};
 use std::ops::Range;
@@ -76,7 +76,8 @@ impl Meshes {
         self.ranges[kind] = first..self.indices.len() as u32;
     }
 
-    /// A surface of revolution about z; profile from top to bottom: radius, z, axial, and the normal's radial and axial part.
+    /// A surface of revolution about z; profile from top to bottom: radius, z, axial, and the normal's radial and axial
+    /// part.
     fn turn(&mut self, profile: &[(f32, f32, f32, f32, f32)], around: u16) {
         let base = self.vertices.len() as u16;
         for &(radius, z, axial, out, up) in profile {

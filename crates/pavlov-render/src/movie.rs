@@ -1,6 +1,7 @@
 //! Pictures to files: PNG, and films as GIF, APNG and MP4, one picture at a time.
 //!
-//! A film's pictures are `1 / fps` s apart; GIF counts in hundredths of a second, so its delays differ by one now and then and add up.
+//! A film's pictures are `1 / fps` s apart; GIF counts in hundredths of a second, so its delays differ by one now and
+//! then and add up.
 
 use crate::renderer::Picture;
 use crate::{RenderError, gif_film};

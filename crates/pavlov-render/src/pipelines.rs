@@ -1,4 +1,5 @@
-//! The four pipelines of a picture: shapes, their shadows, ground, sky. All share one uniform, found by a moving offset.
+//! The four pipelines of a picture: shapes, their shadows, ground, sky. All share one uniform, found by a moving
+//! offset.
 
 use crate::RenderError;
 use crate::mesh::Vertex;
@@ -73,7 +74,8 @@ impl Pipelines {
                     } else {
                         wgpu::PrimitiveTopology::TriangleList
                     },
-                    // Flattened shapes turn over where the light meets them from behind; a plane is seen from above only.
+                    // Flattened shapes turn over where the light meets them from behind; a plane is seen from above
+                    // only.
                     cull_mode: matches!(name, "solid" | "ground").then_some(wgpu::Face::Back),
                     ..Default::default()
                 },

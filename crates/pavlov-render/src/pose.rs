@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_geom_turns_and_moves_with_its_body() {
-        let text = r#"<mujoco><worldbody><body pos="0 0 1"><freejoint/><geom type="box" pos="1 0 0" size="0.1 0.1 0.1"/></body></worldbody></mujoco>"#;
+        let text = r#"<mujoco><worldbody><body pos="0 0 1"><freejoint/>
+            <geom type="box" pos="1 0 0" size="0.1 0.1 0.1"/></body></worldbody></mujoco>"#;
         let model = Arc::new(pavlov_model::parse_mjcf(text, "box.xml").unwrap());
         let mut poser = Poser::new(&model).unwrap();
         // A quarter turn about z: the geom's offset along x now points along y.

@@ -1,8 +1,9 @@
 //! Draws scenes: many small pictures in one pass over one texture, read back once. Plain wgpu, no window.
 //!
-//! Per view: the shapes as instanced meshes, then the same shapes flattened onto the ground along the light (their colour is that of the ground in
-//! shadow, so that overlaps do not darken twice), then the ground, then the sky; each only where nothing is yet. Pixels are RGBA8 sRGB, rows from
-//! the top. The same views give the same bytes on one adapter; drawn alone, a view differs in a few pixels of its edges (places are rounded).
+//! Per view: the shapes as instanced meshes, then the same shapes flattened onto the ground along the light (their
+//! colour is that of the ground in shadow, so that overlaps do not darken twice), then the ground, then the sky; each
+//! only where nothing is yet. Pixels are RGBA8 sRGB, rows from the top. The same views give the same bytes on one
+//! adapter; drawn alone, a view differs in a few pixels of its edges (places are rounded).
 
 use crate::RenderError;
 use crate::camera::{Eye, dot};

@@ -1,5 +1,5 @@
-//! The scene list: shapes with poses and colours, the ground with its texture, the light, the sky. Plain data: a reward model sweeps over it, the
-//! studio shows it, the renderer draws it. Lengths in m, colours sRGB 0..1.
+//! The scene list: shapes with poses and colours, the ground with its texture, the light, the sky. Plain data: a reward
+//! model sweeps over it, the studio shows it, the renderer draws it. Lengths in m, colours sRGB 0..1.
 
 use crate::RenderError;
 use crate::look::{Look, Shape};
@@ -194,8 +194,9 @@ impl Scene {
         Self { instances: Vec::new(), ground: None, style, cell }
     }
 
-    /// Adds a model: its shapes at these poses (the model's geoms in order), all moved by `offset`. The first plane becomes the ground; others are
-    /// left out, since only one plane is drawn. `robot_only` leaves out what is fixed to the world: for the second robot of a scene.
+    /// Adds a model: its shapes at these poses (the model's geoms in order), all moved by `offset`. The first plane
+    /// becomes the ground; others are left out, since only one plane is drawn. `robot_only` leaves out what is fixed to
+    /// the world: for the second robot of a scene.
     pub fn add(&mut self, look: &Look, poses: &[Pose], offset: [f32; 3], robot_only: bool) {
         for part in &look.parts {
             let mut pose = poses[part.geom];

@@ -1,5 +1,5 @@
-//! One shape as triangles of its own size: for renderers that have no instances of unit meshes, such as the studio's. m; long axis z;
-//! counter-clockwise seen from outside.
+//! One shape as triangles of its own size: for renderers that have no instances of unit meshes, such as the studio's.
+//! m; long axis z; counter-clockwise seen from outside.
 
 use crate::look::Shape;
 use crate::mesh::{BOX, CAPSULE, CYLINDER, Meshes, SPHERE};

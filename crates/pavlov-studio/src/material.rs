@@ -1,5 +1,6 @@
-//! The three materials of the scene over one shader: shapes lit per corner with the colour in the mesh's tag, their shadows flattened
-//! onto the ground, and the ground. No prepass, no shadow maps, no tone mapping: a software adapter draws them at tens of pictures a second.
+//! The three materials of the scene over one shader: shapes lit per corner with the colour in the mesh's tag, their
+//! shadows flattened onto the ground, and the ground. No prepass, no shadow maps, no tone mapping: a software adapter
+//! draws them at tens of pictures a second.
 
 use bevy::mesh::{Mesh, MeshVertexBufferLayoutRef};
 use bevy::pbr::{Material, MaterialPipeline, MaterialPipelineKey};

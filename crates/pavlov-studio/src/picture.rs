@@ -1,7 +1,8 @@
-//! From the panels' scene to Bevy's: a camera for each view, an entity for each shape and its shadow, moved every frame.
+//! From the panels' scene to Bevy's: a camera for each view, an entity for each shape and its shadow, moved every
+//! frame.
 //!
-//! Layer 1 + i holds what view i shows; the ground is on all of them. Entities are made anew only when the model or the number of robots
-//! or views changes.
+//! Layer 1 + i holds what view i shows; the ground is on all of them. Entities are made anew only when the model or the
+//! number of robots or views changes.
 
 use crate::material::{GroundMaterial, Look, ShadowMaterial, ShapeMaterial};
 use bevy::asset::RenderAssetUsages;
@@ -130,10 +131,10 @@ pub fn show(
         return;
     }
     for &(entity, shadow, robot, part) in &drawn.parts {
-        let of = &stage.robots[robot];
+        let placed_robot = &stage.robots[robot];
         let p = &stage.look().parts[part];
-        let at = transform(&of.poses[p.geom]);
-        let tag = tag(p.colour, of.tint);
+        let at = transform(&placed_robot.poses[p.geom]);
+        let tag = tag(p.colour, placed_robot.tint);
         if let Ok((mut transform, mut old)) = placed.get_mut(entity) {
             *transform = at;
             if old.0 != tag {
@@ -182,9 +183,10 @@ fn aim(
 fn build(commands: &mut Commands, drawn: &mut Drawn, stage: &Stage, views: &[View], meshes: &mut Assets<Mesh>) {
     let (Some(shape), Some(shadow), Some(ground)) = (&drawn.shape, &drawn.shadow, &drawn.ground) else { return };
     let around = drawn.around.max(8);
-    let mut made: HashMap<String, Handle<Mesh>> = HashMap::default();
-    let mut mesh =
-        |shape: &Shape| made.entry(format!("{shape:?}")).or_insert_with(|| meshes.add(mesh_of(shape, around))).clone();
+    let mut by_shape: HashMap<String, Handle<Mesh>> = HashMap::default();
+    let mut mesh = |shape: &Shape| {
+        by_shape.entry(format!("{shape:?}")).or_insert_with(|| meshes.add(mesh_of(shape, around))).clone()
+    };
     let mut parts = Vec::new();
     for (i, view) in views.iter().enumerate() {
         let layer = RenderLayers::layer(1 + i);

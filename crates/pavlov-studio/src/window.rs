@@ -1,7 +1,7 @@
 //! The window: Bevy's parts that are needed, the panels in egui, and when to draw.
 //!
-//! Nothing is drawn while nothing changes. Worlds, training and checks wake the window through the event loop; on an adapter in software
-//! no more than [`LOW_RATE`] times a second, since drawing takes the same cores.
+//! Nothing is drawn while nothing changes. Worlds, training and checks wake the window through the event loop; on an
+//! adapter in software no more than [`LOW_RATE`] times a second, since drawing takes the same cores.
 
 use crate::material::{GroundMaterial, ShadowMaterial, ShapeMaterial};
 use crate::picture::{Drawn, PanelCamera, Panels, make_cameras, show};

@@ -1,8 +1,8 @@
 //! A rapier scene from a robot: links with their exact mass properties, multibody joints, colliders.
 //!
-//! Mass properties come from [`Params`], never from colliders (whose density is zero). Every tree hangs from a fixed body of its
-//! own; a free joint is a multibody joint with all six axes free. Frames: a joint's axis is the local x of both joint frames,
-//! which stand in its anchor.
+//! Mass properties come from [`Params`], never from colliders (whose density is zero). Every tree hangs from a fixed
+//! body of its own; a free joint is a multibody joint with all six axes free. Frames: a joint's axis is the local x of
+//! both joint frames, which stand in its anchor.
 
 use super::layout::Layout;
 use crate::params::Params;
@@ -127,7 +127,8 @@ fn joint_of(sets: &Sets, place: &Place) -> MultibodyJoint {
     }
 }
 
-/// Fixes the roots (which drops their six dofs) and sets armature and dry friction of every dof. Damping is set in every step.
+/// Fixes the roots (which drops their six dofs) and sets armature and dry friction of every dof. Damping is set in
+/// every step.
 fn finish(
     model: &Model,
     layout: &Layout,
@@ -169,14 +170,14 @@ fn carried_mass(model: &Model, layout: &Layout, params: &Params<f64>, body_pose:
     let mut tensor = na::Matrix3::<f64>::zeros();
     for b in carried() {
         let i = &params.body_inertia[b];
-        let own = na::Matrix3::new(i[0], i[3], i[4], i[3], i[1], i[5], i[4], i[5], i[2]);
+        let inertia = na::Matrix3::new(i[0], i[3], i[4], i[3], i[1], i[5], i[4], i[5], i[2]);
         let x = body_pose[b].rotation * Vector::X;
         let y = body_pose[b].rotation * Vector::Y;
         let z = body_pose[b].rotation * Vector::Z;
         let r = na::Matrix3::new(x.x, y.x, z.x, x.y, y.y, z.y, x.z, y.z, z.z);
         let d = at(b) - com;
         let d = na::Vector3::new(d.x, d.y, d.z);
-        tensor += r * own * r.transpose()
+        tensor += r * inertia * r.transpose()
             + (na::Matrix3::identity() * d.norm_squared() - d * d.transpose()) * params.body_mass[b];
     }
     let eigen = tensor.symmetric_eigen();
@@ -211,9 +212,9 @@ fn joint(model: &Model, params: &Params<f64>, body_pose: &[Pose], layout: &Layou
         }
         JointKind::Ball | JointKind::Free => Rotation::IDENTITY,
     };
-    let own = Pose::from_parts(vector(params.jnt_pos[link.joint]), align);
+    let anchor = Pose::from_parts(vector(params.jnt_pos[link.joint]), align);
     let mut builder =
-        GenericJointBuilder::new(JointAxesMask::all() & !axes).local_frame1(before * own).local_frame2(own);
+        GenericJointBuilder::new(JointAxesMask::all() & !axes).local_frame1(before * anchor).local_frame2(anchor);
     if joint.limited && model.opt.limit && joint.kind != JointKind::Ball {
         let axis = if joint.kind == JointKind::Hinge { JointAxis::AngX } else { JointAxis::LinX };
         let zero = params.qpos0[joint.qposadr];
@@ -222,8 +223,8 @@ fn joint(model: &Model, params: &Params<f64>, body_pose: &[Pose], layout: &Layou
     builder.softness(softness(model, joint)).build()
 }
 
-/// MuJoCo's `solref` and `solimp` of a limit as rapier's spring, so that rapier's substeps correct the same part of the error
-/// per second (k/b of the reference acceleration) and are as soft (R = (1 - d)/d of the inverse inertia).
+/// MuJoCo's `solref` and `solimp` of a limit as rapier's spring, so that rapier's substeps correct the same part of the
+/// error per second (k/b of the reference acceleration) and are as soft (R = (1 - d)/d of the inverse inertia).
 fn softness(model: &Model, joint: &Joint) -> SpringCoefficients<f64> {
     let substep = model.opt.timestep / super::scene::SUBSTEPS as f64;
     let (stiffness, damping) = reference(model, joint);

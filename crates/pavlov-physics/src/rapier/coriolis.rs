@@ -1,10 +1,10 @@
 //! Coriolis, centrifugal and gyroscopic forces on time.
 //!
-//! Rapier solves each substep with the derivative of these forces in its matrix, so that they act with the velocity the substep
-//! ends with: half a substep late, which takes energy from what turns fast. (Its matrix is not quite the derivative either: the
-//! angular velocity of the child stands where the parent's belongs, and the sliding velocity counts three times for two.) After
-//! a step in free motion the difference to the forces at the velocity in the middle is made up for, through rapier's own
-//! Jacobians and factored mass matrix.
+//! Rapier solves each substep with the derivative of these forces in its matrix, so that they act with the velocity the
+//! substep ends with: half a substep late, which takes energy from what turns fast. (Its matrix is not quite the
+//! derivative either: the angular velocity of the child stands where the parent's belongs, and the sliding velocity
+//! counts three times for two.) After a step in free motion the difference to the forces at the velocity in the middle
+//! is made up for, through rapier's own Jacobians and factored mass matrix.
 
 use super::build::Built;
 use super::layout::{Layout, dofs};
@@ -13,8 +13,8 @@ use pavlov_model::Model;
 use rapier3d::na;
 use rapier3d::prelude::*;
 
-/// Velocity and velocity-dependent acceleration of a link at its centre of mass, world axes; and what rapier's matrix makes of a
-/// change of velocity.
+/// Velocity and velocity-dependent acceleration of a link at its centre of mass, world axes; and what rapier's matrix
+/// makes of a change of velocity.
 #[derive(Clone, Copy, Default)]
 struct Motion {
     spin: Vector,
@@ -81,8 +81,8 @@ fn wrenches(
     out
 }
 
-/// Adds to the velocities of the multibodies what the step from `before` (rapier's velocities, in our order of dofs) lost, and
-/// moves their joints along.
+/// Adds to the velocities of the multibodies what the step from `before` (rapier's velocities, in our order of dofs)
+/// lost, and moves their joints along.
 pub(crate) fn correct(
     model: &Model,
     layout: &Layout,

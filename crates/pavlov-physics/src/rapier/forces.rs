@@ -1,7 +1,8 @@
-//! Forces that MuJoCo knows per joint and rapier does not: actuators, springs, gravity compensation, limits of ball joints.
+//! Forces that MuJoCo knows per joint and rapier does not: actuators, springs, gravity compensation, limits of ball
+//! joints.
 //!
-//! They are found as generalised forces and put on the links as equal and opposite forces and torques, which is what a motor
-//! does. Damping, armature, dry friction and the limits of hinges and slides are rapier's own.
+//! They are found as generalised forces and put on the links as equal and opposite forces and torques, which is what a
+//! motor does. Damping, armature, dry friction and the limits of hinges and slides are rapier's own.
 
 use super::build::{Built, vector};
 use super::layout::Layout;
@@ -22,8 +23,8 @@ pub(crate) struct Drive {
     pub tau: Vec<f64>,
     /// Damping of actuators whose force is not clamped, for rapier to treat implicitly, per dof.
     pub damping: Vec<f64>,
-    /// Stiffness of springs and of servos whose force is not clamped, per dof: how `tau` of a hinge or slide changes from
-    /// substep to substep.
+    /// Stiffness of springs and of servos whose force is not clamped, per dof: how `tau` of a hinge or slide changes
+    /// from substep to substep.
     pub stiffness: Vec<f64>,
 }
 
@@ -118,8 +119,8 @@ impl Drive {
         }
     }
 
-    /// Rapier limits single axes only, so a ball joint is stopped by a critically damped spring here. It is as stiff as MuJoCo's
-    /// constraint is under a load (stiffness of `solref` times d/(1 - d)), as far as the timestep allows.
+    /// Rapier limits single axes only, so a ball joint is stopped by a critically damped spring here. It is as stiff as
+    /// MuJoCo's constraint is under a load (stiffness of `solref` times d/(1 - d)), as far as the timestep allows.
     fn ball_limits(&mut self, model: &Model, params: &Params<f64>, stops: &[BallStop], qpos: &[f64], qvel: &[f64]) {
         for stop in stops {
             let joint = &model.joints[stop.joint];
@@ -175,7 +176,8 @@ fn four(q: &[f64]) -> [f64; 4] {
 pub(crate) struct Wrenches(pub Vec<(Vector, Vector)>);
 
 impl Wrenches {
-    /// Turns generalised forces into wrenches, at the given link poses. `frame1` is the pose of each joint's first frame.
+    /// Turns generalised forces into wrenches, at the given link poses. `frame1` is the pose of each joint's first
+    /// frame.
     pub fn evaluate(
         &mut self,
         model: &Model,

@@ -1,8 +1,8 @@
 //! Which rapier link stands for which MuJoCo joint.
 //!
-//! A rapier multibody has one joint per link, a MuJoCo body any number of joints: every joint becomes a link, the last one of a
-//! body carries its mass and geoms, those before it have none. Bodies without joints belong to the link of their nearest
-//! ancestor that has one (`Body::weld`), or to the ground.
+//! A rapier multibody has one joint per link, a MuJoCo body any number of joints: every joint becomes a link, the last
+//! one of a body carries its mass and geoms, those before it have none. Bodies without joints belong to the link of
+//! their nearest ancestor that has one (`Body::weld`), or to the ground.
 
 use pavlov_model::{JointKind, Model};
 

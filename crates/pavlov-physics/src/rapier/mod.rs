@@ -1,4 +1,5 @@
-//! The second engine: rapier's multibodies, built from the same [`pavlov_model::Model`] and driven by the same controls.
+//! The second engine: rapier's multibodies, built from the same [`pavlov_model::Model`] and driven by the same
+//! controls.
 //!
 //! ```text
 //! Model, Params ─ layout ─> links ─ build ─> Scene (bodies, joints, colliders; one per set of parameters)

@@ -1,12 +1,12 @@
 //! One world in rapier: from a state and controls to the state one timestep later.
 //!
-//! Every step starts from a copy of the scene as it was built, put to (qpos, qvel): nothing else is remembered, so a state is
-//! exactly its coordinates and velocities, and a run can be taken up from them to the bit. The price is a cold contact solver
-//! in each step; rapier's substeps warm-start each other within it.
+//! Every step starts from a copy of the scene as it was built, put to (qpos, qvel): nothing else is remembered, so a
+//! state is exactly its coordinates and velocities, and a run can be taken up from them to the bit. The price is a cold
+//! contact solver in each step; rapier's substeps warm-start each other within it.
 //!
-//! Rapier's substeps are semi-implicit Euler: v' = v + h a(q), q' = q + h v'. Given coordinates that are half a substep ahead,
-//! q + h/2 v, and read back half a substep earlier, the same arithmetic is the drift-kick-drift form of leapfrog, whose error is
-//! of second order. Forces from here are found in the middle of the step for the same reason.
+//! Rapier's substeps are semi-implicit Euler: v' = v + h a(q), q' = q + h v'. Given coordinates that are half a substep
+//! ahead, q + h/2 v, and read back half a substep earlier, the same arithmetic is the drift-kick-drift form of
+//! leapfrog, whose error is of second order. Forces from here are found in the middle of the step for the same reason.
 
 use super::build::{Built, Sets, build, rotation};
 use super::contacts::{PairContact, Pairs, read};
@@ -30,8 +30,8 @@ pub(crate) struct Robot {
     pub layout: Layout,
 }
 
-/// Iterations of rapier's solver in a substep, with bias and without. One of each is rapier's default; a chain that stands on
-/// the ground needs more, the more so as every step starts cold.
+/// Iterations of rapier's solver in a substep, with bias and without. One of each is rapier's default; a chain that
+/// stands on the ground needs more, the more so as every step starts cold.
 const ITERATIONS: usize = 4;
 
 /// One set of parameters and the scene built from it.
@@ -107,8 +107,8 @@ impl Stage {
         }
     }
 
-    /// One timestep from (`qpos`, `qvel`), in place. False when the state was not finite, or is not after it (MuJoCo's bound
-    /// of 1e10 included); it is then left as it is, or what came out.
+    /// One timestep from (`qpos`, `qvel`), in place. False when the state was not finite, or is not after it (MuJoCo's
+    /// bound of 1e10 included); it is then left as it is, or what came out.
     pub fn step(&mut self, robot: &Robot, scene: &Scene, qpos: &mut [f64], qvel: &mut [f64], ctrl: &[f64]) -> bool {
         let model = &**robot.physics.model();
         self.contacts.clear();
@@ -140,8 +140,8 @@ impl Stage {
         bounded(qpos, qvel) && self.pipeline.quarantine().is_empty()
     }
 
-    /// The mass matrix at `qpos`, armature included, dense and row-major, in MuJoCo's coordinates. Empty when a coordinate is not
-    /// finite.
+    /// The mass matrix at `qpos`, armature included, dense and row-major, in MuJoCo's coordinates. Empty when a
+    /// coordinate is not finite.
     pub fn mass_matrix(&mut self, robot: &Robot, scene: &Scene, qpos: &[f64]) -> Vec<f64> {
         let model = &**robot.physics.model();
         let nv = model.nv();
@@ -168,9 +168,9 @@ impl Stage {
             }
             if matches!(joint.kind, JointKind::Ball | JointKind::Free) {
                 let (q, v) = (joint.qposadr + n - 3, joint.dofadr + n - 3);
-                let own = rotation([qpos[q], qpos[q + 1], qpos[q + 2], qpos[q + 3]]);
+                let orientation = rotation([qpos[q], qpos[q + 1], qpos[q + 2], qpos[q + 3]]);
                 for (k, axis) in [Vector::X, Vector::Y, Vector::Z].into_iter().enumerate() {
-                    for (m, x) in (own * axis).to_array().into_iter().enumerate() {
+                    for (m, x) in (orientation * axis).to_array().into_iter().enumerate() {
                         turn[(v + m, v + k)] = x;
                     }
                 }
@@ -194,16 +194,16 @@ impl Stage {
         (turn.transpose() * found * turn).transpose().as_slice().to_vec()
     }
 
-    /// Rapier takes the damping force at the end of each substep, late by half of one. Of N substeps' damping a share of
-    /// 1/(N + 1) is taken at the velocity before the step instead: on average the force is then on time.
+    /// Rapier takes the damping force at the end of each substep, late by half of one. Of N substeps' damping a share
+    /// of 1/(N + 1) is taken at the velocity before the step instead: on average the force is then on time.
     fn split_damping(&mut self, model: &Model, params: &Params<f64>, qvel: &[f64]) {
         let late = 1.0 / (SUBSTEPS as f64 + 1.0);
         for i in 0..model.nv() {
             let damping = params.dof_damping[i] + self.drive.damping[i];
             self.drive.tau[i] -= late * damping * qvel[i];
             self.drive.damping[i] = (1.0 - late) * damping;
-            // Rapier takes a spring's force at the end of the substep. Less damping puts that back to its beginning, which, with
-            // coordinates half a substep ahead, is its middle.
+            // Rapier takes a spring's force at the end of the substep. Less damping puts that back to its beginning,
+            // which, with coordinates half a substep ahead, is its middle.
             self.drive.damping[i] -= self.drive.stiffness[i] * model.opt.timestep / SUBSTEPS as f64;
         }
     }

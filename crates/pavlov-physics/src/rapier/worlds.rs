@@ -211,7 +211,8 @@ mod tests {
     fn contacts_of_all_worlds_stand_side_by_side_and_carry_the_weight() {
         let physics = text_scene(
             "<mujoco><option timestep='0.002'/><worldbody><geom type='plane' size='9 9 1'/>
-               <body pos='0 0 0.1'><freejoint/><geom type='box' size='0.2 0.1 0.1' mass='3'/></body></worldbody></mujoco>",
+               <body pos='0 0 0.1'><freejoint/><geom type='box' size='0.2 0.1 0.1' mass='3'/></body>
+             </worldbody></mujoco>",
         );
         let params = physics.params::<Lane>();
         let mut worlds = RapierWorlds::new(&physics, LANES, false);

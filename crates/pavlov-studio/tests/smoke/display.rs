@@ -94,7 +94,8 @@ impl Display {
         let &(code, shift) = self.keys.get(&sym).unwrap_or_else(|| panic!("no key for {sym:#x}"));
         let held: Vec<u8> =
             [(control, sym::CONTROL), (shift, sym::SHIFT)].iter().filter(|h| h.0).map(|h| self.keys[&h.1].0).collect();
-        // A chord is held as a hand holds it, over some pictures: within one picture only the last state of control is seen.
+        // A chord is held as a hand holds it, over some pictures: within one picture only the last state of control is
+        // seen.
         let hold = || std::thread::sleep(Duration::from_millis(if control { 130 } else { 0 }));
         hold();
         held.iter().for_each(|&k| self.fake(KEY_PRESS_EVENT, k, 0, 0));

@@ -1,6 +1,6 @@
-//! The real program on a display without a screen, driven by keys and pointer: starts, edits a reward, trains, labels, closes; then
-//! what it left is read. Pictures are kept in `target/studio/`. Needs Xvfb and a Vulkan driver (`mesa-vulkan-drivers` has one in software); where
-//! one is missing the test says so in a line and is skipped.
+//! The real program on a display without a screen, driven by keys and pointer: starts, edits a reward, trains, labels,
+//! closes; then what it left is read. Pictures are kept in `target/studio/`. Needs Xvfb and a Vulkan driver
+//! (`mesa-vulkan-drivers` has one in software); where one is missing the test says so in a line and is skipped.
 
 mod display;
 
@@ -136,8 +136,8 @@ fn artefact(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("../studio").join(name)
 }
 
-/// Starts to a moving robot in 10 s; a script that is wrong is said at its line while the last good one runs on; trains for 20 s;
-/// five labels by keys; closes; the run, the reward and the labels are there.
+/// Starts to a moving robot in 10 s; a script that is wrong is said at its line while the last good one runs on; trains
+/// for 20 s; five labels by keys; closes; the run, the reward and the labels are there.
 #[test]
 fn a_session_from_start_to_close() {
     let _alone = alone();
@@ -212,7 +212,8 @@ fn a_session_from_start_to_close() {
     assert_eq!(store.labels().expect("labels").len(), 5);
 }
 
-/// The rate of pictures with 16 robots at 1,280 by 720 on whatever draws here; then a robot is selected and pulled by hand.
+/// The rate of pictures with 16 robots at 1,280 by 720 on whatever draws here; then a robot is selected and pulled by
+/// hand.
 #[test]
 fn sixteen_robots_are_drawn_at_ten_pictures_a_second() {
     let _alone = alone();
@@ -254,8 +255,8 @@ fn colours(picture: &image::RgbImage) -> usize {
     coarse.len()
 }
 
-/// A picture must look like the one that is kept in `tests/smoke/reference`, seen from afar: eight by eight pixels are averaged, and robots
-/// move, so that colours may differ by this much of 255 on the mean.
+/// A picture must look like the one that is kept in `tests/smoke/reference`, seen from afar: eight by eight pixels are
+/// averaged, and robots move, so that colours may differ by this much of 255 on the mean.
 const TOLERANCE: f64 = 9.0;
 
 /// Waits until the window looks like the reference, and keeps the picture.

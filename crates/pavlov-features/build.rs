@@ -1,0 +1,3 @@
+//! Cargo heeds dependencies of a build script only where there is one.
+
+fn main() {}
