@@ -1,7 +1,8 @@
 //! How scores stand to labels.
 
-/// EPIC distance of scores and labels on the same frames, `sqrt((1 - rho) / 2)` with Pearson's rho: what VLM-RM compares models by.
-/// Labels of one frame need no canonicalisation: they depend on the state reached only. None where one side does not change.
+/// EPIC distance of scores and labels on the same frames, `sqrt((1 - rho) / 2)` with Pearson's rho: what VLM-RM
+/// compares models by. Labels of one frame need no canonicalisation: they depend on the state reached only. None where
+/// one side does not change.
 pub fn epic(scores: &[f64], labels: &[f64]) -> Option<f64> {
     let n = scores.len().min(labels.len());
     if n < 2 {
@@ -11,7 +12,8 @@ pub fn epic(scores: &[f64], labels: &[f64]) -> Option<f64> {
     (changes(scores) && changes(labels)).then(|| pavlov_reward::compare::epic(&scores[..n], &labels[..n], &[]))
 }
 
-/// Probability that a frame with the label scores higher than one without (ties count half). None where one kind is missing.
+/// Probability that a frame with the label scores higher than one without (ties count half). None where one kind is
+/// missing.
 pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
     let mut order: Vec<usize> = (0..scores.len().min(labels.len())).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));

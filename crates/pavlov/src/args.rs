@@ -129,7 +129,7 @@ pub enum Command {
                             pavlov vision score pictures/ --goal \"a red cube on a table\" --model models/clip-vit-b32\n  \
                             pavlov vision audit runs/a runs/b --out audit\n  pavlov vision models\n\n\
                             Models are folders with a vision.toml; the README of crates/pavlov-vision has the steps for CLIP, OpenCLIP and SigLIP.\n\
-                            ONNX files run by the library in ORT_DYLIB_PATH, an installed onnxruntime package, or the built-in tract."
+                            ONNX files run by the library in ORT_DYLIB_PATH, an installed onnxruntime package, or the built-in rten."
     )]
     Vision(Vision),
     /// Learn from people: label pairs of segments, train models on the labels.
