@@ -1,4 +1,5 @@
-//! The vision crate's promises on real files: agreement with onnxruntime, named postures, broken model folders, speed, sources that look.
+//! The vision crate's promises on real files: agreement with onnxruntime, named postures, broken model folders, speed,
+//! sources that look.
 //!
 //! Tests that draw say so and pass where there is no graphics driver.
 

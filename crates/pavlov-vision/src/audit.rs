@@ -1,8 +1,10 @@
-//! Can a prompt be trusted as a reward? Prompts against rollouts, scores against labels, and how both move with alpha, camera and ground.
+//! Can a prompt be trusted as a reward? Prompts against rollouts, scores against labels, and how both move with alpha,
+//! camera and ground.
 //!
-//! Each run brings the prompt of its reward (or one that is given) and frames of its rollouts. Labels of a frame are what the task's own
-//! `success(s)` says of it; of an episode, whether it was a success. A good prompt scores its own rollouts above those of the others
-//! (the matrix is diagonal-heavy) and frames with the label above those without (AUROC near 1, EPIC distance near 0).
+//! Each run brings the prompt of its reward (or one that is given) and frames of its rollouts. Labels of a frame are
+//! what the task's own `success(s)` says of it; of an episode, whether it was a success. A good prompt scores its own
+//! rollouts above those of the others (the matrix is diagonal-heavy) and frames with the label above those without
+//! (AUROC near 1, EPIC distance near 0).
 
 use crate::measure::{auroc, epic};
 use crate::{Eyes, Goal, Sight, VisionError, VisionModel};
@@ -87,7 +89,8 @@ pub struct Audit {
     pub runs: Vec<Judged>,
     /// Mean score `[prompt][rollout]`.
     pub matrix: Vec<Vec<f64>>,
-    /// Share of right comparisons: own rollout above another one for the prompt, own prompt above another one for the rollout.
+    /// Share of right comparisons: own rollout above another one for the prompt, own prompt above another one for the
+    /// rollout.
     pub diagonal: f64,
     /// Over alpha.
     pub alphas: Vec<Swept>,
@@ -149,15 +152,16 @@ fn frames(path: &Path, options: &AuditOptions, index: usize) -> Result<Frames, V
     let folder = RunFolder::open(path)?;
     let config = RunConfig::read(&folder.config())?;
     let (task, reward) = load_inputs(&folder, &config)?;
-    let own = prompt_of(&reward);
+    let prompted = prompt_of(&reward);
     let given = options.prompts.get(index).cloned();
-    let (prompt, baseline) = match (given, own) {
-        (Some(p), own) => (p, own.and_then(|o| o.1)),
-        (None, Some(own)) => own,
+    let (prompt, baseline) = match (given, prompted) {
+        (Some(p), prompted) => (p, prompted.and_then(|o| o.1)),
+        (None, Some(prompted)) => prompted,
         (None, None) => {
             let name = folder.name();
             return Err(VisionError::Usage(format!(
-                "run {name} was not trained on a vision source, so that it has no prompt: give one for each run with --prompt"
+                "run {name} was not trained on a vision source, so that it has no prompt: give one for each run with \
+                 --prompt"
             )));
         }
     };
@@ -227,18 +231,19 @@ struct Seen {
 impl Seen {
     /// Scores `[prompt][run][frame]`.
     fn scores(&self, goals: &[Goal]) -> Vec<Vec<Vec<f64>>> {
-        let of = |goal: &Goal| self.vectors.iter().map(|run| run.iter().map(|v| goal.score(v)).collect()).collect();
-        goals.iter().map(of).collect()
+        let by_goal =
+            |goal: &Goal| self.vectors.iter().map(|run| run.iter().map(|v| goal.score(v)).collect()).collect();
+        goals.iter().map(by_goal).collect()
     }
 
     fn swept(&self, name: String, goals: &[Goal], all: &[Frames]) -> Swept {
         let scores = self.scores(goals);
         let matrix: Vec<Vec<f64>> = means(&scores);
-        let own = || all.iter().enumerate().map(|(i, f)| (&scores[i][i], f));
+        let on_own_run = || all.iter().enumerate().map(|(i, f)| (&scores[i][i], f));
         Swept {
             name,
-            epic: mean(own().filter_map(|(s, f)| epic(s, &numbers(&f.labels)))),
-            auroc: mean(own().filter_map(|(s, f)| auroc(s, &f.labels))),
+            epic: mean(on_own_run().filter_map(|(s, f)| epic(s, &numbers(&f.labels)))),
+            auroc: mean(on_own_run().filter_map(|(s, f)| auroc(s, &f.labels))),
             diagonal: diagonal(&matrix),
         }
     }
@@ -295,8 +300,8 @@ pub fn audit(options: &AuditOptions) -> Result<Audit, VisionError> {
     };
     let sight = Sight::named(camera, ground, light)?;
     let seen = look(&sight)?;
-    let own = goals(options.alpha);
-    let scores = seen.scores(&own);
+    let at_alpha = goals(options.alpha);
+    let scores = seen.scores(&at_alpha);
     let matrix: Vec<Vec<f64>> = means(&scores);
     let alphas: Vec<Swept> = (0..=10)
         .map(|k| {
@@ -306,11 +311,11 @@ pub fn audit(options: &AuditOptions) -> Result<Audit, VisionError> {
         .collect();
     let mut cameras = Vec::new();
     for (name, ..) in CAMERAS {
-        cameras.push(look(&Sight::named(name, ground, light)?)?.swept((*name).into(), &own, &all));
+        cameras.push(look(&Sight::named(name, ground, light)?)?.swept((*name).into(), &at_alpha, &all));
     }
     let mut grounds = Vec::new();
     for (name, ..) in SURFACES {
-        grounds.push(look(&Sight::named(camera, name, light)?)?.swept((*name).into(), &own, &all));
+        grounds.push(look(&Sight::named(camera, name, light)?)?.swept((*name).into(), &at_alpha, &all));
     }
     let mut runs = Vec::new();
     let mut pictures = Vec::new();

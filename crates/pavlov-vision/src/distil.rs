@@ -1,13 +1,13 @@
-//! `distilled` mode: a thread of its own labels a sample of frames, a small model of the state learns from the labels and pays every
-//! step of every world. The simulation never waits for a picture.
+//! `distilled` mode: a thread labels a sample of frames, a small model of the state learns from the labels
+//! and pays every step of every world. The simulation never waits for a picture.
 //!
 //! ```text
 //! worlds ─ samples (the newest are kept) ─> labeller: draw, embed, judge ─> labels ─> small net ─┐
 //! worlds ─ features of every step ───────────────────────────────────────────────────────────────┴─> reward
 //! ```
-//! The architecture of ONI (Zheng et al. 2024). Agreement is prequential: each label is first predicted, then learned from; it is the
-//! correlation and the root mean square error over the last labels. Which frames are labelled depends on the clock, so that two runs of
-//! one seed differ.
+//! The architecture of ONI (Zheng et al. 2024). Agreement is prequential: each label is first predicted, then learned
+//! from; it is the correlation and the root mean square error over the last labels. Which frames are labelled depends
+//! on the clock, so that two runs of one seed differ.
 
 use crate::eyes::difference;
 use crate::judge::Judge;
@@ -61,8 +61,8 @@ impl Net {
     /// Features in the net's own units.
     fn scaled(&self, features: &[f32]) -> Vec<f32> {
         let width = self.mean.len();
-        let one = |(i, x): (usize, &f32)| ((x - self.mean[i % width]) * self.scale[i % width]).clamp(-5.0, 5.0);
-        features.iter().enumerate().map(one).collect()
+        let scale = |(i, x): (usize, &f32)| ((x - self.mean[i % width]) * self.scale[i % width]).clamp(-5.0, 5.0);
+        features.iter().enumerate().map(scale).collect()
     }
 
     /// Value of each row.
@@ -156,10 +156,10 @@ impl Distiller {
             stop: AtomicBool::new(false),
             failed: Mutex::default(),
         });
-        let own = shared.clone();
+        let theirs = shared.clone();
         let work = move || {
-            if let Err(e) = label(&own, labeller) {
-                *lock(&own.failed) = Some(e.to_string());
+            if let Err(e) = label(&theirs, labeller) {
+                *lock(&theirs.failed) = Some(e.to_string());
             }
         };
         let thread = std::thread::Builder::new().name("vision labeller".into()).spawn(work);
@@ -168,7 +168,7 @@ impl Distiller {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Gives it one; the oldest that waits gives way where there is no room.
+    /// Hands over a sample to be labelled; where there is no room, the oldest one that waits is dropped.
     pub fn offer(&self, sample: Sample) {
         let mut waiting = lock(&self.shared.waiting);
         if waiting.len() >= WAITING {
@@ -229,10 +229,10 @@ impl Drop for Distiller {
 }
 
 /// The labeller's loop.
-fn label(shared: &Shared, mut own: Labeller) -> Result<(), VisionError> {
+fn label(shared: &Shared, mut labeller: Labeller) -> Result<(), VisionError> {
     let mut kept: VecDeque<(Vec<f32>, f32)> = VecDeque::new();
     let mut recent: VecDeque<(f32, f32)> = VecDeque::new();
-    let mut dice = crate::dataset::Dice::new(own.seed ^ 0x0D15_7111, 0);
+    let mut dice = crate::dataset::Dice::new(labeller.seed ^ 0x0D15_7111, 0);
     let (start, mut done) = (Instant::now(), 0u64);
     while !shared.stop.load(Ordering::Acquire) {
         let samples: Vec<Sample> = {
@@ -242,7 +242,7 @@ fn label(shared: &Shared, mut own: Labeller) -> Result<(), VisionError> {
             waiting.drain(from..).collect()
         };
         // The first labels come as fast as they can, the others at their rate.
-        let early = own.per_s > 0.0 && done as f64 > 400.0 + own.per_s * start.elapsed().as_secs_f64();
+        let early = labeller.per_s > 0.0 && done as f64 > 400.0 + labeller.per_s * start.elapsed().as_secs_f64();
         if samples.is_empty() || early {
             std::thread::sleep(Duration::from_millis(4));
             if !early {
@@ -252,7 +252,7 @@ fn label(shared: &Shared, mut own: Labeller) -> Result<(), VisionError> {
             samples.into_iter().for_each(|s| waiting.push_back(s));
             continue;
         }
-        let values = values(&mut own, &samples)?;
+        let values = values(&mut labeller, &samples)?;
         let mut net = (**shared.net.read().unwrap_or_else(PoisonError::into_inner)).clone();
         let rows: Vec<f32> = samples.iter().flat_map(|s| s.features.iter().copied()).collect();
         let predicted = net.predict(&rows);
@@ -281,15 +281,15 @@ fn label(shared: &Shared, mut own: Labeller) -> Result<(), VisionError> {
 }
 
 /// Labels of samples.
-fn values(own: &mut Labeller, samples: &[Sample]) -> Result<Vec<f32>, VisionError> {
+fn values(labeller: &mut Labeller, samples: &[Sample]) -> Result<Vec<f32>, VisionError> {
     let states: Vec<&[f32]> = samples.iter().map(|s| s.qpos.as_slice()).collect();
-    let (vectors, pictures) = own.eyes.look(&states, &own.sight)?;
-    let mut values: Vec<f32> = vectors.iter().map(|v| own.judge.value(v)).collect();
-    if own.motion > 0.0 {
+    let (vectors, pictures) = labeller.eyes.look(&states, &labeller.sight)?;
+    let mut values: Vec<f32> = vectors.iter().map(|v| labeller.judge.value(v)).collect();
+    if labeller.motion > 0.0 {
         let before: Vec<&[f32]> = samples.iter().map(|s| s.before.as_deref().unwrap_or(&s.qpos)).collect();
-        let before = own.eyes.draw(&before, &own.sight)?;
+        let before = labeller.eyes.draw(&before, &labeller.sight)?;
         for ((value, a), b) in values.iter_mut().zip(&pictures).zip(&before) {
-            *value *= (difference(a, b) / own.motion).min(1.0);
+            *value *= (difference(a, b) / labeller.motion).min(1.0);
         }
     }
     Ok(values)

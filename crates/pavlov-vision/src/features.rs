@@ -1,7 +1,8 @@
 //! The state as the small model sees it: what a picture by a following camera depends on.
 //!
-//! Per world: height, orientation (a rotation matrix) of a free base or the coordinates of a planar one, joint angles (sine and cosine
-//! where a joint has no limits), bodies relative to the first one (m); velocities too where motion counts.
+//! Per world: height, orientation (a rotation matrix) of a free base or the coordinates of a planar one, joint angles
+//! (sine and cosine where a joint has no limits), bodies relative to the first one (m); velocities too where motion
+//! counts.
 
 use pavlov_model::{JointKind, Model};
 use pavlov_reward::SourceStep;

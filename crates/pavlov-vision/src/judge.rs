@@ -64,13 +64,13 @@ impl Judge {
         joined as f32
     }
 
-    /// Softmax over the goal and what it is held against; without those as the model says.
+    /// Softmax over the goal and what it is held against; without those, as the model says.
     fn probability(&self, goal: &Goal, v: &[f32]) -> f64 {
-        let own = goal.cosine(v);
+        let cosine = goal.cosine(v);
         if self.against.is_empty() {
-            return crate::probability(own, None, self.scale, self.bias);
+            return crate::probability(cosine, None, self.scale, self.bias);
         }
-        let others: f64 = self.against.iter().map(|a| (self.scale * (a.cosine(v) - own)).exp()).sum();
+        let others: f64 = self.against.iter().map(|a| (self.scale * (a.cosine(v) - cosine)).exp()).sum();
         1.0 / (1.0 + others)
     }
 }

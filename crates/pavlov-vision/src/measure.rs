@@ -1,7 +1,8 @@
 //! How scores stand to labels.
 
-/// EPIC distance of scores and labels on the same frames, `sqrt((1 - rho) / 2)` with Pearson's rho: what VLM-RM compares models by.
-/// Labels of one frame need no canonicalisation: they depend on the state reached only. None where one side does not change.
+/// EPIC distance of scores and labels on the same frames, `sqrt((1 - rho) / 2)` with Pearson's rho: what VLM-RM
+/// compares models by. Labels of one frame need no canonicalisation: they depend on the state reached only. None where
+/// one side does not change.
 pub fn epic(scores: &[f64], labels: &[f64]) -> Option<f64> {
     let n = scores.len().min(labels.len());
     if n < 2 {

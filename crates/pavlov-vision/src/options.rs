@@ -55,7 +55,7 @@ pub struct Options {
 fn texts(table: &Table, key: &str) -> Result<Vec<String>, String> {
     match table.get(key) {
         None => Ok(Vec::new()),
-        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::String(text)) => Ok(vec![text.clone()]),
         Some(Value::Array(list)) => list
             .iter()
             .map(|v| v.as_str().map(str::to_string).ok_or_else(|| format!("`{key}` has {v}: expected texts in quotes")))

@@ -1,6 +1,8 @@
-//! A vision-language model as a rater of behaviours: of two segments it prefers the one whose pictures look more like the goal.
+//! A vision-language model as a rater of behaviours: of two segments it prefers the one whose pictures look more like
+//! the goal.
 //!
-//! A segment's value is the mean goal score (see [`Goal`]) of some of its frames, evenly spaced. Each segment is looked at once.
+//! A segment's value is the mean goal score (see [`Goal`]) of some of its frames, evenly spaced. Each segment is looked
+//! at once.
 
 use crate::eyes::{Eyes, Sight};
 use crate::score::Goal;

@@ -20,7 +20,8 @@ fn unit(v: &[f32]) -> Vec<f64> {
 }
 
 impl Goal {
-    /// From the vectors of the goal and of the baseline prompt. Without a baseline, or with one equal to the goal, it is the cosine.
+    /// From the vectors of the goal and of the baseline prompt. Without a baseline, or with one equal to the goal, it
+    /// is the cosine.
     pub fn new(goal: &[f32], baseline: Option<&[f32]>, alpha: f64) -> Self {
         let goal = unit(goal);
         let mut along: Vec<f64> = match baseline {
@@ -56,8 +57,8 @@ impl Goal {
     }
 }
 
-/// Probability that a picture fits its goal rather than the baseline: `sigmoid(scale (cos goal - cos baseline))`; with SigLIP's bias and
-/// no baseline `sigmoid(scale cos + bias)`.
+/// Probability that a picture fits its goal rather than the baseline: `sigmoid(scale (cos goal - cos baseline))`; with
+/// SigLIP's bias and no baseline `sigmoid(scale cos + bias)`.
 pub fn probability(goal: f64, baseline: Option<f64>, scale: f64, bias: Option<f64>) -> f64 {
     let logit = match (baseline, bias) {
         (Some(b), _) => scale * (goal - b),

@@ -1,7 +1,7 @@
 //! The reward source `vision`: what a picture of the robot says about a prompt, as a column of the reward graph.
 //!
-//! Directly: each world is drawn and embedded every so many steps, and the number is held or moved to over the steps between. Distilled:
-//! see `distil.rs`. All blocks of a run share one renderer and one model.
+//! Directly: each world is drawn and embedded every so many steps, and the number is held or moved to over the steps
+//! between. Distilled: see `distil.rs`. All blocks of a run share one renderer and one model.
 
 use crate::distil::{Distiller, Labeller, Net, Sample};
 use crate::eyes::difference;
@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Makes the source `vision` known; models named without a path are looked up in `assets/vision` below these roots. A program calls it
-/// once, before it makes environments.
+/// Makes the source `vision` known; models named without a path are looked up in `assets/vision` below these roots. A
+/// program calls it once, before it makes environments.
 pub fn register_sources(roots: &[PathBuf]) {
     let roots = roots.to_vec();
     register_source("vision", move |setup| make(setup, &roots));
@@ -43,7 +43,8 @@ pub fn model_folder(model: &str, roots: &[PathBuf]) -> Result<PathBuf, VisionErr
         .map(|p| p.display().to_string())
         .collect();
     Err(VisionError::Usage(format!(
-        "no vision model `{model}`: expected a folder with a vision.toml, looked for in {}; `pavlov vision models` lists those there are",
+        "no vision model `{model}`: expected a folder with a vision.toml, looked for in {}; `pavlov vision models` \
+             lists those there are",
         looked.join(", ")
     )))
 }
@@ -63,7 +64,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The one of this key, made where there is none.
+/// The value of this key, made where there is none.
 fn shared<T>(
     all: &Mutex<HashMap<String, Weak<T>>>,
     key: &str,
@@ -73,10 +74,10 @@ fn shared<T>(
     if let Some(there) = all.get(key).and_then(Weak::upgrade) {
         return Ok(there);
     }
-    let made = Arc::new(make()?);
+    let fresh = Arc::new(make()?);
     all.retain(|_, w| w.strong_count() > 0);
-    all.insert(key.into(), Arc::downgrade(&made));
-    Ok(made)
+    all.insert(key.into(), Arc::downgrade(&fresh));
+    Ok(fresh)
 }
 
 fn watch(setup: &SourceSetup<'_>, options: &Options, roots: &[PathBuf], threads: usize) -> Result<Watch, VisionError> {

@@ -1,9 +1,10 @@
 //! Stages of a demonstration, found in the vectors of its pictures.
 //!
-//! After "Unsupervised Perceptual Rewards for Imitation Learning" (Sermanet, Xu, Levine 2016): the demonstration is cut so that the
-//! deviation of the vectors within a stage is smallest, stage after stage in two; for each stage the features are kept that separate it
-//! best from the rest (difference of means over deviation), and a picture's share in a stage is a Gaussian of those features,
-//! `R_i = exp(-mean((x - mean)^2 / var) / 2)`. Score: `sum_{i >= 2} 2^(i-1) R_i / sum_{i >= 2} 2^(i-1)`.
+//! After "Unsupervised Perceptual Rewards for Imitation Learning" (Sermanet, Xu, Levine 2016): the demonstration is cut
+//! so that the deviation of the vectors within a stage is smallest, stage after stage in two; for each stage the
+//! features are kept that separate it best from the rest (difference of means over deviation), and a picture's share in
+//! a stage is a Gaussian of those features, `R_i = exp(-mean((x - mean)^2 / var) / 2)`.
+//! Score: `sum_{i >= 2} 2^(i-1) R_i / sum_{i >= 2} 2^(i-1)`.
 
 /// Features a stage is known by.
 const KEPT: usize = 12;
@@ -84,11 +85,11 @@ impl Stages {
         let all: Vec<f64> = (0..width).map(|k| mean_var(rows, k).1).collect();
         let floor = FLOOR * all.iter().copied().fold(1e-12, f64::max);
         let stages = cuts.windows(2).map(|pair| {
-            let own = &rows[pair[0]..pair[1]];
+            let inside = &rows[pair[0]..pair[1]];
             let rest: Vec<Vec<f32>> = rows[..pair[0]].iter().chain(&rows[pair[1]..]).cloned().collect();
             let mut ranked: Vec<(f64, usize, f64, f64)> = (0..width)
                 .map(|k| {
-                    let (mean, var) = mean_var(own, k);
+                    let (mean, var) = mean_var(inside, k);
                     let (other, wide) = mean_var(&rest, k);
                     let var = var.max(floor);
                     ((mean - other).abs() / (var.sqrt() + wide.sqrt()).max(1e-9), k, mean, var)

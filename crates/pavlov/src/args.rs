@@ -130,7 +130,7 @@ pub enum Command {
           Models are folders with a vision.toml; \
           the README of crates/pavlov-vision has the steps for CLIP, OpenCLIP and SigLIP.\n\
           ONNX files run by the library in ORT_DYLIB_PATH, an installed onnxruntime package, \
-          or the built-in tract.")]
+          or the built-in rten.")]
     Vision(Vision),
     /// Learn from people: label pairs of segments, train models on the labels.
     #[command(after_help = crate::prefs_args::EXAMPLES)]

@@ -31,7 +31,7 @@ pub struct Sighted {
     /// Folder of the model, or a name in assets/vision.
     #[arg(long, default_value = "embedded", value_name = "DIR|NAME")]
     pub model: String,
-    /// Library that runs ONNX files: a path, `tract`, or `auto`.
+    /// Library that runs ONNX files: a path, `built-in`, or `auto`.
     #[arg(long, default_value = "auto", value_name = "PATH")]
     pub onnxruntime: String,
     /// Camera, as `pavlov render` takes it.

@@ -102,7 +102,8 @@ pub fn prompts(robot: Robot) -> Vec<(Posture, String)> {
     robot.postures().iter().map(|&p| (p, prompt(robot, p))).collect()
 }
 
-/// A caption in varied wording. The second value says what else it fits: the robot's name (empty: any robot), the posture's (empty: any).
+/// A caption in varied wording. The second value says what else it fits: the robot's name (empty: any robot), the
+/// posture's (empty: any).
 pub fn caption(robot: Robot, state: &State, dice: &mut Dice) -> (String, [String; 2]) {
     let any_robot = dice.chance(0.12) && robot != Robot::Cartpole;
     let any_posture = dice.chance(0.06);

@@ -1,11 +1,11 @@
 //! Pictures with words: what the embedded model is trained and judged on.
 //!
 //! ```text
-//! sample (a state of a shipped robot) ─> truth (which posture it is, from where its parts are) ─> caption (varied wording)
+//! sample (a state of a shipped robot) ─> truth (its posture, from where its parts are) ─> caption (varied wording)
 //!                                        └─> picture (camera, ground, light drawn at random)
 //! ```
-//! Postures are judged by geometry, never by how the state was made, so that states out of a simulation get the same words.
-//! Angles are in rad, lengths in m. Random numbers are a function of seed and index.
+//! Postures are judged by geometry, never by how the state was made, so that states out of a simulation get the same
+//! words. Angles are in rad, lengths in m. Random numbers are a function of seed and index.
 
 mod captions;
 mod posture;

@@ -1,4 +1,5 @@
-//! Which posture a state is, from where its parts are. Heights are above the ground in m, axes are unit vectors in the world.
+//! Which posture a state is, from where its parts are. Heights are above the ground in m, axes are unit vectors in the
+//! world.
 
 use pavlov_model::Model;
 use pavlov_physics::Data;
@@ -125,7 +126,8 @@ fn mat(m: &[[f64; 3]; 3], row: usize, column: usize) -> f64 {
     m[row][column]
 }
 
-/// The posture of a state whose kinematics are known, if it is a clear one. `lowest` is the height of the robot's lowest point.
+/// The posture of a state whose kinematics are known, if it is a clear one. `lowest` is the height of the robot's
+/// lowest point.
 pub fn judge(robot: Robot, model: &Model, data: &Data<f64>, lowest: f64) -> Option<Posture> {
     let parts = Parts { model, data };
     match robot {

@@ -1,5 +1,5 @@
-//! States of the shipped robots: near a named posture, between two, or anything; half of them go on moving in the simulation for a
-//! while. Angles in rad, lengths in m.
+//! States of the shipped robots: near a named posture, between two, or anything; half of them go on moving in the
+//! simulation for a while. Angles in rad, lengths in m.
 
 use super::Dice;
 use super::posture::{Posture, Robot, judge};

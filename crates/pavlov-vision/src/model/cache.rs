@@ -1,6 +1,7 @@
 //! Vectors of texts on disk: `<cache>/pavlov/vision/<sha256 of model hash and text>.f32`, little-endian f32.
 //!
-//! The key is a hash of content, so that a changed model or text is another file. What cannot be read or written is computed anew.
+//! The key is a hash of content, so that a changed model or text is another file. What cannot be read or written is
+//! computed anew.
 
 use crate::VisionError;
 use pavlov_run::sha256;

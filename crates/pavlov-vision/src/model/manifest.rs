@@ -10,7 +10,7 @@
 //! size = [224, 224]                 # height, width
 //! mean = [0.48145466, 0.4578275, 0.40821073]
 //! std = [0.26862954, 0.26130258, 0.27577711]
-//! fit = "crop"                      # stretch; crop: shorter side to size, middle cut out; pad: longer side to size, bars
+//! fit = "crop"                      # stretch; crop: shorter side to size, middle kept; pad: longer side to size, bars
 //! [text]
 //! file = "text_model.onnx"
 //! input = "input_ids"               # i64 or i32 [n, context]
@@ -19,7 +19,7 @@
 //! tokenizer = "tokenizer.json"
 //! context = 77
 //! pad = 0                           # what fills up to the context
-//! end = 49407                       # what must stand last where the text is cut; left out: whatever the tokenizer ends with
+//! end = 49407                       # last token of a text that was cut; left out: what the tokenizer ends with
 //! lowercase = false                 # for tokenizers that expect it (SigLIP)
 //! [embedding]
 //! width = 512

@@ -1,9 +1,12 @@
 //! A two-tower model: pictures and texts to unit vectors of one space.
 //!
-//! A folder holds `vision.toml` (see [`Manifest`]), the ONNX files and `tokenizer.json`. Vectors of texts are computed once and kept in
-//! the user's cache folder under the hash of model and text, so that a second start needs the image tower only.
+//! A folder holds `vision.toml` (see [`Manifest`]), the ONNX files and `tokenizer.json`. Vectors of texts are computed
+//! once and kept in the user's cache folder under the hash of model and text, so that a second start needs the image
+//! tower only.
 
+mod builtin;
 mod cache;
+mod library;
 mod manifest;
 mod pixels;
 mod runtime;
@@ -13,11 +16,10 @@ pub use manifest::{Embedding, Fit, ImageTower, Manifest, TextTower};
 pub use runtime::{Choice, Runtime, choose_runtime, runtime};
 
 use crate::VisionError;
-use ort::value::TensorElementType;
 use pavlov_render::Picture;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use tower::{OnnxFile, tensor};
+use tower::{Element, Input, Numbers, OnnxFile};
 
 /// Pictures that go through the tower together at most.
 const TOGETHER: usize = 32;
@@ -42,9 +44,11 @@ pub struct VisionModel {
 struct TextSide {
     /// None: the image tower's file has both.
     file: Option<OnnxFile>,
-    input: (String, TensorElementType),
-    mask: Option<(String, TensorElementType)>,
+    input: (String, Element),
+    mask: Option<(String, Element)>,
     output: String,
+    /// The file would take a later token for the first one of the same number.
+    finds_last: bool,
     tokenizer: tokenizers::Tokenizer,
 }
 
@@ -86,7 +90,7 @@ impl VisionModel {
         let [h, w] = manifest.image.size.map(i64::from);
         let shape = [None, Some(3), Some(h), Some(w)];
         let guess = ["pixel_values", "image", "images", "input"];
-        let (input, _) = image.input(manifest.image.input.as_deref(), &[TensorElementType::Float32], &shape, &guess)?;
+        let (input, _) = image.input(manifest.image.input.as_deref(), &[Element::F32], &shape, &guess)?;
         let wide = [None, Some(manifest.embedding.width as i64)];
         let guess = ["image_embeds", "image_features", "image_embedding", "pooler_output"];
         let output = image.output(manifest.image.output.as_deref(), &wide, &guess)?;
@@ -145,10 +149,10 @@ impl VisionModel {
             for (picture, into) in part.iter().zip(pixels.chunks_exact_mut(3 * h * w)) {
                 pixels::write(picture, &self.manifest.image, into);
             }
-            let mut inputs = vec![(self.image_names.0.clone(), tensor(vec![rows, 3, h, w], pixels)?)];
+            let mut inputs = vec![self.pixels(rows, pixels)];
             if self.same_file {
                 self.load_text()?;
-                inputs.extend(self.empty_text(rows)?);
+                inputs.extend(self.empty_text(rows));
             }
             let data = self.image.run(inputs, &self.image_names.1, rows, width)?;
             out.extend(data.chunks_exact(width).take(part.len()).map(unit));
@@ -156,18 +160,21 @@ impl VisionModel {
         Ok(out)
     }
 
+    /// The image tower's input.
+    fn pixels(&self, rows: usize, data: Vec<f32>) -> Input {
+        let [h, w] = self.manifest.image.size.map(|s| s as usize);
+        Input { name: self.image_names.0.clone(), shape: vec![rows, 3, h, w], data: Numbers::F32(data) }
+    }
+
     /// Text inputs for a file that wants both, when only pictures count.
-    fn empty_text(&self, rows: usize) -> Result<Vec<(String, ort::value::DynValue)>, VisionError> {
+    fn empty_text(&self, rows: usize) -> Vec<Input> {
         let context = self.manifest.text.context;
-        let Some(side) = &self.text else { return Ok(Vec::new()) };
-        let mut all = vec![(
-            side.input.0.clone(),
-            whole(side.input.1, rows, context, vec![self.manifest.text.pad; rows * context])?,
-        )];
-        if let Some((name, ty)) = &side.mask {
-            all.push((name.clone(), whole(*ty, rows, context, vec![1; rows * context])?));
+        let Some(side) = &self.text else { return Vec::new() };
+        let mut inputs = vec![whole(&side.input, rows, context, vec![self.manifest.text.pad; rows * context])];
+        if let Some(mask) = &side.mask {
+            inputs.push(whole(mask, rows, context, vec![1; rows * context]));
         }
-        Ok(all)
+        inputs
     }
 
     /// Unit vector of a text; from the cache where it is known.
@@ -224,18 +231,20 @@ impl VisionModel {
         let Some(side) = &mut self.text else {
             return Err(VisionError::Runtime("the text tower is not loaded".into()));
         };
+        if side.finds_last {
+            keep_first_largest(&mut ids);
+        }
         let rows = side.file.as_ref().map_or(self.image.fixed_rows, |f| f.fixed_rows).unwrap_or(1);
         let repeated = |row: &[i64]| row.repeat(rows);
-        let mut inputs = vec![(side.input.0.clone(), whole(side.input.1, rows, context, repeated(&ids))?)];
-        if let Some((name, ty)) = &side.mask {
-            inputs.push((name.clone(), whole(*ty, rows, context, repeated(&mask))?));
+        let mut inputs = vec![whole(&side.input, rows, context, repeated(&ids))];
+        if let Some(input) = &side.mask {
+            inputs.push(whole(input, rows, context, repeated(&mask)));
         }
         let output = side.output.clone();
         let data = match &mut side.file {
             Some(file) => file.run(inputs, &output, rows, width)?,
             None => {
-                let [h, w] = self.manifest.image.size.map(|s| s as usize);
-                inputs.push((self.image_names.0.clone(), tensor(vec![rows, 3, h, w], vec![0.0f32; rows * pixels])?));
+                inputs.push(self.pixels(rows, vec![0.0; rows * pixels]));
                 self.image.run(inputs, &output, rows, width)?
             }
         };
@@ -250,18 +259,21 @@ impl VisionModel {
         let tower = self.manifest.text.clone();
         let path = self.folder.join(&tower.tokenizer);
         let tokenizer = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
-            let message = format!("no tokenizer.json that can be read: {e}; expected the file of the `tokenizers` library (BPE, Unigram, WordPiece or WordLevel)");
+            let message = format!(
+                "no tokenizer.json that can be read: {e}; expected the file of the `tokenizers` library (BPE, Unigram, \
+                 WordPiece or WordLevel)"
+            );
             VisionError::file(&path, message)
         })?;
         let mut tokenizer = tokenizer;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| VisionError::file(&path, e))?;
-        let mut own = match self.same_file {
+        let mut separate = match self.same_file {
             true => None,
             false => Some(OnnxFile::open(&self.folder.join(&tower.file), self.threads)?),
         };
-        let file = own.as_mut().unwrap_or(&mut self.image);
-        let whole = [TensorElementType::Int64, TensorElementType::Int32];
+        let file = separate.as_mut().unwrap_or(&mut self.image);
+        let whole = [Element::I64, Element::I32];
         let shape = [None, Some(tower.context as i64)];
         let input = file.input(tower.input.as_deref(), &whole, &shape, &["input_ids", "text", "tokens"])?;
         let wants_mask =
@@ -285,25 +297,42 @@ impl VisionModel {
             );
             return Err(VisionError::file(&self.folder.join(&tower.file), message));
         }
-        self.text = Some(TextSide { file: own, input, mask, output, tokenizer });
+        let finds_last = file.finds_last_of_equals()?;
+        self.text = Some(TextSide { file: separate, input, mask, output, finds_last, tokenizer });
         Ok(())
     }
 }
 
-fn whole(
-    ty: TensorElementType,
-    rows: usize,
-    context: usize,
-    data: Vec<i64>,
-) -> Result<ort::value::DynValue, VisionError> {
-    match ty {
-        TensorElementType::Int32 => tensor(vec![rows, context], data.into_iter().map(|x| x as i32).collect()),
-        _ => tensor(vec![rows, context], data),
-    }
+/// Whole numbers as an input of this name and element type.
+fn whole(input: &(String, Element), rows: usize, context: usize, data: Vec<i64>) -> Input {
+    let data = match input.1 {
+        Element::I32 => Numbers::I32(data.into_iter().map(|x| x as i32).collect()),
+        _ => Numbers::I64(data),
+    };
+    Input { name: input.0.clone(), shape: vec![rows, context], data }
+}
+
+/// Sets the tokens to 0 that equal the largest one and stand behind it: padding by the end token. A tower that looks for
+/// the end token is causal, so that its vector does not depend on what stands behind.
+fn keep_first_largest(ids: &mut [i64]) {
+    let largest = ids.iter().max().copied();
+    ids.iter_mut().filter(|id| Some(**id) == largest).skip(1).for_each(|id| *id = 0);
 }
 
 /// Divided by its length.
 pub(crate) fn unit(v: &[f32]) -> Vec<f32> {
     let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
     v.iter().map(|x| x / norm).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_by_the_end_token_does_not_hide_the_first_one() {
+        let mut ids = [49406, 320, 49407, 49407, 49407];
+        keep_first_largest(&mut ids);
+        assert_eq!(ids, [49406, 320, 49407, 0, 0]);
+    }
 }

@@ -1,7 +1,8 @@
-//! Pictures to the image tower's input: brought to size, values / 255, minus mean, over deviation; `[n][3][height][width]`.
+//! Pictures to the image tower's input: brought to size, values / 255, minus mean, over deviation;
+//! `[n][3][height][width]`.
 //!
-//! Sizes change by averaging where the picture shrinks and by two-way linear interpolation where it grows (a triangle as wide as the
-//! step between pixels: what `antialias=True` means elsewhere).
+//! Sizes change by averaging where the picture shrinks and by two-way linear interpolation where it grows (a triangle
+//! as wide as the step between pixels: what `antialias=True` means elsewhere).
 
 use super::manifest::{Fit, ImageTower};
 use pavlov_render::Picture;

@@ -1,5 +1,5 @@
-//! Which program runs the ONNX files: the path that was asked for or `ORT_DYLIB_PATH`, else the library inside an installed
-//! `onnxruntime` Python package, else tract, which is built in.
+//! Which program runs the ONNX files: the library that was asked for or `ORT_DYLIB_PATH`, else the one inside an
+//! installed `onnxruntime` Python package, else rten, which is built in.
 //!
 //! It is chosen once for the whole process, as `ort` keeps one set of functions.
 
@@ -13,15 +13,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 pub enum Runtime {
     /// ONNX Runtime from this library, and how it was found.
     Library(PathBuf, &'static str),
-    /// The built-in one.
-    Tract,
+    /// rten, and why.
+    BuiltIn(&'static str),
 }
 
 impl std::fmt::Display for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Library(path, how) => write!(f, "ONNX Runtime, {} ({how})", path.display()),
-            Self::Tract => f.write_str("tract (built in; no onnxruntime library was found)"),
+            Self::BuiltIn(why) => write!(f, "rten, built in ({why})"),
         }
     }
 }
@@ -29,7 +29,8 @@ impl std::fmt::Display for Runtime {
 /// The environment that sessions are made in.
 pub(crate) struct Started {
     pub runtime: Runtime,
-    pub env: Environment,
+    /// None: the built-in one.
+    pub env: Option<Environment>,
 }
 
 static STARTED: OnceLock<Started> = OnceLock::new();
@@ -38,20 +39,23 @@ static ASKED: Mutex<Option<Choice>> = Mutex::new(None);
 /// What may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// Look for a library, else tract.
+    /// Look for a library, else the built-in one.
     Search,
     /// This library.
     Library(PathBuf),
     /// The built-in one.
-    Tract,
+    BuiltIn,
 }
+
+/// What the built-in one is called in settings.
+const BUILT_IN: &str = "built-in";
 
 impl std::str::FromStr for Choice {
     type Err = VisionError;
     fn from_str(text: &str) -> Result<Self, VisionError> {
         Ok(match text {
             "" | "auto" => Self::Search,
-            "tract" => Self::Tract,
+            BUILT_IN => Self::BuiltIn,
             path => Self::Library(PathBuf::from(path)),
         })
     }
@@ -64,7 +68,7 @@ impl std::str::FromStr for Choice {
 pub fn choose_runtime(choice: Choice) -> Result<(), VisionError> {
     if let Some(started) = STARTED.get() {
         let same = match (&choice, &started.runtime) {
-            (Choice::Search, _) | (Choice::Tract, Runtime::Tract) => true,
+            (Choice::Search, _) | (Choice::BuiltIn, Runtime::BuiltIn(_)) => true,
             (Choice::Library(a), Runtime::Library(b, _)) => a == b,
             _ => false,
         };
@@ -126,40 +130,48 @@ fn by_library(path: &Path, how: &'static str) -> Result<Started, String> {
     let builder = ort::init_from(path).map_err(|e| format!("{}: {e} ({how})", path.display()))?;
     let env =
         builder.with_name("pavlov").with_telemetry(false).build().map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(Started { runtime: Runtime::Library(path.to_path_buf(), how), env })
+    Ok(Started { runtime: Runtime::Library(path.to_path_buf(), how), env: Some(env) })
 }
 
-fn by_tract() -> Result<Started, String> {
-    ort::set_api(ort_tract::api());
-    let env = ort::init().with_name("pavlov").build().map_err(|e| format!("tract: {e}"))?;
-    Ok(Started { runtime: Runtime::Tract, env })
+fn built_in(why: &'static str) -> Started {
+    Started { runtime: Runtime::BuiltIn(why), env: None }
+}
+
+/// Starts what was asked for; `from_env` is what `ORT_DYLIB_PATH` says, `found` looks for an installed library.
+fn start(
+    asked: Choice,
+    from_env: Option<String>,
+    found: impl FnOnce() -> Option<PathBuf>,
+) -> Result<Started, VisionError> {
+    let started = match (asked, from_env) {
+        (Choice::BuiltIn, _) => Ok(built_in("asked for")),
+        (Choice::Library(path), _) => by_library(&path, "asked for"),
+        (Choice::Search, Some(name)) if name == BUILT_IN => Ok(built_in("ORT_DYLIB_PATH")),
+        (Choice::Search, Some(path)) => by_library(Path::new(&path), "ORT_DYLIB_PATH"),
+        (Choice::Search, None) => match found() {
+            Some(path) => by_library(&path, "of an installed Python package"),
+            None => Ok(built_in("no onnxruntime library was found")),
+        },
+    };
+    started.map_err(|m| {
+        VisionError::Runtime(format!(
+            "{m}; set ORT_DYLIB_PATH to a libonnxruntime of 1.22 or later, or to `{BUILT_IN}` for the one in this \
+             program"
+        ))
+    })
 }
 
 /// The runtime; chosen and started at the first call.
 pub(crate) fn started() -> Result<&'static Started, VisionError> {
     static STARTING: Mutex<()> = Mutex::new(());
-    let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _held = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(started) = STARTED.get() {
         return Ok(started);
     }
     let asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(Choice::Search);
     let from_env = std::env::var("ORT_DYLIB_PATH").ok().filter(|p| !p.is_empty());
-    let made = match (asked, from_env) {
-        (Choice::Tract, _) => by_tract(),
-        (Choice::Library(path), _) => by_library(&path, "asked for"),
-        (Choice::Search, Some(path)) if path == "tract" => by_tract(),
-        (Choice::Search, Some(path)) => by_library(Path::new(&path), "ORT_DYLIB_PATH"),
-        (Choice::Search, None) => match python_folders().iter().find_map(|f| library_in(f)) {
-            Some(path) => by_library(&path, "of an installed Python package"),
-            None => by_tract(),
-        },
-    };
-    let made = made.map_err(|m| {
-        VisionError::Runtime(format!(
-            "{m}; set ORT_DYLIB_PATH to a libonnxruntime of 1.22 or later, or to `tract` for the built-in one"
-        ))
-    })?;
-    Ok(STARTED.get_or_init(|| made))
+    let started = start(asked, from_env, || python_folders().iter().find_map(|f| library_in(f)))?;
+    Ok(STARTED.get_or_init(|| started))
 }
 
 /// The runtime that runs models in this process; starts it where none does yet.
@@ -168,4 +180,33 @@ pub(crate) fn started() -> Result<&'static Started, VisionError> {
 /// When the library that was asked for cannot be used.
 pub fn runtime() -> Result<Runtime, VisionError> {
     started().map(|s| s.runtime.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime_of(asked: &str, from_env: Option<&str>) -> Result<Runtime, String> {
+        let asked: Choice = asked.parse().map_err(|e: VisionError| e.to_string())?;
+        start(asked, from_env.map(String::from), || None).map(|s| s.runtime).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_built_in_one_stands_in_or_is_asked_for_by_name() {
+        let why = |asked, from_env| runtime_of(asked, from_env).unwrap().to_string();
+        assert_eq!(why("auto", None), "rten, built in (no onnxruntime library was found)");
+        assert_eq!(why("built-in", Some("/no/such/libonnxruntime.so")), "rten, built in (asked for)");
+        assert_eq!(why("auto", Some("built-in")), "rten, built in (ORT_DYLIB_PATH)");
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_refused_with_what_to_set() {
+        // `tract` is what the built-in one was called when it was another.
+        for (asked, from_env) in [("auto", Some("tract")), ("tract", None), ("auto", Some("/no/such/lib.so"))] {
+            let message = runtime_of(asked, from_env).unwrap_err();
+            let name = from_env.unwrap_or(asked);
+            assert!(message.starts_with(&format!("{name}: there is no such file (")), "{message}");
+            assert!(message.contains("to `built-in` for the one in this program"), "{message}");
+        }
+    }
 }

@@ -1,16 +1,76 @@
-//! One ONNX file: its session, its names checked against what the manifest says, and runs of batches.
+//! One ONNX file: loaded by the process's runtime, its names and shapes checked against what the manifest says, and
+//! runs of batches.
 
+use super::builtin::{BuiltInModel, has_arg_max};
+use super::library::LibraryModel;
 use super::runtime::started;
 use crate::VisionError;
-use ort::session::{Session, SessionInputValue};
-use ort::value::{Outlet, Tensor, TensorElementType};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+
+/// Type of a tensor's elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Element {
+    F32,
+    I32,
+    I64,
+    Other(String),
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::Other(name) => name,
+        })
+    }
+}
+
+/// An input or output of a file. No element type: it is no tensor; a size below 0 is left open.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlet {
+    pub name: String,
+    pub element: Option<Element>,
+    pub shape: Option<Vec<i64>>,
+}
+
+/// What goes into an input.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub data: Numbers,
+}
+
+/// Elements of an input.
+#[derive(Debug)]
+pub(crate) enum Numbers {
+    F32(Vec<f32>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+}
+
+/// What came out of an output.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub shape: Vec<i64>,
+    pub data: Vec<f32>,
+}
+
+/// The file in the hands of the runtime.
+#[derive(Debug)]
+enum Loaded {
+    Library(LibraryModel),
+    BuiltIn(BuiltInModel),
+}
 
 /// A loaded file.
 #[derive(Debug)]
 pub(crate) struct OnnxFile {
-    session: Session,
+    loaded: Loaded,
+    inputs: Vec<Outlet>,
+    outputs: Vec<Outlet>,
     path: PathBuf,
     /// Rows of a batch, where the file fixes them.
     pub fixed_rows: Option<usize>,
@@ -29,11 +89,11 @@ fn outlet<'a>(
     path: &Path,
     guess: &[&str],
 ) -> Result<&'a Outlet, VisionError> {
-    let names: Vec<&str> = list.iter().map(Outlet::name).collect();
+    let names: Vec<&str> = list.iter().map(|o| o.name.as_str()).collect();
     let found = match wanted {
-        Some(name) => list.iter().find(|o| o.name() == name),
+        Some(name) => list.iter().find(|o| o.name == name),
         None if list.len() == 1 => list.first(),
-        None => guess.iter().find_map(|g| list.iter().find(|o| o.name() == *g)),
+        None => guess.iter().find_map(|g| list.iter().find(|o| o.name == *g)),
     };
     found.ok_or_else(|| {
         let asked =
@@ -47,61 +107,59 @@ impl OnnxFile {
     pub fn open(path: &Path, threads: usize) -> Result<Self, VisionError> {
         let size = std::fs::metadata(path).map_err(|e| VisionError::io(path, e))?.len();
         let started = started()?;
-        let short = |e: &dyn std::fmt::Display| {
-            let text = e.to_string();
-            let first = text.lines().next().unwrap_or_default().to_string();
+        let loaded = match &started.env {
+            Some(env) => LibraryModel::open(env, path, threads).map(Loaded::Library),
+            None => BuiltInModel::open(path, threads).map(Loaded::BuiltIn),
+        };
+        let loaded = loaded.map_err(|text| {
+            let first = text.lines().next().unwrap_or_default();
             let message = format!(
-                "{size} bytes that {} cannot load as an ONNX model: {first}; the file may be cut off, of another kind, or have its weights in a second file that is missing: export it again",
+                "{size} bytes that {} cannot load as an ONNX model: {first}; the file may be cut off, of another kind, \
+                 or have its weights in a second file that is missing: export it again",
                 started.runtime
             );
             VisionError::file(path, message)
+        })?;
+        let (inputs, outputs) = match &loaded {
+            Loaded::Library(model) => (model.inputs(), model.outputs()),
+            Loaded::BuiltIn(model) => (model.inputs(), model.outputs()),
         };
-        let builder = Session::builder(&started.env).map_err(|e| VisionError::Runtime(e.to_string()))?;
-        // tract has one thread and knows no such option.
-        let mut builder = match builder.with_intra_threads(threads) {
-            Ok(builder) => builder,
-            Err(e) => e.recover(),
-        };
-        let session = builder.commit_from_file(path).map_err(|e| short(&e))?;
-        Ok(Self { session, path: path.to_path_buf(), fixed_rows: None })
+        Ok(Self { loaded, inputs, outputs, path: path.to_path_buf(), fixed_rows: None })
     }
 
     /// Checks an input's element type and shape; `None` is any size. Gives its name and its element type.
     pub fn input(
         &mut self,
         wanted: Option<&str>,
-        types: &[TensorElementType],
+        types: &[Element],
         shape: &[Option<i64>],
         guess: &[&str],
-    ) -> Result<(String, TensorElementType), VisionError> {
-        let found = outlet(self.session.inputs(), wanted, "input", &self.path, guess)?;
-        let name = found.name().to_string();
-        let (ty, has) = (found.dtype().tensor_type(), found.dtype().tensor_shape().map(|s| s.to_vec()));
-        let (Some(ty), Some(has)) = (ty, has) else {
-            return Err(VisionError::file(&self.path, format!("input `{name}` is no tensor")));
+    ) -> Result<(String, Element), VisionError> {
+        let found = outlet(&self.inputs, wanted, "input", &self.path, guess)?;
+        let (Some(element), Some(has)) = (&found.element, &found.shape) else {
+            return Err(VisionError::file(&self.path, format!("input `{}` is no tensor", found.name)));
         };
-        if !types.contains(&ty) {
+        if !types.contains(element) {
             let want: Vec<String> = types.iter().map(ToString::to_string).collect();
             return Err(VisionError::file(
                 &self.path,
-                format!("input `{name}` is of {ty}: expected {}", want.join(" or ")),
+                format!("input `{}` is of {element}: expected {}", found.name, want.join(" or ")),
             ));
         }
-        self.fits("input", &name, &has, shape)?;
+        self.fits("input", &found.name, has, shape)?;
         if let Some(&rows) = has.first().filter(|r| **r > 0) {
             self.fixed_rows = Some(rows as usize);
         }
-        Ok((name, ty))
+        Ok((found.name.clone(), element.clone()))
     }
 
     /// Checks an output's shape and gives its name.
     pub fn output(&self, wanted: Option<&str>, shape: &[Option<i64>], guess: &[&str]) -> Result<String, VisionError> {
-        let found = outlet(self.session.outputs(), wanted, "output", &self.path, guess)?;
-        let name = found.name().to_string();
-        if let Some(has) = found.dtype().tensor_shape().filter(|s| !s.is_empty()) {
-            self.fits("output", &name, has, shape)?;
+        let found = outlet(&self.outputs, wanted, "output", &self.path, guess)?;
+        if let Some(has) = found.shape.as_ref().filter(|s| !s.is_empty()) {
+            self.fits("output", &found.name, has, shape)?;
         }
-        Ok(name)
+        Ok(found.name.clone())
     }
 
     fn fits(&self, what: &str, name: &str, has: &[i64], wanted: &[Option<i64>]) -> Result<(), VisionError> {
@@ -118,47 +176,40 @@ impl OnnxFile {
 
     /// Names of inputs other than these.
     pub fn other_inputs(&self, known: &[&str]) -> Vec<String> {
-        self.session.inputs().iter().map(|i| i.name().to_string()).filter(|n| !known.contains(&n.as_str())).collect()
+        self.inputs.iter().map(|i| i.name.clone()).filter(|n| !known.contains(&n.as_str())).collect()
+    }
+
+    /// Does it find a largest number by an operator that gives the last of equal ones in place of the first?
+    pub fn finds_last_of_equals(&self) -> Result<bool, VisionError> {
+        match self.loaded {
+            Loaded::Library(_) => Ok(false),
+            Loaded::BuiltIn(_) => has_arg_max(&self.path).map_err(|e| VisionError::io(&self.path, e)),
+        }
     }
 
     /// Runs a batch; gives `rows * width` numbers of the output.
     pub fn run(
         &mut self,
-        inputs: Vec<(String, ort::value::DynValue)>,
+        inputs: Vec<Input>,
         output: &str,
         rows: usize,
         width: usize,
     ) -> Result<Vec<f32>, VisionError> {
-        let path = self.path.clone();
-        let inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
-            inputs.into_iter().map(|(name, value)| (Cow::Owned(name), SessionInputValue::from(value))).collect();
-        let outputs =
-            self.session.run(inputs).map_err(|e| VisionError::file(&path, format!("running it failed: {e}")))?;
-        let value =
-            outputs.get(output).ok_or_else(|| VisionError::file(&path, format!("gave no output `{output}`")))?;
-        let (shape, data) = value
-            .try_extract_tensor::<f32>()
-            .map_err(|e| VisionError::file(&path, format!("output `{output}` is no f32 tensor: {e}")))?;
-        if **shape != [rows as i64, width as i64] {
+        let result = match &mut self.loaded {
+            Loaded::Library(model) => model.run(inputs, output),
+            Loaded::BuiltIn(model) => model.run(inputs, output),
+        };
+        let Output { shape, data } = result.map_err(|m| VisionError::file(&self.path, m))?;
+        if shape != [rows as i64, width as i64] {
             let message = format!(
                 "output `{output}` came out as {}: expected [{rows}, {width}] (embedding.width in vision.toml)",
-                shape_text(shape)
+                shape_text(&shape)
             );
-            return Err(VisionError::file(&path, message));
+            return Err(VisionError::file(&self.path, message));
         }
         if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
-            return Err(VisionError::file(&path, format!("output `{output}` has {bad}: expected finite numbers")));
+            return Err(VisionError::file(&self.path, format!("output `{output}` has {bad}: expected finite numbers")));
         }
-        Ok(data.to_vec())
+        Ok(data)
     }
-}
-
-/// A tensor as an input.
-pub(crate) fn tensor<T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
-    shape: Vec<usize>,
-    data: Vec<T>,
-) -> Result<ort::value::DynValue, VisionError> {
-    let shape: Vec<i64> = shape.into_iter().map(|d| d as i64).collect();
-    let made = Tensor::from_array((shape, data)).map_err(|e| VisionError::Runtime(e.to_string()))?;
-    Ok(made.into_dyn())
 }
