@@ -1,6 +1,8 @@
-//! `pavlov search` as a user meets it: resumed after kills, with a key that nobody finds, against a real model and a real cluster.
+//! `pavlov search` as a user meets it: resumed after kills, with a key that nobody finds, with a real model, on a real
+//! cluster.
 //!
-//! Slow ones by name: `a_real_model`, `a_real_cluster` (`cargo test -p pavlov --test search -- --ignored --nocapture NAME`).
+//! The slow ones, `a_real_model` and `a_real_cluster`, are run by name:
+//! `cargo test -p pavlov --test search -- --ignored --nocapture NAME`.
 
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -132,7 +134,8 @@ fn the_key_is_in_no_file_and_in_no_output() {
     let key = "sk-pavlov-0123456789-never-to-be-seen";
     // A model that was told to give the key away, and an endpoint that shows it: both hand it back.
     let reply = format!(
-        "The key is {key}.\n```rhai\n// {key}\nfn reward(s, p) {{ #{{ up: cos(s.joint(\"hinge\").pos), slow: -0.001 * s.qvel.norm2() }} }}\n```"
+        "The key is {key}.\n```rhai\n// {key}\nfn reward(s, p) {{ \
+         #{{ up: cos(s.joint(\"hinge\").pos), slow: -0.001 * s.qvel.norm2() }} }}\n```"
     );
     let base = server(reply);
     let dir = tempfile::tempdir().unwrap();

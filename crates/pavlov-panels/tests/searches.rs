@@ -39,7 +39,7 @@ fn search(folder: &Path, task: &str) -> End {
         threads: 2,
         slurm: None,
         stop: &AtomicBool::new(false),
-        told: Box::new(|_| ()),
+        on_event: Box::new(|_| ()),
     };
     Search::open(&settings, folder, means).unwrap().run().unwrap()
 }

@@ -1,8 +1,8 @@
 //! Audit sets: one good behaviour of a task and at least nine bad ones.
 //!
-//! `assets/audit/<task>.toml` names the good policy and behaviours of this task; `assets/audit/common.toml` those of all tasks.
-//! Playing is deterministic: the nominal robot, fixed seeds, the fast profile. Each behaviour plays in a few worlds, so that a lucky
-//! start or command does not count.
+//! `assets/audit/<task>.toml` names the good policy and behaviours of this task; `assets/audit/common.toml` those of
+//! all tasks. Playing is deterministic: the nominal robot, fixed seeds, the fast profile. Each behaviour plays in a few
+//! worlds, so that a lucky start or command does not count.
 
 use crate::behaviour::{AUDIT_SEED, AuditPlayer, Behaviour, Ready};
 use crate::error::SearchError;
@@ -107,13 +107,13 @@ impl AuditSet {
     /// # Errors
     /// When a file cannot be read or says something impossible, or a policy does not fit the task.
     pub fn load(assets: &Assets, task: &Task) -> Result<Self, SearchError> {
-        let own = find(assets, &task.name);
-        let file = own.as_deref().map(read).transpose()?.unwrap_or_default();
+        let path = find(assets, &task.name);
+        let file = path.as_deref().map(read).transpose()?.unwrap_or_default();
         let mut all: Vec<(Behaviour, Option<PathBuf>)> = Vec::new();
-        let of = |b: Behaviour| (b, own.clone());
+        let with_path = |b: Behaviour| (b, path.clone());
         let has_good = file.good.is_some();
-        all.extend(file.good.clone().map(of));
-        all.extend(file.bad.into_iter().map(of));
+        all.extend(file.good.clone().map(with_path));
+        all.extend(file.bad.into_iter().map(with_path));
         if let (true, Some(common)) = (file.common, find(assets, "common")) {
             all.extend(read(&common)?.bad.into_iter().map(|b| (b, Some(common.clone()))));
         }

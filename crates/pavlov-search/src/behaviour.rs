@@ -1,7 +1,7 @@
 //! Behaviours: what a robot is made to do in one world of an audit set.
 //!
-//! Actions are given as shares of their range: -1 is the low end, 1 the high end, 0 the middle; where a range is open it is taken as
-//! -1 to 1.
+//! Actions are given as shares of their range: -1 is the low end, 1 the high end, 0 the middle; where a range is open
+//! it is taken as -1 to 1.
 
 use pavlov_env::Task;
 use pavlov_env::rng::{Purpose, WorldRng};
@@ -13,8 +13,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Play {
-    /// A policy: `file`, or the good one; scaled by `scale`, with noise of deviation `noise`, nothing any more after the share
-    /// `until` of the episode.
+    /// A policy: `file`, or the good one; scaled by `scale`, with noise of deviation `noise`, and no action after
+    /// the share `until` of the episode.
     Policy,
     /// Every action stays at `value`.
     Hold,
@@ -32,7 +32,7 @@ pub enum Play {
 pub struct Behaviour {
     /// Name, for findings.
     pub name: String,
-    /// One line.
+    /// What it does, in one line.
     #[serde(default)]
     pub about: String,
     /// How actions come about.
@@ -41,13 +41,13 @@ pub struct Behaviour {
     #[serde(default)]
     pub file: Option<String>,
     /// Factor on the policy's actions.
-    #[serde(default = "one")]
+    #[serde(default = "full")]
     pub scale: f32,
     /// Noise on the policy's actions, as a share of their range.
     #[serde(default)]
     pub noise: f32,
     /// Share of the episode after which actions are zero.
-    #[serde(default = "one")]
+    #[serde(default = "full")]
     pub until: f32,
     /// Where actions are held.
     #[serde(default)]
@@ -66,7 +66,7 @@ pub struct Behaviour {
     pub exploit: Option<String>,
 }
 
-fn one() -> f32 {
+fn full() -> f32 {
     1.0
 }
 

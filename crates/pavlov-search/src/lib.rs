@@ -5,8 +5,9 @@
 //!                     reward ─────────────────────────────────────────┴─ gate() ─> findings: rule, term, world, step, value, fix
 //!                     rewards ────────────────────────────────────────── versus() ─> STARC, EPIC, rank correlations, disagreements
 //! ```
-//! An audit set is one good behaviour and at least nine bad ones of a task, good and bad by the task's fitness. It is played afresh
-//! from small policies and fixed patterns of actions, which takes a fraction of a second and needs no recordings.
+//! An audit set is one good behaviour and at least nine bad ones of a task, good and bad by the task's fitness. It is
+//! played afresh from small policies and fixed patterns of actions, which takes a fraction of a second and needs no
+//! recordings.
 
 mod audit;
 mod behaviour;

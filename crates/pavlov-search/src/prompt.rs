@@ -1,7 +1,8 @@
 //! The prompt pack: texts with places to fill, the card of an environment, and examples.
 //!
-//! The texts are files (`assets/prompts`, or a folder of the user's); the program brings a copy for where there are none. The card is
-//! made from the task's scene, the names from the one table, the examples are rewards of the tasks most like this one.
+//! The texts are files (`assets/prompts`, or a folder of the user's); the program brings a copy for where there are
+//! none. The card is made from the task's scene, the names from the one table, the examples are rewards of the tasks
+//! most like this one.
 
 use crate::error::SearchError;
 use crate::lineage::{Outcome, Verdict};
@@ -76,10 +77,10 @@ impl Prompts {
     }
 }
 
-fn list(out: &mut String, what: &str, items: impl IntoIterator<Item = String>) {
-    let all: Vec<String> = items.into_iter().filter(|i| !i.is_empty()).collect();
-    if !all.is_empty() {
-        let _ = writeln!(out, "- {what}: {}", all.join(", "));
+fn list(out: &mut String, title: &str, items: impl IntoIterator<Item = String>) {
+    let items: Vec<String> = items.into_iter().filter(|i| !i.is_empty()).collect();
+    if !items.is_empty() {
+        let _ = writeln!(out, "- {title}: {}", items.join(", "));
     }
 }
 
@@ -125,14 +126,14 @@ fn words(text: &str) -> BTreeSet<String> {
 
 /// How much two tasks are alike: shared words of their texts and names of their bodies and joints.
 fn alike(a: &Task, b: &Task) -> f64 {
-    let of = |t: &Task| {
+    let names = |t: &Task| {
         let scene = t.scene();
         let joints = scene.joints.iter().map(|j| j.name.clone());
         let mut all = words(&format!("{} {}", t.name, t.about()));
         all.extend(scene.bodies.iter().chain(&scene.feet).chain(&scene.commands).cloned().chain(joints));
         all
     };
-    let (a, b) = (of(a), of(b));
+    let (a, b) = (names(a), names(b));
     a.intersection(&b).count() as f64 / a.union(&b).count().max(1) as f64
 }
 
@@ -141,7 +142,7 @@ pub fn examples(assets: &Assets, task: &Task) -> String {
     let mut found: Vec<(f64, String, String)> = Vec::new();
     for entry in assets.rewards().into_iter().filter(|r| r.task != task.name && r.name.ends_with("/default")) {
         let Ok(other) = Task::load(assets, &entry.task) else { continue };
-        // The same robot under another name gives the answer away less than it helps the form, but it is left out all the same.
+        // A reward of the same robot, perhaps of the same task under another name, would give too much away.
         if other.scene().bodies == task.scene().bodies {
             continue;
         }
@@ -163,7 +164,7 @@ fn short(x: f64) -> String {
     if x == 0.0 || (0.01..10_000.0).contains(&x.abs()) { format!("{x:.3}") } else { format!("{x:.2e}") }
 }
 
-/// Statistics of training at its moments, a line each. Fitness and success are left out where a person judges.
+/// Statistics of training at the points of its curve, a line each. Fitness and success are left out where a person judges.
 pub fn statistics(outcome: &Outcome, with_fitness: bool) -> String {
     let mut out = String::new();
     let mut line = |name: &str, values: Vec<Option<f64>>| {

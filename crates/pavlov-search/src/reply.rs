@@ -1,9 +1,9 @@
 //! From a model's reply (or a pasted text) to the script and the manifest of a reward.
 //!
-//! A reply may have prose around several fenced blocks. The script is made of all rhai blocks that define functions: where one
-//! function is defined more than once the last definition counts, helpers are kept. A `toml` block is the manifest. A reply without
-//! a fence is taken as a script from its first `fn` or `import` on. Replies are untrusted: what cannot be used ends in a named
-//! rejection, and nothing of it is ever run outside of the checker's sandbox.
+//! A reply may have prose around several fenced blocks. The script is made of all rhai blocks that define functions:
+//! where one function is defined more than once the last definition counts, helpers are kept. A `toml` block is the
+//! manifest. A reply without a fence is taken as a script from its first `fn` or `import` on. Replies are untrusted:
+//! what cannot be used ends in a named rejection, and nothing of it is ever run outside of the checker's sandbox.
 
 use crate::lineage::Rejection;
 
@@ -51,7 +51,8 @@ fn blocks(text: &str) -> Vec<(String, String)> {
     out
 }
 
-/// Top-level pieces of a script: the name of a function and its text with the comment above it, or another statement without a name.
+/// Top-level pieces of a script: the name of a function and its text with the comment above it, or another statement
+/// without a name.
 fn pieces(text: &str) -> Vec<(Option<String>, String)> {
     let mut out: Vec<(Option<String>, String)> = Vec::new();
     let (mut depth, mut piece, mut name) = (0i64, String::new(), None);
@@ -60,8 +61,8 @@ fn pieces(text: &str) -> Vec<(Option<String>, String)> {
         if depth == 0
             && let Some(rest) = code.trim_start().trim_start_matches("private ").strip_prefix("fn ")
         {
-            let own = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-            name = Some(own.to_string());
+            let word = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+            name = Some(word.to_string());
         }
         piece.push_str(line);
         piece.push('\n');
@@ -145,7 +146,7 @@ pub fn parse(reply: &str) -> Result<Found, Rejection> {
     let manifests: Vec<&String> = blocks.iter().filter(|b| is_toml(b)).map(|b| &b.1).collect();
     match manifests.as_slice() {
         [] => Ok(Found { script, manifest: String::new() }),
-        [one] => Ok(Found { script, manifest: (*one).clone() }),
+        [only] => Ok(Found { script, manifest: (*only).clone() }),
         [first, .., last] if first == last => Ok(Found { script, manifest: (*last).clone() }),
         many => {
             let message = format!("{} different ```toml blocks", many.len());

@@ -4,7 +4,8 @@
 //! search_folders(runs) ─> folders ─ Snapshot::open ─> candidates, outcomes, exchanges, answers, end
 //!                                                     nodes(): the graph, a row an iteration, a column a place
 //! ```
-//! A search that runs meanwhile goes on: SQLite's WAL lets readers see the last whole state. Fitness is in the task's unit.
+//! A search under way is not disturbed: SQLite's WAL lets readers see the last whole state. Fitness is in the task's
+//! unit.
 
 use crate::error::SearchError;
 use crate::lineage::{Answer, At, Candidate, Exchange, FILE, Lineage, Outcome, Status};
@@ -28,12 +29,12 @@ pub struct Stamp([Option<(u64, SystemTime)>; 2]);
 impl Stamp {
     /// Of the search in a folder, now.
     pub fn of(folder: &Path) -> Self {
-        let one = |name: String| {
+        let written = |name: String| {
             // A reader makes an empty log where there is none: that is no news.
             let meta = std::fs::metadata(folder.join(name)).ok().filter(|m| m.len() > 0)?;
             Some((meta.len(), meta.modified().ok()?))
         };
-        Self([one(FILE.into()), one(format!("{FILE}-wal"))])
+        Self([written(FILE.into()), written(format!("{FILE}-wal"))])
     }
 
     /// When something was written last.
@@ -60,7 +61,7 @@ pub struct Node {
 pub struct Snapshot {
     /// What was asked for.
     pub settings: Settings,
-    /// What came out; none while it runs.
+    /// Its end; none while it runs.
     pub end: Option<End>,
     /// Candidates, in order.
     pub candidates: Vec<Candidate>,
@@ -127,9 +128,9 @@ impl Snapshot {
     /// Candidates with a fitness, fittest first.
     pub fn ranked(&self) -> Vec<(f64, &Candidate)> {
         let scored = |c: &'_ Candidate| self.fitness(c.at);
-        let mut all: Vec<(f64, &Candidate)> = self.candidates.iter().filter_map(|c| Some((scored(c)?, c))).collect();
-        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.at.cmp(&b.1.at)));
-        all
+        let mut ranked: Vec<(f64, &Candidate)> = self.candidates.iter().filter_map(|c| Some((scored(c)?, c))).collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.at.cmp(&b.1.at)));
+        ranked
     }
 
     /// The winner, where the search has ended with one.
@@ -139,21 +140,21 @@ impl Snapshot {
 
     /// How many were proposed, admitted by the gate, trained (to the end or in part).
     pub fn counts(&self) -> [usize; 3] {
-        let of = |wanted: &[Status]| self.candidates.iter().filter(|c| wanted.contains(&c.status)).count();
-        let refused = of(&[Status::Refused]);
-        [self.candidates.len(), self.candidates.len() - refused, of(&[Status::Trained, Status::Halved])]
+        let count = |wanted: &[Status]| self.candidates.iter().filter(|c| wanted.contains(&c.status)).count();
+        let refused = count(&[Status::Refused]);
+        [self.candidates.len(), self.candidates.len() - refused, count(&[Status::Trained, Status::Halved])]
     }
 
-    /// The graph of candidates: the last attempt at each place. Rows and columns count what there is, so that they are never more
-    /// than there are candidates.
+    /// The graph of candidates: the last attempt at each place. Rows and columns count what there is, so that they are
+    /// never more than there are candidates.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
     /// Least and largest fitness of the graph's candidates.
     pub fn range(&self) -> Option<[f64; 2]> {
-        let all = self.nodes.iter().filter_map(|n| self.fitness(self.candidates[n.candidate].at));
-        all.filter(|f| f.is_finite()).fold(None, |range, f| match range {
+        let fitness = self.nodes.iter().filter_map(|n| self.fitness(self.candidates[n.candidate].at));
+        fitness.filter(|f| f.is_finite()).fold(None, |range, f| match range {
             None => Some([f, f]),
             Some([low, high]) => Some([f.min(low), f.max(high)]),
         })

@@ -1,9 +1,10 @@
-//! Comparing versions of a reward on recorded states: STARC (VAL and minimal), EPIC, rank correlations, and the behaviours they
-//! disagree about.
+//! Comparing versions of a reward on recorded states: STARC (VAL and minimal), EPIC, rank correlations, and the
+//! behaviours they disagree about.
 //!
-//! The distribution is stated with the result: the transitions of an audit set, or of what a run has kept, thinned evenly.
-//! Features of a state are 1, `qpos`, `qvel` and every channel of the state that one of the rewards reads, brought to mean 0 and
-//! deviation 1, and the squares of them while there are few. Potential shaping within their span counts as nothing.
+//! The distribution is stated with the result: the transitions of an audit set, or of what a run has kept, thinned
+//! evenly. Features of a state are 1, `qpos`, `qvel` and every channel of the state that one of the rewards reads,
+//! brought to mean 0 and deviation 1, and the squares of them while there are few. Potential shaping within their span
+//! counts as nothing.
 
 use crate::audit::Audit;
 use crate::error::SearchError;
@@ -17,11 +18,11 @@ use pavlov_run::{Rollouts, Stat, score_all};
 use pavlov_script::{Channel, ScriptError};
 use serde::Serialize;
 
-/// Transitions compared on.
+/// Transitions that rewards are compared on, at most.
 const TRANSITIONS: usize = 2048;
-/// Transitions where only one row of distances is wanted.
+/// The same where only one row of distances is wanted.
 const FEW: usize = 768;
-/// Columns up to which their squares are features too.
+/// Up to this many columns, their squares are features too.
 const SQUARES: usize = 60;
 /// Coverage and expectation samples of EPIC.
 const EPIC: usize = 256;
@@ -60,9 +61,9 @@ impl<T> Matrix<T> {
 /// A behaviour that two rewards value differently.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Disagreement {
-    /// The one that likes it better.
+    /// The reward that values it more.
     pub likes: String,
-    /// The other.
+    /// The other reward.
     pub dislikes: String,
     /// Behaviour, or number of the episode.
     pub behaviour: String,
@@ -74,7 +75,7 @@ pub struct Disagreement {
     pub fitness: f64,
 }
 
-/// What came out.
+/// Result of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Versus {
     /// Rewards, in the order of rows and columns.
@@ -85,7 +86,8 @@ pub struct Versus {
     pub distribution: String,
     /// Discount.
     pub gamma: f64,
-    /// STARC distances with VAL canonicalisation; minimal where the sample determines no value function (`distribution` says so).
+    /// STARC distances with VAL canonicalisation; minimal where the sample determines no value function (`distribution`
+    /// says so).
     pub val: Matrix<f64>,
     /// STARC distances with minimal canonicalisation.
     pub minimal: Matrix<f64>,
@@ -140,7 +142,7 @@ pub fn versus(
     // Episodes of the same behaviour count as one: their mean.
     let mut names: Vec<String> = Vec::new();
     let label = |i: usize| if episodes[i].name.is_empty() { format!("episode {i}") } else { episodes[i].name.clone() };
-    let of: Vec<usize> = (0..episodes.len())
+    let behaviour_of: Vec<usize> = (0..episodes.len())
         .map(|i| {
             let name = label(i);
             names.iter().position(|n| *n == name).unwrap_or_else(|| {
@@ -151,7 +153,7 @@ pub fn versus(
         .collect();
     let means = |per_episode: &[f64]| -> Vec<f64> {
         let mut sums = vec![(0.0, 0.0); names.len()];
-        of.iter().zip(per_episode).for_each(|(&k, x)| sums[k] = (sums[k].0 + x, sums[k].1 + 1.0));
+        behaviour_of.iter().zip(per_episode).for_each(|(&k, x)| sums[k] = (sums[k].0 + x, sums[k].1 + 1.0));
         sums.iter().map(|(s, n)| s / n).collect()
     };
     let returns: Vec<Vec<f64>> = returns.iter().map(|r| means(r)).collect();
@@ -202,14 +204,14 @@ struct Picked {
 /// Steps at even distances.
 fn pick(rollouts: &Rollouts, most: usize) -> Vec<Picked> {
     let stride = rollouts.steps().div_ceil(most).max(1);
-    let all = rollouts.info.episodes.iter().enumerate().flat_map(|(episode, e)| {
+    let steps = rollouts.info.episodes.iter().enumerate().flat_map(|(episode, e)| {
         (0..e.steps).map(move |step| {
             let terminal = e.terminated && step + 1 == e.steps;
             Picked { episode, step, row: e.first + step + 1, terminal }
         })
     });
     // The ends of episodes are few and say much.
-    all.enumerate().filter(|(i, p)| i % stride == 0 || p.terminal).map(|(_, p)| p).collect()
+    steps.enumerate().filter(|(i, p)| i % stride == 0 || p.terminal).map(|(_, p)| p).collect()
 }
 
 /// Is it part of the state, rather than of the step?
@@ -289,7 +291,8 @@ fn epics(rewards: &[&Reward], rollouts: &Rollouts, picked: &[Picked], gamma: f64
     Matrix::of(rewards.len(), |i, j| Some(epic(forms[i].as_ref()?, forms[j].as_ref()?, &[])))
 }
 
-/// The reward of transitions put together from rows: the state before of one, the action of another, the state after of a third.
+/// The reward of transitions put together from three rows: the state before from one, the action from another, the
+/// state after from a third.
 fn anywhere(
     reward: &Reward,
     rollouts: &Rollouts,
@@ -303,8 +306,8 @@ fn anywhere(
     let mut inputs = vec![0.0; program.inputs().len() * width];
     for (into, input) in inputs.chunks_exact_mut(width).zip(program.inputs()) {
         let Some(column) = rollouts.column(input.channel) else { continue };
-        let own = matches!(input.channel, Channel::Action(_) | Channel::ActuatorCtrl(_));
-        let from = match (input.prev, own, input.channel) {
+        let is_action = matches!(input.channel, Channel::Action(_) | Channel::ActuatorCtrl(_));
+        let from = match (input.prev, is_action, input.channel) {
             (true, ..) | (_, _, Channel::PrevAction(_)) => state,
             (_, true, _) => action,
             _ => next,

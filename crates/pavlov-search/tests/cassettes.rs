@@ -1,11 +1,11 @@
-//! Whole searches from replies written by hand, without a model: the same lineage twice, byte by byte, and after a stop.
+//! Whole searches from replies written by hand, without a model: the same lineage twice, byte by byte, also after a stop.
 
 mod common;
 
 use pavlov_env::Assets;
 use pavlov_search::client::{Budget, Cassette, Model};
 use pavlov_search::lineage::{At, Status};
-use pavlov_search::search::{End, Generator, Mode, Nobody, Person, Scripted, Settings};
+use pavlov_search::search::{End, Generator, Icpl, Nobody, Person, Scripted, Settings};
 use pavlov_search::{SearchError, promote};
 use std::path::Path;
 
@@ -105,7 +105,7 @@ fn a_budget_ends_the_search_with_what_it_has() {
 fn a_rater_drives_the_generator_and_the_winner_can_be_promoted() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings {
-        mode: Mode::Icpl,
+        mode: &Icpl,
         generator: Generator::Embedded,
         candidates: 4,
         iterations: 3,

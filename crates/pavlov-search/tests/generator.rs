@@ -1,6 +1,7 @@
 //! The embedded generator against the human rewards: 5 x 16 candidates, five final seeds, with and without reflection.
 //!
-//! By name, for all tasks or one: `PAVLOV_TASK=hopper_hop cargo test --release -p pavlov-search --test generator -- --ignored --nocapture`.
+//! By name, for all tasks, or for one with `PAVLOV_TASK=hopper_hop` before it:
+//! `cargo test --release -p pavlov-search --test generator -- --ignored --nocapture`.
 //! The lineages and reports stay in the target folder; a run that was cut off goes on.
 
 mod common;
@@ -36,7 +37,8 @@ fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
             let seconds: f64 = times.iter().map(|t| t.1).sum();
             good += usize::from(reflection && e.at_least_human);
             println!(
-                "{task}, reflection {reflection}: found {:.3} ({:.3} to {:.3}), human {:.3} ({:.3} to {:.3}), normalised {:.2}, winner {:?}, {:?} candidates, {seconds:.0} s",
+                "{task}, reflection {reflection}: found {:.3} ({:.3} to {:.3}), human {:.3} ({:.3} to {:.3}), \
+             normalised {:.2}, winner {:?}, {:?} candidates, {seconds:.0} s",
                 e.found.iqm,
                 e.found.low,
                 e.found.high,

@@ -1,8 +1,9 @@
 //! In-context preference learning against Bradley-Terry with the same 49 answers of a rater who goes by fitness.
 //!
-//! ICPL: 7 rounds of 6 clips, best and worst, 7 comparisons each at most; rewards from the embedded generator. Bradley-Terry: 7 rounds of
-//! 7 comparisons of segments (50 steps) of the policies so far, a linear model on the sums of the twelve quantities that go with the
-//! audit set's fitness most (the generator knows as much), then more training on what was learnt. Both end with five fresh seeds.
+//! ICPL: 7 rounds of 6 clips, best and worst, 7 comparisons each at most; rewards from the embedded generator.
+//! Bradley-Terry: 7 rounds of 7 comparisons of segments (50 steps) of the policies so far, a linear model on the sums
+//! of the twelve quantities that go with the audit set's fitness most (the generator knows as much), then more training
+//! on what was learnt. Both end with five fresh seeds.
 //! By name: `cargo test --release -p pavlov-search --test icpl -- --ignored --nocapture`.
 
 mod common;
@@ -15,7 +16,7 @@ use pavlov_run::{Overrides, PlayOptions, Player, PolicyPlayer, RunError, play_ro
 use pavlov_search::AuditSet;
 use pavlov_search::grammar::{Draw, Quantity, measure};
 use pavlov_search::lineage::At;
-use pavlov_search::search::{Job, Mode, Scripted, Settings, Training, train};
+use pavlov_search::search::{Icpl, Job, Scripted, Settings, Training, train};
 use pavlov_search::stats::interval;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -109,18 +110,18 @@ fn bradley_terry(name: &str) -> Vec<f64> {
         };
         let rollouts = play_rollouts(&task, &learnt, &options, &task.scene().recorded(), player, &pool).unwrap();
         let spans = rollouts.spans();
-        let (own, value) = (
+        let (quantities, value) = (
             score(&features, task.scene(), &rollouts, &spans, true).unwrap(),
             score(&gold, task.scene(), &rollouts, &spans, true).unwrap(),
         );
         let mut draw = Draw::new(2, At::new(round, 0));
         for _ in 0..ANSWERS / ROUNDS {
-            let mut one = || {
+            let mut segment = || {
                 let e = draw.below(spans.len());
                 let length = SEGMENT.min(spans[e].steps);
                 let first = draw.below(spans[e].steps - length + 1);
                 let sum = |all: &[f32]| all[first..first + length].iter().map(|x| f64::from(*x)).sum::<f64>();
-                phi.push(own[e].step_terms.iter().map(|t| sum(t)).collect::<Vec<f64>>());
+                phi.push(quantities[e].step_terms.iter().map(|t| sum(t)).collect::<Vec<f64>>());
                 data.segments.push(Segment {
                     run: round.to_string(),
                     rollout: "0".into(),
@@ -131,7 +132,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
                 });
                 (data.segments.len() - 1, sum(&value[e].step_terms[0]))
             };
-            let ((left, a), (right, b)) = (one(), one());
+            let ((left, a), (right, b)) = (segment(), segment());
             let target = if a == b { 0.5 } else { f64::from(u8::from(a > b)) };
             data.pairs.push(Pair { left, right, target, strength: 0 });
         }
@@ -162,7 +163,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
 fn icpl(name: &str) -> Vec<f64> {
     let settings = Settings {
         task: name.into(),
-        mode: Mode::Icpl,
+        mode: &Icpl,
         candidates: 6,
         iterations: ROUNDS,
         steps: STEPS,

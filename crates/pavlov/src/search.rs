@@ -1,9 +1,7 @@
 //! `search`: reward search, what it prints while it runs, and what can be done with an existing one.
 
 use crate::out::{Out, Table, number, say};
-use crate::search_args::{
-    Search, SearchAction, SearchExecutor, SearchGenerator, SearchMode, SearchRater, SearchResume,
-};
+use crate::search_args::{Search, SearchAction, SearchExecutor, SearchGenerator, SearchRater, SearchResume};
 use crate::search_progress::Teller;
 use crate::{Usage, train};
 use anyhow::{Context, Result};
@@ -12,7 +10,8 @@ use pavlov_search::client::{Budget, Cassette, Endpoint, Key, Model};
 use pavlov_search::lineage::{Answer, Candidate, Lineage, Status};
 use pavlov_search::prompt::Prompts;
 use pavlov_search::search::{
-    End, Event, Generator, Given, Means, Mode, Nobody, Person, Scripted, Settings, Shown, Slurm, comparisons, run_job,
+    End, Event, Generator, Given, JudgedBy, Means, Nobody, Person, Scripted, Settings, Shown, Slurm, comparisons,
+    run_job,
 };
 use pavlov_search::{AuditSet, SearchError, promote, write_report};
 use serde_json::json;
@@ -73,14 +72,9 @@ fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
 fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
     let name = args.task.clone().unwrap_or_default();
     let task = Task::load(assets, &name)?;
-    let usual = Settings::of_task(&task)?;
+    let mode = args.mode;
+    let usual = mode.usual(Settings::of_task(&task)?);
     let steps = args.steps.unwrap_or(usual.steps);
-    let mode = match args.mode {
-        SearchMode::Eureka => Mode::Eureka,
-        SearchMode::Text2reward => Mode::Text2reward,
-        SearchMode::Icpl => Mode::Icpl,
-        SearchMode::DropIn => Mode::DropIn,
-    };
     let model = args.base_url.is_some() || args.replay.is_some();
     let generator = match args.generator {
         Some(SearchGenerator::Llm) => Generator::Llm,
@@ -93,24 +87,18 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         let (path, _) = pavlov_run::find_reward(assets, &task, Some(from))?;
         rewards.insert(0, given(&[path])?.remove(0));
     }
-    if !args.scripts.is_empty() && mode != Mode::DropIn {
+    if !args.scripts.is_empty() && mode.generates() {
         return Err(Usage("--scripts is for --mode drop-in; --from REWARD starts from a reward".into()).into());
     }
-    let candidates = match mode {
-        Mode::Text2reward => 1,
-        Mode::Icpl => 6,
-        _ => usual.candidates,
-    };
     Ok(Settings {
         task: task.name.clone(),
         mode,
         generator,
-        candidates: args.candidates.unwrap_or(candidates),
+        candidates: args.candidates.unwrap_or(usual.candidates),
         iterations: args.iterations,
         seed: args.seed,
         steps,
-        // A person who chooses waits for every seed.
-        seeds: args.seeds.unwrap_or(if mode == Mode::Icpl { 1 } else { usual.seeds }),
+        seeds: args.seeds.unwrap_or(usual.seeds),
         halving: !args.no_halving,
         minutes: args.minutes_per_candidate,
         finalists: args.finalists.unwrap_or(usual.finalists),
@@ -127,7 +115,7 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         model: args.model.clone(),
         temperature: args.temperature,
         max_tokens: args.max_tokens,
-        repairs: args.repairs.unwrap_or(if mode == Mode::Text2reward { 3 } else { 1 }),
+        repairs: args.repairs.unwrap_or(usual.repairs),
         worlds: args.worlds.or(usual.worlds),
         profile: args.profile.map(|p| p.name().to_string()),
         set: usual.set.iter().chain(&args.set).cloned().collect(),
@@ -206,9 +194,9 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
         (None, Some(path)) => Some(Model::replay(Cassette::read(path)?, kept.budget)),
         (None, None) => None,
     };
-    let person: Box<dyn Person> = match (kept.scripted, settings.mode, kept.ask) {
+    let person: Box<dyn Person> = match (kept.scripted, settings.mode.judged_by(), kept.ask) {
         (true, ..) => Box::new(Scripted),
-        (_, Mode::Icpl, _) | (_, _, true) => Box::new(Terminal),
+        (_, JudgedBy::Rater, _) | (_, _, true) => Box::new(Terminal),
         _ => Box::new(Nobody),
     };
     let threads = kept.threads.unwrap_or_else(cores);
@@ -234,7 +222,7 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
         threads,
         slurm: slurm.transpose()?,
         stop: &stop,
-        told: Box::new(tell),
+        on_event: Box::new(tell),
     };
     let mut search = pavlov_search::search::Search::open(settings, folder, means)?;
     search.lineage().set("kept", kept)?;

@@ -1,8 +1,27 @@
 //! Arguments of `pavlov search`.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use pavlov_env::Profile;
+use pavlov_search::search::{MODES, Mode, Settings, mode_named};
 use std::path::PathBuf;
+
+/// Values of `--mode`: the rows of the table of modes.
+fn modes() -> impl TypedValueParser<Value = &'static dyn Mode> {
+    let value = |mode: &dyn Mode| PossibleValue::new(mode.name()).help(mode.about());
+    PossibleValuesParser::new(MODES.map(value))
+        .try_map(|name| mode_named(&name).ok_or_else(|| format!("no mode is called {name}")))
+}
+
+/// Help of an option, with the number that is usual and the modes in which another one is.
+fn with_usual(about: &str, number: fn(&Settings) -> u32) -> String {
+    let usual = number(&Settings::usual());
+    let others = MODES.into_iter().filter_map(|mode| {
+        let here = number(&mode.usual(Settings::usual()));
+        (here != usual).then(|| format!("; {} {here}", mode.name()))
+    });
+    format!("{about} [default: {usual}{}]", others.collect::<String>())
+}
 
 /// `pavlov search`.
 #[derive(Debug, Args)]
@@ -15,14 +34,14 @@ pub struct Search {
     #[arg(required = true)]
     pub task: Option<String>,
     /// How rewards are proposed and judged.
-    #[arg(long, value_enum, default_value = "eureka")]
-    pub mode: SearchMode,
+    #[arg(long, value_parser = modes(), default_value = "eureka")]
+    pub mode: &'static dyn Mode,
     /// Who writes the rewards: the embedded grammar (no network), or a language model. A model when --base-url or
     /// --replay is given.
     #[arg(long, value_enum)]
     pub generator: Option<SearchGenerator>,
-    /// Candidates per iteration [default: 16; text2reward 1; icpl 6].
-    #[arg(long, short = 'k', value_name = "K")]
+    /// Candidates per iteration.
+    #[arg(long, short = 'k', value_name = "K", help = with_usual("Candidates per iteration", |s| s.candidates))]
     pub candidates: Option<u32>,
     /// Iterations.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 5)]
@@ -36,8 +55,8 @@ pub struct Search {
     /// Minutes per candidate, in place of steps; such a search cannot be repeated exactly.
     #[arg(long, value_name = "M")]
     pub minutes_per_candidate: Option<f64>,
-    /// Seeds of each candidate [default: 3; icpl 1].
-    #[arg(long)]
+    /// Seeds of each candidate.
+    #[arg(long, help = with_usual("Seeds of each candidate", |s| s.seeds))]
     pub seeds: Option<u32>,
     /// Train every candidate to the end.
     #[arg(long)]
@@ -97,8 +116,8 @@ pub struct Search {
     /// Most tokens of a reply.
     #[arg(long, default_value_t = 2048)]
     pub max_tokens: u32,
-    /// How often a refused reply is sent back with its errors [default: 1; text2reward 3].
-    #[arg(long)]
+    /// How often a refused reply goes back with its errors.
+    #[arg(long, help = with_usual("How often a refused reply goes back with its errors", |s| s.repairs))]
     pub repairs: Option<u32>,
     /// Seconds without a sign of life after which a request has failed.
     #[arg(long, default_value_t = 120.0)]
@@ -208,19 +227,6 @@ pub struct SearchResume {
     /// Threads.
     #[arg(long)]
     pub threads: Option<usize>,
-}
-
-/// Modes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SearchMode {
-    /// Many candidates, fitness, reflection.
-    Eureka,
-    /// One reward, the checker's errors and your words.
-    Text2reward,
-    /// You, or a scripted rater, pick best and worst.
-    Icpl,
-    /// Scripts that you bring.
-    DropIn,
 }
 
 /// Generators.

@@ -72,12 +72,14 @@ impl Budget {
             let used = self.spent.tokens_in + self.spent.tokens_out;
             let next = tokens_in + tokens_out;
             return Err(SearchError::Budget(format!(
-                "token budget: {used} of {limit} are spent, the next request could take {next}; raise --budget-tokens or lower --max-tokens"
+                "token budget: {used} of {limit} are spent, the next request could take {next}; raise --budget-tokens or \
+                 lower --max-tokens"
             )));
         }
         if let Some(limit) = self.money.filter(|&limit| all.money > limit) {
             return Err(SearchError::Budget(format!(
-                "money budget: {:.4} of {limit} are spent, the next request could take {:.4}; raise --budget-money or lower --max-tokens",
+                "money budget: {:.4} of {limit} are spent, the next request could take {:.4}; raise --budget-money or lower \
+                 --max-tokens",
                 self.spent.money, cost.money
             )));
         }

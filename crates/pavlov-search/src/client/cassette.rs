@@ -1,7 +1,8 @@
 //! Cassettes: recorded exchanges as JSON lines, so that a search repeats without a model.
 //!
-//! `{"at":"0.3","hash":"<SHA-256 of the request>","reply":"...","tokens_in":812,"tokens_out":240}`. `at` is iteration, place and, after
-//! a slash, the attempt. A line with a hash answers only that request; one without (written by hand) answers whatever is asked there.
+//! `{"at":"0.3","hash":"<SHA-256 of the request>","reply":"...","tokens_in":812,"tokens_out":240}`. `at` is iteration,
+//! place and, after a slash, the attempt. A line with a hash answers only that request; one without (written by hand)
+//! answers whatever is asked there.
 
 use super::{Reply, Request, estimate};
 use crate::error::SearchError;
@@ -86,7 +87,8 @@ impl Cassette {
             let path = self.path.display();
             return Err(SearchError::Model(match self.lines.iter().find(here) {
                 Some((_, line)) => format!(
-                    "{path}: the reply at {at} was recorded for request {}, asked is {}: task, prompts, settings or training differ from the recording",
+                    "{path}: the reply at {at} was recorded for request {}, asked is {}: task, prompts, settings or \
+                     training differ from the recording",
                     line.hash.as_deref().map_or("", |h| &h[..h.len().min(12)]),
                     &hash[..12]
                 ),
@@ -96,9 +98,9 @@ impl Cassette {
                 ),
             }));
         };
-        let own = request.messages.iter().map(|m| estimate(&m.content)).sum();
+        let estimated = request.messages.iter().map(|m| estimate(&m.content)).sum();
         Ok(Reply {
-            tokens_in: line.tokens_in.unwrap_or(own),
+            tokens_in: line.tokens_in.unwrap_or(estimated),
             tokens_out: line.tokens_out.unwrap_or_else(|| estimate(&line.reply)),
             text: line.reply.clone(),
         })

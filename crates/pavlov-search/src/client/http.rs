@@ -1,17 +1,21 @@
 //! An OpenAI-compatible endpoint, hosted or local: `POST {base}/chat/completions`, streamed.
 //!
-//! The key comes from `PAVLOV_API_KEY` or the system's keyring (service `pavlov`, user `api-key`). It is kept in a type that does not
-//! print, goes into no request that is stored, and is cut out of every text that comes back, errors included.
+//! A request has failed when its answer does not begin, or its stream is silent, for the time that `--timeout` gives
+//! (seconds). It is tried again where that may help: after a broken connection, silence, and the statuses 408, 409, 429
+//! and 5xx, with pauses that double, or as long as the server asks for (`Retry-After`). The key goes into no request
+//! that is stored and is cut out of every text that comes back, errors included.
 
-use super::{Reply, Request, estimate};
+use super::agent::agent;
+use super::events::Events;
+use super::{Key, Reply, Request, estimate};
 use crate::error::SearchError;
-use async_openai::Client;
-use async_openai::config::OpenAIConfig;
-use async_openai::error::OpenAIError;
-use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use ureq::http::{Response, Uri, header};
+use ureq::{Agent, Body};
 
 /// Requests under way at once.
 const SIDE_BY_SIDE: usize = 4;
@@ -19,47 +23,21 @@ const SIDE_BY_SIDE: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A reply longer than this is cut: it is refused later anyway.
 const MAX_TEXT: usize = crate::reply::MAX_REPLY + 1;
-/// What stands where a key stood.
-const CUT: &str = "[key]";
-
-/// An API key. It never prints.
-#[derive(Clone, Default)]
-pub struct Key(String);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_empty() { "no key" } else { CUT })
-    }
-}
-
-impl Key {
-    /// This text.
-    pub fn new(text: &str) -> Self {
-        Self(text.trim().to_string())
-    }
-
-    /// From `PAVLOV_API_KEY`, else from the system's keyring; none where neither has one, as local servers need none.
-    pub fn find() -> Self {
-        let own = std::env::var("PAVLOV_API_KEY").ok().filter(|k| !k.trim().is_empty());
-        let stored = || keyring::Entry::new("pavlov", "api-key").and_then(|e| e.get_password()).ok();
-        own.or_else(stored).map_or_else(Self::default, |k| Self::new(&k))
-    }
-
-    /// The text without the key.
-    pub fn cut(&self, text: &str) -> String {
-        if self.0.len() < 4 { text.to_string() } else { text.replace(&self.0, CUT) }
-    }
-}
+/// Bytes of a refusal that are read, and characters of it that are shown where it is not in the usual form.
+const MAX_REFUSAL: u64 = 64 << 10;
+const SHOWN: usize = 300;
+/// Other places on the same host that a request is sent on to, one after the other.
+const MAX_MOVES: usize = 10;
+/// Headers that name who pays, with the variables they come from.
+const ACCOUNT: [(&str, &str); 2] = [("OpenAI-Organization", "OPENAI_ORG_ID"), ("OpenAI-Project", "OPENAI_PROJECT_ID")];
 
 /// An endpoint.
 pub struct Endpoint {
-    client: Client<OpenAIConfig>,
+    agent: Agent,
     key: Key,
     base: String,
-    /// Seconds without a sign of life after which a request has failed.
-    pub timeout: Duration,
-    /// How often a request is tried.
-    pub tries: u32,
+    timeout: Duration,
+    tries: u32,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -97,35 +75,60 @@ struct Usage {
     completion_tokens: u64,
 }
 
-/// Why a try failed, and whether another one may help.
+/// Why a try failed, whether another one may help, and how long the server asks to wait before it.
 struct Failure {
     message: String,
     again: bool,
+    wait: Option<Duration>,
 }
 
-fn failure(e: &OpenAIError) -> Failure {
-    let again = match e {
-        OpenAIError::Reqwest(_) | OpenAIError::StreamError(_) => true,
-        OpenAIError::ApiError(e) => {
-            e.status_code.is_server_error() || matches!(e.status_code.as_u16(), 408 | 409 | 429)
-        }
-        _ => false,
-    };
-    let mut message = e.to_string();
-    let mut cause = std::error::Error::source(e);
-    while let Some(inner) = cause {
-        message = format!("{message}: {inner}");
-        cause = inner.source();
+impl Failure {
+    fn passing(message: String) -> Self {
+        Self { message, again: true, wait: None }
     }
-    Failure { message, again }
+
+    fn lasting(message: String) -> Self {
+        Self { message, again: false, wait: None }
+    }
+}
+
+/// What a refusal says: the fields of its `error` where it has the usual form, else the beginning of its text. True
+/// with it: the account has no quota left, which no waiting mends.
+fn refusal(text: &str) -> (String, bool) {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let error = value.get("error").unwrap_or(&value);
+    let field = |name: &str| error.get(name).and_then(Value::as_str);
+    let message = field("message").or_else(|| error.as_str()).or_else(|| field("detail"));
+    let quota = [field("type"), field("code")].contains(&Some("insufficient_quota"));
+    let Some(message) = message else { return (beginning(text), quota) };
+    let kind = field("type").map_or_else(String::new, |kind| format!("{kind}: "));
+    let code = field("code").map_or_else(String::new, |code| format!(" (code: {code})"));
+    let parameter = field("param").map_or_else(String::new, |name| format!(" (param: {name})"));
+    (format!("{kind}{message}{parameter}{code}"), quota)
+}
+
+fn beginning(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() { "no text".into() } else { text.chars().take(SHOWN).collect() }
+}
+
+/// Where a redirection leads on the same host; nowhere when it leads to another one, which must not be shown the key.
+fn moved(from: &Uri, location: &str) -> Option<Uri> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        return format!("{}://{}{location}", from.scheme_str()?, from.authority()?).parse().ok();
+    }
+    let to: Uri = location.parse().ok()?;
+    ((to.scheme(), to.authority()) == (from.scheme(), from.authority())).then_some(to)
 }
 
 impl Endpoint {
-    /// At this base URL, for example `http://127.0.0.1:8080/v1`.
+    /// At this base URL, for example `http://127.0.0.1:8080/v1`. `timeout` is the time without a sign of life after
+    /// which a request has failed, `tries` how often it is tried.
     pub fn new(base: &str, key: Key, timeout: Duration, tries: u32) -> Self {
         let base = base.trim_end_matches('/').to_string();
-        let config = OpenAIConfig::new().with_api_base(&base).with_api_key(&key.0);
-        Self { client: Client::with_config(config), key, base, timeout, tries: tries.max(1) }
+        // What is no URL is told when it is first asked.
+        let agent = agent(&base.parse().unwrap_or_default(), timeout);
+        Self { agent, key, base, timeout, tries: tries.max(1) }
     }
 
     /// Asks for all of them, several at once; replies in order.
@@ -133,64 +136,149 @@ impl Endpoint {
     /// # Errors
     /// When one of them fails for good.
     pub fn ask(&self, requests: &[&Request]) -> Result<Vec<Reply>, SearchError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| SearchError::Model(format!("cannot start the client: {e}")))?;
-        runtime.block_on(async {
-            let all = futures_util::stream::iter(requests.iter().map(|r| self.patiently(r))).buffered(SIDE_BY_SIDE);
-            let replies: Vec<Result<Reply, SearchError>> = all.collect().await;
-            replies.into_iter().collect()
-        })
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut replies = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(index) else { return replies };
+                replies.push((index, self.ask_patiently(request)));
+            }
+        };
+        let mut replies = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..requests.len().min(SIDE_BY_SIDE)).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().flat_map(join).collect::<Vec<_>>()
+        });
+        replies.sort_by_key(|(index, _)| *index);
+        replies.into_iter().map(|(_, reply)| reply).collect()
     }
 
-    async fn patiently(&self, request: &Request) -> Result<Reply, SearchError> {
+    /// Asks until there is a reply, as often as it may be tried.
+    fn ask_patiently(&self, request: &Request) -> Result<Reply, SearchError> {
         let mut pause = FIRST_PAUSE;
-        let mut last = String::new();
-        for attempt in 1..=self.tries {
-            match self.once(request).await {
+        let mut attempt = 1;
+        loop {
+            let failure = match self.ask_once(request) {
                 Ok(reply) => return Ok(reply),
-                Err(Failure { message, again }) => {
-                    last = self.key.cut(&message);
-                    if !again || attempt == self.tries {
-                        let tries = if attempt > 1 { format!(" (tried {attempt} times)") } else { String::new() };
-                        return Err(SearchError::Model(format!(
-                            "{}: {last}{tries}; check --base-url, --model and the key in PAVLOV_API_KEY",
-                            self.base
-                        )));
-                    }
+                Err(failure) => failure,
+            };
+            if !failure.again || attempt >= self.tries {
+                let tries = if attempt > 1 { format!(" (tried {attempt} times)") } else { String::new() };
+                let model = if request.model.is_empty() { String::new() } else { format!(", model {}", request.model) };
+                return Err(SearchError::Model(self.key.cut(&format!(
+                    "{}{model}: {}{tries}; check --base-url, --model and the key in PAVLOV_API_KEY",
+                    self.base, failure.message
+                ))));
+            }
+            // Nobody waits longer for one more try than for the answer to it.
+            std::thread::sleep(failure.wait.map_or(pause, |wait| wait.clamp(pause, self.timeout.max(pause))));
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    /// What became of a request that ended with an error of the agent. `awaited` is what did not come in time.
+    fn failure(&self, error: ureq::Error, awaited: &str) -> Failure {
+        match error {
+            ureq::Error::Timeout(_) => self.late(awaited),
+            ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut => self.late(awaited),
+            ureq::Error::Io(e) => Failure::passing(format!("the connection failed: {e}")),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::lasting(format!(
+                "cannot be asked: {error}; expected a base URL as http://127.0.0.1:8080/v1 and a key without line ends"
+            )),
+            other => Failure::passing(other.to_string()),
+        }
+    }
+
+    fn late(&self, awaited: &str) -> Failure {
+        Failure::passing(format!("no {awaited} within {} s", self.timeout.as_secs_f64()))
+    }
+
+    /// Sends a body; gives the response as soon as its head is there.
+    fn open(&self, body: &str) -> Result<Response<Body>, Failure> {
+        let failed = |error: ureq::Error| self.failure(error, "answer");
+        let address = format!("{}/chat/completions", self.base);
+        let mut url: Uri = address.parse().map_err(|_| failed(ureq::Error::BadUri(address)))?;
+        for _ in 0..MAX_MOVES {
+            let mut post = self.agent.post(&url).content_type("application/json");
+            post = post.header(header::ACCEPT, "text/event-stream");
+            for (name, variable) in ACCOUNT {
+                if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
+                    post = post.header(name, value);
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            if let Some(authorization) = self.key.authorization() {
+                post = post.header(header::AUTHORIZATION, authorization);
+            }
+            let response = post.send(body).map_err(failed)?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
+            match location.filter(|_| matches!(response.status().as_u16(), 307 | 308)).and_then(|l| moved(&url, l)) {
+                Some(to) => url = to,
+                None => return Err(self.refused(response)),
+            }
         }
-        Err(SearchError::Model(last))
+        Err(Failure::lasting(format!("HTTP redirections without end, the last one to {url}")))
     }
 
-    async fn once(&self, request: &Request) -> Result<Reply, Failure> {
+    /// Reads why a request was refused.
+    fn refused(&self, mut response: Response<Body>) -> Failure {
+        let status = response.status();
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let wait = header(header::RETRY_AFTER).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+        let location = header(header::LOCATION).map_or_else(String::new, |to| format!(" (it has moved to {to})"));
+        let mut text = Vec::new();
+        // As much of it as arrives says enough.
+        let _ = response.body_mut().as_reader().take(MAX_REFUSAL).read_to_end(&mut text);
+        let (message, quota) = refusal(&self.key.cut(&String::from_utf8_lossy(&text)));
+        let again =
+            status.is_server_error() || matches!(status.as_u16(), 408 | 409) || status.as_u16() == 429 && !quota;
+        Failure { message: format!("HTTP {status}{location}: {message}"), again, wait }
+    }
+
+    fn ask_once(&self, request: &Request) -> Result<Reply, Failure> {
         let body = json!({
             "model": request.model, "messages": request.messages, "temperature": request.temperature,
             "max_tokens": request.max_tokens, "seed": request.seed, "stream": true,
             "stream_options": {"include_usage": true},
         });
-        let late = |what: &str| Failure {
-            message: format!("no {what} within {:.0} s", self.timeout.as_secs_f64()),
-            again: true,
-        };
-        let opened = tokio::time::timeout(self.timeout, self.client.chat().create_stream_byot::<_, Value>(body)).await;
-        let mut stream = opened.map_err(|_| late("answer"))?.map_err(|e| failure(&e))?;
-        let (mut text, mut usage) = (String::new(), None);
-        loop {
-            let next = tokio::time::timeout(self.timeout, stream.next()).await.map_err(|_| late("sign of life"))?;
-            let Some(part) = next else { break };
-            let part = part.map_err(|e| failure(&e))?;
-            let unknown =
-                |e: serde_json::Error| Failure { message: format!("a reply that is none: {e}"), again: false };
-            let chunk: Chunk = serde_json::from_value(part).map_err(unknown)?;
-            usage = chunk.usage.or(usage);
-            text.extend(chunk.choices.into_iter().take(1).filter_map(|c| c.delta.content));
-            if text.len() > MAX_TEXT {
-                let end = (0..=MAX_TEXT).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-                text.truncate(end);
+        let mut response = self.open(&body.to_string())?;
+        let mut stream = response.body_mut().as_reader();
+        let (mut events, mut text, mut usage) = (Events::default(), String::new(), None);
+        let mut buffer = [0; 8192];
+        let mut silent_since = Instant::now();
+        'stream: loop {
+            let failed = |e: std::io::Error| self.failure(ureq::Error::from(e), "sign of life");
+            let length = stream.read(&mut buffer).map_err(failed)?;
+            if length == 0 {
                 break;
+            }
+            let complete = events.push(&buffer[..length]).map_err(|e| Failure::lasting(e.to_string()))?;
+            if !complete.is_empty() {
+                silent_since = Instant::now();
+            } else if silent_since.elapsed() > self.timeout {
+                return Err(self.late("sign of life"));
+            }
+            for data in complete {
+                if data == "[DONE]" {
+                    break 'stream;
+                }
+                let unknown = |e: serde_json::Error| {
+                    let shown = beginning(&self.key.cut(&data));
+                    Failure::lasting(format!("a streamed reply that is none of chat/completions: {e}: {shown}"))
+                };
+                let chunk: Chunk = serde_json::from_str(&data).map_err(unknown)?;
+                usage = chunk.usage.or(usage);
+                text.extend(chunk.choices.into_iter().take(1).filter_map(|c| c.delta.content));
+                if text.len() > MAX_TEXT {
+                    text.truncate(text.floor_char_boundary(MAX_TEXT));
+                    break 'stream;
+                }
             }
         }
         let text = self.key.cut(&text);
@@ -269,18 +357,89 @@ mod tests {
         assert!(!format!("{endpoint:?}").contains("sk-"));
     }
 
+    fn refuse(status: &str, headers: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+    }
+
     #[test]
     fn a_refusal_is_told_without_the_key_and_not_tried_again() {
         let body = r#"{"error":{"message":"bad key sk-secret-2","type":"auth","param":null,"code":null}}"#;
-        let answer = format!(
-            "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let (base, handle) = server(vec![answer]);
+        let (base, handle) = server(vec![refuse("401 Unauthorized", "", body)]);
         let endpoint = Endpoint::new(&base, Key::new("sk-secret-2"), Duration::from_secs(5), 3);
         let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
-        assert!(error.contains("bad key [key]") && error.contains("--base-url"), "{error}");
+        let expected = format!("{base}, model m: HTTP 401 Unauthorized: auth: bad key [key]; check --base-url, ");
+        assert!(error.starts_with(&expected), "{error}");
         assert_eq!(handle.join().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_again_when_it_says() {
+        let moved = refuse("307 Temporary Redirect", "Location: /other/place\r\n", "");
+        let busy = refuse("429 Too Many Requests", "Retry-After: 1\r\n", "slow down");
+        let (base, handle) = server(vec![busy, moved, ok("data: {\"choices\":[]}\n\ndata: [DONE]\n\n")]);
+        let began = Instant::now();
+        let endpoint = Endpoint::new(&base, Key::default(), Duration::from_secs(5), 2);
+        assert_eq!(endpoint.ask(&[&request()]).unwrap().len(), 1);
+        assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+        let seen = handle.join().unwrap();
+        assert!(seen[2].starts_with("POST /other/place ") && !seen[2].to_lowercase().contains("authorization"));
+    }
+
+    #[test]
+    fn refusals_are_read_in_the_forms_that_servers_use() {
+        let forms = [
+            (r#"{"error":{"message":"no","type":"t","code":"c"}}"#, "t: no (code: c)"),
+            (r#"{"error":"no such model"}"#, "no such model"),
+            (r#"{"detail":"not found"}"#, "not found"),
+            ("<html>Bad gateway</html>", "<html>Bad gateway</html>"),
+            (" ", "no text"),
+        ];
+        for (text, expected) in forms {
+            assert_eq!(refusal(text), (expected.to_string(), false));
+        }
+        let (_, quota) = refusal(r#"{"error":{"message":"pay","type":"insufficient_quota"}}"#);
+        assert!(quota, "waiting mends no empty account");
+    }
+
+    #[test]
+    fn the_key_stays_on_its_host() {
+        let from: Uri = "http://host:8080/v1/chat/completions".parse().unwrap();
+        let to = |location: &str| moved(&from, location).map(|uri| uri.to_string());
+        assert_eq!(to("/v2").as_deref(), Some("http://host:8080/v2"));
+        assert_eq!(to("http://host:8080/v3").as_deref(), Some("http://host:8080/v3"));
+        for elsewhere in ["//other/v1", "http://other:8080/v1", "https://host:8080/v1", "http://host/v1", "v1"] {
+            assert_eq!(to(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_nothing_but_comments_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}/v1", listener.local_addr().unwrap());
+        let handle = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").unwrap();
+            // Until the client has had enough.
+            while stream.write_all(b": still there\n\n").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let endpoint = Endpoint::new(&base, Key::default(), Duration::from_millis(400), 1);
+        let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
+        assert!(error.contains("no sign of life within 0.4 s"), "{error}");
+        drop(endpoint);
+        handle.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_url_is_told() {
+        let endpoint = Endpoint::new("127.0.0.1:8080/v1", Key::default(), Duration::from_secs(1), 3);
+        let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
+        assert!(
+            error.contains("expected a base URL as http://127.0.0.1:8080/v1") && !error.contains("tried"),
+            "{error}"
+        );
     }
 
     #[test]

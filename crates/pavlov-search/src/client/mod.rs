@@ -1,17 +1,22 @@
-//! Asking a language model: over HTTP, or from a cassette of recorded replies; budgets, retries, and a key that is never shown.
+//! Asking a language model: over HTTP, or from a cassette of recorded replies; budgets, retries, and a key that is
+//! never shown.
 //!
 //! ```text
 //! Request ─ Budget (tokens, money: hard stop) ─┬─ Endpoint (streaming, timeouts, retries) ─> Reply ─ cassette (record)
 //!                                              └─ Cassette (replay) ──────────────────────> Reply
 //! ```
 
+mod agent;
 mod budget;
 mod cassette;
+mod events;
 mod http;
+mod key;
 
 pub use budget::{Budget, Spent, estimate};
 pub use cassette::{Cassette, Line};
-pub use http::{Endpoint, Key};
+pub use http::Endpoint;
+pub use key::Key;
 
 use crate::error::SearchError;
 use crate::lineage::At;
@@ -116,8 +121,8 @@ impl Model {
         Self { source: Source::Replay(cassette), record: None, budget }
     }
 
-    /// Asks for all of these, several at once, and gives the replies in their order. Asking ends at the first budget that would be
-    /// passed: replies before it are given.
+    /// Asks for all of these, several at once, and gives the replies in their order. Asking ends at the first budget
+    /// that would be passed: replies before it are given.
     ///
     /// # Errors
     /// When nothing could be asked for: budget, endpoint, or a cassette that does not match.

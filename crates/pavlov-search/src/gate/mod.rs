@@ -1,7 +1,8 @@
 //! The admission gate: what is wrong with a reward, found in a second instead of a training run.
 //!
-//! Order: operations, finite (recorded, random, extreme states), constant, units, living, share, order on the audit set with exploits,
-//! distance to other rewards. Every finding names term, world, step and value where it has them, and what to do.
+//! Order: operations, finite (recorded, random, extreme states), constant, units, living, share, order on the audit set
+//! with exploits, distance to other rewards. Every finding names term, world, step and value where it has them, and
+//! what to do.
 
 mod order;
 mod rules;
@@ -17,7 +18,7 @@ use pavlov_run::score_all;
 use pavlov_script::{Channel, Finding, Input, Severity};
 use serde::Serialize;
 
-/// Something the gate has found. Lines and columns are 0 where it is not in the text.
+/// Something the gate has found. Line and column are 0 where it is not about the text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GateFinding {
     /// Rule, one of [`RULES`].
@@ -125,13 +126,13 @@ pub struct GateReport {
     pub good_rank: Option<usize>,
     /// Rank correlation (Kendall's tau-b) of fitness and return over the behaviours.
     pub fitness_kendall: Option<f64>,
-    /// Share of each term: its mean |value| over that of all.
+    /// Share of each term: its mean |value| over the sum of those of all.
     pub shares: Vec<(String, f64)>,
     /// STARC distance (VAL) to other rewards of the task, nearest first.
     pub distances: Vec<(String, f64)>,
 }
 
-/// What of a reward is computed outside of its program, and so is not in recorded states.
+/// An input of a reward that is computed outside of its program, and so is not in recorded states.
 fn outside(reward: &Reward) -> Option<&Input> {
     reward.program().inputs().iter().find(|i| matches!(i.channel, Channel::Source(_)))
 }
@@ -155,8 +156,8 @@ pub fn gate(
     let slow = findings.iter().any(|f| f.rule == "operations");
     let outside = outside(reward);
     if let Some(input) = outside {
-        let what = input.describe(reward.program().scene());
-        let message = format!("`{what}` is computed outside of the program: what the reward pays was not audited");
+        let name = input.describe(reward.program().scene());
+        let message = format!("`{name}` is computed outside of the program: what the reward pays was not audited");
         findings.push(GateFinding::warning("outside", message, "look at its terms in a short run instead"));
     }
     if !slow && outside.is_none() {

@@ -7,17 +7,17 @@ use crate::versus::{Sample, versus};
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored, compare::kendall};
 
-/// Largest share of a term that stops a reward, and that warns.
+/// Shares of a term above which a reward is stopped, and above which it is warned about.
 const MAX_SHARE: f64 = 0.995;
 const WARN_SHARE: f64 = 0.95;
-/// Idling may earn this share of what the good behaviour does before it is told.
+/// Share of the good behaviour's return from which on idling is warned about.
 const WARN_IDLE: f64 = 0.95;
-/// A STARC distance below this is none.
+/// A STARC distance below this counts as none.
 const SAME: f64 = 1e-3;
 /// Terms named as the cause of a wrong order.
 const NAMED: usize = 2;
 
-/// Mean |value| of each term over that of all.
+/// Share of each term: its mean |value| over the sum of those of all.
 pub fn shares(reward: &Reward, scored: &[Scored]) -> (Option<GateFinding>, Vec<(String, f64)>) {
     let size = |t: usize| -> f64 {
         scored.iter().flat_map(|s| s.step_terms[t].iter()).filter(|x| x.is_finite()).map(|x| f64::from(x.abs())).sum()
@@ -55,7 +55,8 @@ pub fn living(reward: &Reward, task: &Task, audit: &Audit, scored: &[Scored]) ->
         let sums = |t: usize| good.iter().map(|s| s.terms[t]).sum::<f64>();
         let worst = (0..good[0].terms.len()).min_by(|&a, &b| sums(a).total_cmp(&sums(b))).unwrap_or(0);
         let message = format!(
-            "a step of `{name}` costs {mean:.4} on average, and task {} ends when the robot falls: ending at once is the best there is",
+            "a step of `{name}` costs {mean:.4} on average, and task {} ends when the robot falls: ending at once is \
+             the best there is",
             task.name
         );
         let hint = "add a bonus for being alive, or make penalties smaller, most of all that of the term named";
@@ -88,8 +89,8 @@ pub fn order(reward: &Reward, audit: &Audit, scored: &[Scored], report: &mut Gat
     let above = |k: &usize| audit.is_bad(*k) && returns[*k] >= returns[0];
     report.good_rank = Some(1 + (1..returns.len()).filter(above).count());
     let term_mean = |k: usize, t: usize| {
-        let own = &scored[k * audit.worlds..(k + 1) * audit.worlds];
-        own.iter().map(|s| s.terms[t]).sum::<f64>() / own.len() as f64
+        let episodes = &scored[k * audit.worlds..(k + 1) * audit.worlds];
+        episodes.iter().map(|s| s.terms[t]).sum::<f64>() / episodes.len() as f64
     };
     let names = reward.term_names();
     let mut out = Vec::new();
@@ -114,9 +115,9 @@ pub fn order(reward: &Reward, audit: &Audit, scored: &[Scored], report: &mut Gat
             (_, _, true) => "early-end",
             _ => "order",
         };
-        let what = b.exploit.as_ref().map_or_else(String::new, |e| format!(" ({e})"));
+        let exploit = b.exploit.as_ref().map_or_else(String::new, |e| format!(" ({e})"));
         let message = format!(
-            "`{}`{what} earns {:.3} with fitness {:.3}, `{}` earns {:.3} with fitness {:.3}{}{}",
+            "`{}`{exploit} earns {:.3} with fitness {:.3}, `{}` earns {:.3} with fitness {:.3}{}{}",
             b.name,
             returns[k],
             audit.fitness[k],
@@ -153,8 +154,8 @@ pub fn distances(
     if others.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let all: Vec<&Reward> = [reward].into_iter().chain(others.iter().copied()).collect();
-    let matrix = versus(&all, task, &Sample::of_audit(audit), false, pool)?;
+    let rewards: Vec<&Reward> = [reward].into_iter().chain(others.iter().copied()).collect();
+    let matrix = versus(&rewards, task, &Sample::of_audit(audit), false, pool)?;
     let mut distances: Vec<(String, f64)> =
         others.iter().zip(&matrix.val.0[0][1..]).map(|(r, d)| (r.name().to_string(), *d)).collect();
     distances.sort_by(|a, b| a.1.total_cmp(&b.1));

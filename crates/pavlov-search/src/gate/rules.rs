@@ -109,7 +109,8 @@ pub const RULES: &[Rule] = &[
         name: "living",
         about: "Where falling ends the episode, a step of the good behaviour does not cost.",
         why: "If living costs, ending early is the best there is.",
-        fix: "Add a bonus for being alive that is larger than the penalties of a good gait, or make the penalties smaller.",
+        fix: "Add a bonus for being alive that is larger than the penalties of a good gait, or make the penalties \
+              smaller.",
     },
     Rule {
         name: "share",

@@ -1,8 +1,8 @@
 //! Rules about single states: operations, units, finite, constant.
 //!
-//! Random states: each column on its own, uniform over twice the range it has in the audit set. Extreme states: all columns at 0, at
-//! plus or minus a hundred times the largest they were, and one column after the other there while the rest is at a recorded state.
-//! Quaternions stay unit quaternions, contacts 0 or 1, times from 0 on.
+//! Random states: each column on its own, uniform over twice the range it has in the audit set. Extreme states: all
+//! columns at 0, at plus or minus a hundred times their largest recorded value, and one column after the other there
+//! while the rest is at a recorded state. Quaternions stay unit quaternions, contacts 0 or 1, times from 0 on.
 
 use super::GateFinding;
 use crate::audit::Audit;
@@ -13,13 +13,13 @@ use pavlov_reward::{Columns, Reward, Scored};
 use pavlov_script::Channel;
 use std::time::Instant;
 
-/// Operations of a lowered program.
+/// Most operations of a lowered program.
 const MAX_OPERATIONS: usize = 20_000;
-/// Seconds a state may take by the interpreter.
+/// Most seconds a step may take by the interpreter.
 const MAX_SECONDS: f64 = 5e-4;
-/// Random states.
+/// Number of random states.
 const RANDOM: usize = 1024;
-/// Times the largest recorded value.
+/// Extreme states are at this many times the largest recorded value.
 const EXTREME: f32 = 100.0;
 
 /// Is it too slow to be run in every step?
@@ -79,9 +79,9 @@ pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Result<Vec<G
             out.push(finding.at(behaviour, world, step).value(f64::from(value)));
         }
     }
-    let made = Made::new(reward, audit);
-    for (kind, rows) in [("random", made.random()), ("extreme", made.extreme())] {
-        let (values, width) = match made.run(reward, &rows) {
+    let unseen = Unseen::new(reward, audit);
+    for (kind, rows) in [("random", unseen.random()), ("extreme", unseen.extreme())] {
+        let (values, width) = match unseen.run(reward, &rows) {
             Ok(done) => done,
             Err(e) => {
                 out.push(GateFinding::error("run", e.to_string(), "guard what the script does in this state"));
@@ -92,7 +92,7 @@ pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Result<Vec<G
             let bad = values[term * width..][..rows.len()].iter().position(|x| !x.is_finite());
             if let Some(row) = bad.filter(|_| !out.iter().any(|f| f.term == *name)) {
                 let value = values[term * width + row];
-                let state = made.describe(reward, &rows[row]);
+                let state = unseen.describe(reward, &rows[row]);
                 let message = format!("term `{name}` is {value} in {kind} state {row}: {state}");
                 out.push(GateFinding {
                     world: Some(row),
@@ -118,19 +118,20 @@ pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Vec<GateFi
         let hint = "let it depend on what the task wants; a constant teaches nothing but to stay alive";
         return vec![GateFinding::error("constant", message, hint).value(f64::from(total.0))];
     }
-    let made = Made::new(reward, audit);
-    let of = |rows: &[Vec<f32>]| made.run(reward, rows).ok();
-    let (random, extreme) = (of(&made.random()), of(&made.extreme()));
+    let unseen = Unseen::new(reward, audit);
+    let values_in = |rows: &[Vec<f32>]| unseen.run(reward, rows).ok();
+    let (random, extreme) = (values_in(&unseen.random()), values_in(&unseen.extreme()));
     let mut out = Vec::new();
     for (term, name) in reward.term_names().iter().enumerate() {
         let recorded = range(&mut scored.iter().flat_map(|s| s.step_terms[term].iter().copied()));
-        let varies = |made: &Option<(Vec<f32>, usize)>| {
-            let all = |(v, w): &(Vec<f32>, usize)| range(&mut v[term * w..(term + 1) * w].iter().copied());
-            made.as_ref().is_some_and(|m| !still(all(m)))
+        let varies = |values: &Option<(Vec<f32>, usize)>| {
+            let term_range = |(v, w): &(Vec<f32>, usize)| range(&mut v[term * w..(term + 1) * w].iter().copied());
+            values.as_ref().is_some_and(|values| !still(term_range(values)))
         };
         if still(recorded) && !varies(&random) && varies(&extreme) {
             let message = format!(
-                "term `{name}` is {} in every recorded and random state, and changes only far beyond what the robot does: a threshold in other units?",
+                "term `{name}` is {} in every recorded and random state, and changes only far beyond what the robot does: a \
+                 threshold in other units?",
                 recorded.0
             );
             let hint = "angles are in rad, lengths in m, speeds in m/s and rad/s, forces in N: rad = deg * PI() / 180";
@@ -141,7 +142,7 @@ pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Vec<GateFi
 }
 
 /// States that nobody has seen, for the inputs of one reward: a row has a number per input.
-struct Made {
+struct Unseen {
     channels: Vec<Channel>,
     /// Range of each input in the audit set.
     range: Vec<(f32, f32)>,
@@ -149,7 +150,7 @@ struct Made {
     seen: Vec<f32>,
 }
 
-impl Made {
+impl Unseen {
     fn new(reward: &Reward, audit: &Audit) -> Self {
         let inputs = reward.program().inputs();
         let column = |c: Channel| audit.rollouts.column(c).unwrap_or(&[]);
@@ -166,22 +167,22 @@ impl Made {
     fn random(&self) -> Vec<Vec<f32>> {
         let row = |k: usize| {
             let mut stream = WorldRng::new(1, k as u64).stream(Purpose::Action, 0, 0);
-            let of = |(&(low, high), &c): (&(f32, f32), &Channel)| {
+            let drawn = |(&(low, high), &c): (&(f32, f32), &Channel)| {
                 let unit = stream.uniform(-1.0, 1.0);
                 let (middle, half) = (0.5 * (low + high), (high - low).max(0.01 * high.abs()).max(1e-3));
                 possible(c, middle + half * unit)
             };
-            self.range.iter().zip(&self.channels).map(of).collect()
+            self.range.iter().zip(&self.channels).map(drawn).collect()
         };
         (0..RANDOM).map(row).map(|row: Vec<f32>| self.unit_quaternions(row)).collect()
     }
 
     fn extreme(&self) -> Vec<Vec<f32>> {
         let far = |sign: f32| -> Vec<f32> {
-            let of = |(&(low, high), &c): (&(f32, f32), &Channel)| {
+            let extreme = |(&(low, high), &c): (&(f32, f32), &Channel)| {
                 possible(c, sign * EXTREME * low.abs().max(high.abs()).max(1.0))
             };
-            self.range.iter().zip(&self.channels).map(of).collect()
+            self.range.iter().zip(&self.channels).map(extreme).collect()
         };
         let (up, down) = (far(1.0), far(-1.0));
         let mut rows = vec![vec![0.0; self.range.len()], up.clone(), down.clone()];
@@ -204,12 +205,12 @@ impl Made {
                 continue;
             }
             done.push(body);
-            let own: Vec<usize> = (0..row.len())
+            let components: Vec<usize> = (0..row.len())
                 .filter(|&k| matches!(self.channels[k], Channel::BodyQuat { body: b, .. } if b == body))
                 .collect();
-            let norm = own.iter().map(|&k| row[k] * row[k]).sum::<f32>().sqrt();
-            for &k in &own {
-                row[k] = if norm > 1e-6 { row[k] / norm } else { f32::from(u8::from(k == own[0])) };
+            let norm = components.iter().map(|&k| row[k] * row[k]).sum::<f32>().sqrt();
+            for &k in &components {
+                row[k] = if norm > 1e-6 { row[k] / norm } else { f32::from(u8::from(k == components[0])) };
             }
         }
         row

@@ -1,4 +1,5 @@
-//! Random numbers of a search: a function of seed, iteration, place and attempt, so that nothing has to be kept to go on.
+//! Random numbers of a search: a function of seed, iteration, place and attempt, so that a resumed search draws the
+//! same without having kept anything.
 
 use crate::lineage::At;
 use pavlov_env::rng::{Purpose, Stream, WorldRng};

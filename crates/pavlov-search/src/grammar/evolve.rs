@@ -6,9 +6,9 @@ use super::quantity::Quantity;
 use super::reflect::{self, Credit};
 use crate::lineage::{At, Point};
 
-/// Candidates compared when a parent is chosen.
+/// Candidates that a parent is the fittest of.
 const TOURNAMENT: usize = 4;
-/// Terms of a genome at most.
+/// Most terms of a genome.
 const MAX_GENES: usize = 8;
 /// Chance that a parent comes from another island.
 const MIGRATION: f64 = 0.1;
@@ -20,9 +20,9 @@ pub struct Parent {
     pub at: At,
     /// Its genome.
     pub genome: Genome,
-    /// How good it is: fitness, or what a rater made of it.
+    /// How good it is: fitness, or credit from a rater's answers.
     pub merit: f64,
-    /// The course of its training.
+    /// Its learning curve.
     pub curve: Vec<Point>,
     /// Control steps of a whole episode.
     pub episode_steps: usize,
@@ -33,7 +33,7 @@ pub struct Parent {
 pub struct Ways {
     /// Use statistics of terms and of the population?
     pub reflection: bool,
-    /// Groups that seldom mix; 1: all are one.
+    /// Groups that seldom mix; 1: no groups.
     pub islands: u32,
     /// Can an episode end early? Then living is paid.
     pub mortal: bool,
@@ -63,13 +63,14 @@ fn posture(q: &Quantity) -> bool {
     !effort(q) && q.module.is_some()
 }
 
-/// Chances of the quantities: those that tell fitness more often (`sharp` is the power of their evidence), deep ones less often.
+/// Chances of the quantities: higher for those that explain fitness (`sharp` is the power of their evidence), lower
+/// for deep ones.
 fn chances(catalogue: &[Quantity], sharp: f64, credit: &Credit) -> Vec<f64> {
-    let of = |q: &Quantity| {
+    let chance = |q: &Quantity| {
         let known = credit.get(&q.text).copied().unwrap_or(0.0);
         q.evidence().powf(sharp) * (3.0 * known).exp() * 0.75f64.powi(q.depth as i32)
     };
-    catalogue.iter().map(of).collect()
+    catalogue.iter().map(chance).collect()
 }
 
 /// A gene of a quantity: the shape and its numbers from what the quantity is on the audit set.
@@ -118,12 +119,12 @@ fn keep(draw: &mut Draw, q: &Quantity, size: f64) -> Gene {
 /// One more gene: effort, posture, something that goes with fitness, or anything.
 fn extra(draw: &mut Draw, catalogue: &[Quantity], credit: &Credit) -> Gene {
     let kind = draw.weighted(&[0.3, 0.4, 0.15, 0.15]);
-    let of = |kind: &dyn Fn(&Quantity) -> bool| -> Vec<f64> {
+    let chances_of_kind = |kind: &dyn Fn(&Quantity) -> bool| -> Vec<f64> {
         catalogue.iter().zip(chances(catalogue, 0.0, credit)).map(|(q, c)| if kind(q) { c } else { 0.0 }).collect()
     };
     let weights = match kind {
-        0 => of(&effort),
-        1 => of(&posture),
+        0 => chances_of_kind(&effort),
+        1 => chances_of_kind(&posture),
         2 => chances(catalogue, 0.5, credit),
         _ => chances(catalogue, 0.0, credit),
     };
@@ -156,7 +157,7 @@ fn random(draw: &mut Draw, catalogue: &[Quantity], ways: Ways, credit: &Credit) 
     Genome { genes, alive }
 }
 
-/// Changes something; gives what.
+/// Changes something about a genome; gives what was changed.
 fn mutate(draw: &mut Draw, genome: &mut Genome, catalogue: &[Quantity], ways: Ways, credit: &Credit) -> String {
     let n = genome.genes.len();
     let at = draw.below(n);
@@ -258,11 +259,11 @@ pub fn propose(seed: u64, at: At, catalogue: &[Quantity], parents: &[Parent], wa
     let mut draw = Draw::new(seed, at);
     let draw = &mut draw;
     let islands = ways.islands.max(1);
-    let own = at.place % islands;
+    let island = at.place % islands;
     let stay = !draw.chance(MIGRATION);
     let usable = parents.iter().filter(|p| !p.genome.genes.is_empty() && p.merit.is_finite());
     let all: Vec<&Parent> = usable.clone().collect();
-    let home: Vec<&Parent> = usable.filter(|p| p.at.place % islands == own).collect();
+    let home: Vec<&Parent> = usable.filter(|p| p.at.place % islands == island).collect();
     let pool = if stay && !home.is_empty() { home } else { all.clone() };
     let credit = if ways.reflection { reflect::credit(&all) } else { Credit::new() };
     let fresh = |draw: &mut Draw| {
@@ -279,7 +280,7 @@ pub fn propose(seed: u64, at: At, catalogue: &[Quantity], parents: &[Parent], wa
     match kind {
         0 => {
             let detail = reflect::reflect(&mut genome, parent, catalogue, ways);
-            // What the statistics say is the same for every child of a parent: a small step of its own tells them apart.
+            // The statistics say the same for every child of a parent: a small step of its own tells them apart.
             let more = mutate(draw, &mut genome, catalogue, ways, &credit);
             let said = if detail.is_empty() { more } else { format!("{detail}; {more}") };
             Proposal { genome, parents: vec![parent.at], operator: "reflect", detail: said }

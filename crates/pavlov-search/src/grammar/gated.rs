@@ -1,20 +1,22 @@
-//! Conditions: quantities that count only while another is above or below a bound, `if cos(s.qpos[2]) > 0.31 { ... } else { 0.0 }`.
+//! Conditions: quantities that count only while another is above or below a bound, as in
+//! `if cos(s.qpos[2]) > 0.31 { s.qvel[0] } else { 0.0 }`.
 //!
-//! Of all pairs of a quantity that goes with fitness and one that could open or shut it, those are kept that go with fitness more than
-//! the quantity alone does: on an audit set that shows an exploit (sliding on the back), the condition that tells it from the task.
+//! Of all pairs of a quantity that goes with fitness and one that could open or shut it, those are kept that go with
+//! fitness more than the quantity alone does: on an audit set that shows an exploit (sliding on the back), that
+//! is the condition that tells the exploit from the task.
 
 use super::quantity::{Measured, Quantity, Series};
 
 /// Quantities that are tried with conditions, and conditioned ones that are kept.
 const CORES: usize = 16;
 const KEPT: usize = 8;
-/// Of one quantity at most.
+/// Most conditioned ones of one quantity.
 const EACH: usize = 2;
 /// A bound that so many values lie on (within a thousandth of the deviation) is no bound: rounding would decide.
 const ON_BOUND: f64 = 0.05;
 /// Quantiles of the condition's quantity at which it may turn.
 const TURNS: [f64; 7] = [0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9];
-/// Deepest quantities that make a condition.
+/// Depth of the deepest quantities that make a condition.
 const DEPTH: u32 = 4;
 
 /// The conditioned quantities that are worth having, measured.
@@ -36,10 +38,10 @@ pub(super) fn gated(measured: &[Measured], series: &Series<'_>) -> Vec<Measured>
                     continue;
                 }
                 let open = |g: f32| (f64::from(g) > bound) == above;
-                let of = |(x, g): (&Vec<f32>, &Vec<f32>)| {
+                let while_open = |(x, g): (&Vec<f32>, &Vec<f32>)| {
                     x.iter().zip(g).map(|(x, g)| if open(*g) { *x } else { 0.0 }).collect::<Vec<f32>>()
                 };
-                let steps: Vec<Vec<f32>> = core.steps.iter().zip(&gate.steps).map(of).collect();
+                let steps: Vec<Vec<f32>> = core.steps.iter().zip(&gate.steps).map(while_open).collect();
                 let (c, g) = (&core.quantity, &gate.quantity);
                 let sign = if above { ">" } else { "<" };
                 let quantity = Quantity {
@@ -63,14 +65,14 @@ pub(super) fn gated(measured: &[Measured], series: &Series<'_>) -> Vec<Measured>
     let same = |a: &Quantity, b: &Quantity| {
         (a.with_fitness - b.with_fitness).abs() < 1e-5 && (a.mean - b.mean).abs() < 1e-4 * a.std
     };
-    let mut own: Vec<Measured> = Vec::new();
+    let mut kept: Vec<Measured> = Vec::new();
     for m in found {
-        if own.len() < KEPT
-            && !own.iter().any(|o| same(&o.quantity, &m.quantity))
-            && own.iter().filter(|o| core(&o.quantity) == core(&m.quantity)).count() < EACH
+        if kept.len() < KEPT
+            && !kept.iter().any(|o| same(&o.quantity, &m.quantity))
+            && kept.iter().filter(|o| core(&o.quantity) == core(&m.quantity)).count() < EACH
         {
-            own.push(m);
+            kept.push(m);
         }
     }
-    own
+    kept
 }

@@ -1,13 +1,14 @@
 //! Genomes: rewards of the embedded generator, as a list of shaped and weighted quantities, and their text.
 //!
-//! Weights are kept relative to the spread of what they weigh, so that 1 is about as much as any other 1; the script has them in the
-//! units of the quantity, as a parameter with a range, so that a found reward can be tuned and edited like any other.
+//! Weights are kept relative to the spread of what they weigh, so that equal weights matter about equally; the script
+//! has them in the units of the quantity, as a parameter with a range, so that a found reward can be tuned and edited
+//! like any other.
 
 use super::quantity::{Quantity, imports};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// What is made of a quantity.
+/// What a term makes of its quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -19,7 +20,7 @@ pub enum Shape {
     Square,
     /// 1 at `target`, falling over `width`.
     Kernel,
-    /// 1 from `target` on (below it where the sign is turned), falling over `width`.
+    /// 1 beyond `target` (on which side the sign says), falling over `width` on the other.
     Beyond,
     /// `tanh` of the distance from `target` over `width`.
     Squash,
@@ -49,7 +50,7 @@ pub struct Gene {
 pub struct Genome {
     /// Terms.
     pub genes: Vec<Gene>,
-    /// Reward of every step that is lived; 0: none.
+    /// Reward of every step that the episode goes on; 0: none.
     pub alive: f64,
 }
 

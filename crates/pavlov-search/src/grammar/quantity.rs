@@ -1,9 +1,11 @@
-//! Quantities: every number that can be written from the state in a few steps of the table of names, and by the shared modules.
+//! Quantities: every number that can be written from the state in a few steps of the table of names, and by the shared
+//! modules.
 //!
-//! Typed: starting from `s`, rows of the table that take what was reached give the next expressions, until a number is reached. Names of
-//! bodies, joints and feet come from the task's scene. Functions of `rewards/lib` are called where their parameters are things of the
-//! scene (`body`, `joints`, `feet`, `s`). What each quantity is on the task's audit set gives its scale, and how it goes with fitness
-//! over the behaviours gives the chance with which the generator tries it.
+//! Typed: starting from `s`, rows of the table that take what was reached give the next expressions, until a number is
+//! reached. Names of bodies, joints and feet come from the task's scene. Functions of `rewards/lib` are called where
+//! their parameters are things of the scene (`body`, `joints`, `feet`, `s`). The values of a quantity on the
+//! task's audit set give its scale, and its correlation with fitness over the behaviours gives the chance with which
+//! the generator tries it.
 
 use crate::audit::Audit;
 use crate::error::SearchError;
@@ -13,7 +15,7 @@ use pavlov_reward::{Manifest, Reward};
 use pavlov_run::score_all;
 use pavlov_script::{BUILTINS, Form, Scene, Ty, available_modules, module_outline};
 
-/// Quantities measured by one script.
+/// Quantities measured at once, by one script.
 const CHUNK: usize = 24;
 /// Names of one kind that are tried; robots have the important ones first.
 const NAMES: usize = 6;
@@ -27,7 +29,7 @@ pub struct Quantity {
     pub module: Option<String>,
     /// Unit.
     pub unit: String,
-    /// Name a term of it gets.
+    /// Name of a term made of it.
     pub name: String,
     /// Steps of the grammar it took.
     pub depth: u32,
@@ -44,8 +46,9 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// How much more often than another it is worth trying: the inverse of the share of fitness that it does not tell, 1 to 50. Of two
-    /// that both go with fitness, at 0.95 and at 0.999, the second leaves a fiftieth of what the first leaves.
+    /// How much more often than another it is worth trying: the inverse of the share of fitness that it leaves
+    /// unexplained, 1 to 50. Of two that correlate with fitness, at 0.95 and at 0.999, the second leaves a fiftieth of
+    /// what the first leaves.
     pub fn evidence(&self) -> f64 {
         1.0 / (1.02 - self.with_fitness * self.with_fitness)
     }
@@ -288,7 +291,7 @@ pub(super) struct Series<'a> {
 }
 
 impl Series<'_> {
-    /// Scale of the quantity and how it goes with fitness, given its values of every step of every episode.
+    /// Scale of the quantity and its correlation with fitness, given its values in every step of every episode.
     pub(super) fn measure(&self, q: Quantity, steps: Vec<Vec<f32>>) -> Measured {
         let values = || steps.iter().flatten().map(|x| f64::from(*x));
         let n = values().count().max(1) as f64;
@@ -297,8 +300,8 @@ impl Series<'_> {
         // Sums over the episode, as a return would be: what ends early has little of it.
         let sums: Vec<f64> = steps.iter().map(|s| s.iter().map(|x| f64::from(*x)).sum()).collect();
         let means: Vec<f64> = sums.iter().zip(&steps).map(|(sum, s)| sum / s.len().max(1) as f64).collect();
-        let with = |x: &[f64]| pearson(x, &self.fitness).unwrap_or(0.0);
-        let (a, b) = (with(&means), with(&sums));
+        let correlation = |x: &[f64]| pearson(x, &self.fitness).unwrap_or(0.0);
+        let (a, b) = (correlation(&means), correlation(&sums));
         let good = if self.audit.has_good { &means[..self.audit.worlds] } else { &means[..] };
         let quantity = Quantity {
             std,
@@ -319,15 +322,15 @@ impl Series<'_> {
 pub fn measure(task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Result<Vec<Quantity>, SearchError> {
     let fitness = audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect();
     let series = Series { audit, fitness };
-    let all = enumerate(task.scene());
+    let quantities = enumerate(task.scene());
     let mut out = Vec::new();
-    for chunk in all.chunks(CHUNK) {
+    for chunk in quantities.chunks(CHUNK) {
         if let Some(measured) = measured(chunk, task, &series, pool) {
             out.extend(measured);
         } else {
             // One that cannot be written spoils its neighbours: each on its own.
-            let each = |q: &Quantity| measured(std::slice::from_ref(q), task, &series, pool);
-            out.extend(chunk.iter().filter_map(each).flatten());
+            let alone = |q: &Quantity| measured(std::slice::from_ref(q), task, &series, pool);
+            out.extend(chunk.iter().filter_map(alone).flatten());
         }
     }
     let useful = |q: &Quantity| q.std > 1e-6 * q.size.max(1e-6) && q.std.is_finite() && q.size < 1e6;
@@ -346,11 +349,11 @@ fn measured(chunk: &[Quantity], task: &Task, series: &Series<'_>, pool: &rayon::
     if scored.iter().any(|s| s.bad.is_some()) {
         return (chunk.len() == 1).then(Vec::new);
     }
-    let of = |(i, q): (usize, &Quantity)| {
+    let measure = |(i, q): (usize, &Quantity)| {
         let steps = scored.iter().map(|s| s.step_terms[i].clone()).collect();
         series.measure(q.clone(), steps)
     };
-    Some(chunk.iter().enumerate().map(of).collect())
+    Some(chunk.iter().enumerate().map(measure).collect())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Reflection without a model: what the statistics of training say about a genome, and about quantities over the whole population.
+//! Reflection without a model: what the statistics of training say about a genome, and about quantities over the whole
+//! population.
 
 use super::evolve::{Parent, Ways};
 use super::genome::{Genome, rounded};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 const DOMINATES: f64 = 0.8;
 /// A term with less than this share does nothing.
 const NOTHING: f64 = 0.005;
-/// A term whose mean goes with fitness this much over training is worth more; against it, less.
+/// A term whose mean correlates with fitness this much over training is worth more; with the opposite sign, less.
 const AGREES: f64 = 0.7;
 /// A term with more than this share leads already.
 const LEADS: f64 = 0.5;
@@ -69,7 +70,7 @@ pub fn reflect(genome: &mut Genome, parent: &Parent, catalogue: &[Quantity], way
                 scale(4.0, "does next to nothing");
             }
         } else if let Some(a) = agreement.filter(|a| a.abs() > AGREES) {
-            // What leads already needs no more; a penalty that grows as the robot comes to move says nothing against it.
+            // What leads already needs no more; that a penalty grows as the robot comes to move is no fault of it.
             if a > 0.0 && share < LEADS {
                 scale(1.4, "rises with fitness");
             } else if a < 0.0 && paid {

@@ -1,4 +1,4 @@
-//! The lineage of a search: one SQLite file (WAL), in which everything that was decided stands before it is acted on.
+//! The lineage of a search: one SQLite file (WAL) that holds everything that was decided, before it is acted on.
 //!
 //! ```text
 //! meta(key, json)                               settings, state of the end
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// Name of the file within a search folder.
 pub const FILE: &str = "lineage.sqlite";
-/// Layout.
+/// Version of the tables' layout.
 const FORMAT: i32 = 1;
 
 const TABLES: &str = "
@@ -63,7 +63,7 @@ impl Lineage {
         Self::at(&Self::find(folder)?)
     }
 
-    /// Opens one that is there to read it only: a search that runs meanwhile is not disturbed.
+    /// Opens one that is there for reading only: a search under way is not disturbed.
     ///
     /// # Errors
     /// When there is none, it cannot be opened, is none of ours, or has nothing in it yet.
@@ -248,16 +248,16 @@ impl Lineage {
         self.all("answers", "iteration")
     }
 
-    /// Adds to the clock time something took.
+    /// Adds clock time, in seconds, that a stage took.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn took(&self, what: &str, seconds: f64) -> Result<(), SearchError> {
-        let done = self.db.execute("INSERT INTO times(what, seconds) VALUES (?1, ?2)", params![what, seconds]);
+    pub fn took(&self, stage: &str, seconds: f64) -> Result<(), SearchError> {
+        let done = self.db.execute("INSERT INTO times(what, seconds) VALUES (?1, ?2)", params![stage, seconds]);
         done.map(|_| ()).map_err(|e| self.wrong(e))
     }
 
-    /// Clock time by what it was spent on.
+    /// Clock times, by what they were spent on.
     ///
     /// # Errors
     /// When it cannot be read.

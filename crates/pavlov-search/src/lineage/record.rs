@@ -1,7 +1,7 @@
 //! What a lineage is made of: candidates, what training gave, exchanges with a model, answers of people.
 //!
-//! All of it is decided by settings, seed and replies alone. Clock times are kept apart, so that two lineages can be compared byte by
-//! byte. Fitness is in the task's unit, steps are control steps of one world.
+//! All of it is decided by settings, seed and replies alone. Clock times are kept apart, so that two lineages can be
+//! compared byte by byte. Fitness is in the task's unit, steps are control steps of one world.
 
 use crate::gate::GateReport;
 use pavlov_run::Named;
@@ -82,7 +82,7 @@ pub struct Verdict {
 
 impl From<&GateReport> for Verdict {
     fn from(report: &GateReport) -> Self {
-        let of = |severity: &str| {
+        let rejections = |severity: &str| {
             let kept = report.findings.iter().filter(|f| f.severity == severity);
             let line = |f: &crate::GateFinding| {
                 let place = if f.line > 0 { format!("line {}: ", f.line) } else { String::new() };
@@ -92,8 +92,8 @@ impl From<&GateReport> for Verdict {
         };
         Self {
             ok: report.ok,
-            errors: of("error"),
-            warnings: of("warning"),
+            errors: rejections("error"),
+            warnings: rejections("warning"),
             good_rank: report.good_rank,
             fitness_kendall: report.fitness_kendall,
             distances: report.distances.clone(),
@@ -170,7 +170,7 @@ pub struct Candidate {
     pub status: Status,
 }
 
-/// A moment of training.
+/// A point of a learning curve.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Environment steps done.
@@ -211,7 +211,7 @@ pub struct Outcome {
     pub episode_return: f64,
     /// Mean length.
     pub length: f64,
-    /// The course of training, ten moments.
+    /// The learning curve, ten points.
     pub curve: Vec<Point>,
     /// Why training failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! The end of a search: finalists, the last training beside the human reward, statistics.
 
-use super::{Job, Mode, Search, Training};
+use super::{Job, Search, Training};
 use crate::client::Spent;
 use crate::error::SearchError;
 use crate::lineage::{At, Candidate, Outcome, Status};
@@ -43,14 +43,15 @@ pub struct End {
 impl Search<'_> {
     /// Finalists, last training, statistics.
     pub(super) fn finish(&mut self) -> Result<End, SearchError> {
-        let winner = self.winner()?;
+        let mode = self.settings.mode;
+        let winner = mode.winner(self)?;
         if let Some(winner) = winner {
             self.last(winner)?;
         }
-        let of = |at: Option<At>| -> Vec<&Outcome> {
+        let finals = |at: Option<At>| -> Vec<&Outcome> {
             self.outcomes.iter().filter(|o| o.stage == "final" && o.at == at && o.error.is_none()).collect()
         };
-        let (found, human) = (winner.map(|w| of(Some(w))).unwrap_or_default(), of(None));
+        let (found, human) = (winner.map(|w| finals(Some(w))).unwrap_or_default(), finals(None));
         let fitness = |all: &[&Outcome]| interval(&all.iter().map(|o| o.fitness).collect::<Vec<_>>());
         let success = |all: &[&Outcome]| all.iter().fold(0.0, |sum, o| sum + o.success) / all.len().max(1) as f64;
         let steps = |stage: &str| self.outcomes.iter().filter(|o| o.stage == stage).map(|o| o.env_steps).sum();
@@ -86,12 +87,8 @@ impl Search<'_> {
         Ok(end)
     }
 
-    /// The best: by the rater where one chose, else the fittest of the finalists, trained longer under other seeds.
-    fn winner(&mut self) -> Result<Option<At>, SearchError> {
-        if self.settings.mode == Mode::Icpl {
-            let last = self.answers.iter().map(|a| a.iteration).max();
-            return Ok(last.and_then(|i| self.champion(i)));
-        }
+    /// The fittest of the finalists, trained longer under other seeds.
+    pub(super) fn fittest_finalist(&mut self) -> Result<Option<At>, SearchError> {
         let trained = self.candidates.iter().filter(|c| c.status == Status::Trained);
         let mut order: Vec<(f64, At)> = trained.filter_map(|c| Some((self.fitness(c.at)?, c.at))).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -149,7 +146,7 @@ impl Search<'_> {
             let trained = self.train_jobs(&jobs, &training, &format!("final-{seed}"))?;
             let outcomes: Vec<Outcome> = trained.into_iter().flat_map(|t| t.outcomes).collect();
             self.lineage.put_outcomes(&outcomes, &[] as &[Candidate])?;
-            outcomes.iter().for_each(|o| (self.means.told)(&super::Event::Final(o)));
+            outcomes.iter().for_each(|o| (self.means.on_event)(&super::Event::Final(o)));
             self.outcomes.extend(outcomes);
         }
         Ok(())

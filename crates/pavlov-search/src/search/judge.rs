@@ -30,7 +30,7 @@ pub fn load(task: &Task, name: &str, script: &str, manifest: &str) -> Result<Rew
 
 /// A refusal of the checker, finding by finding.
 fn refused(e: &RewardError) -> Vec<Rejection> {
-    let one =
+    let rejection =
         |rule: &str, message: String, hint: &str| vec![Rejection { rule: rule.into(), message, hint: hint.into() }];
     match e {
         RewardError::Script(diagnostics) => {
@@ -42,11 +42,11 @@ fn refused(e: &RewardError) -> Vec<Rejection> {
             };
             errors.map(line).collect()
         }
-        RewardError::Manifest { message, .. } => one("manifest", message.clone(), "correct the ```toml block"),
+        RewardError::Manifest { message, .. } => rejection("manifest", message.clone(), "correct the ```toml block"),
         RewardError::Graph { line, column, message, .. } => {
-            one("manifest", format!("line {line}, column {column}: {message}"), "correct the ```toml block")
+            rejection("manifest", format!("line {line}, column {column}: {message}"), "correct the ```toml block")
         }
-        other => one("reward", other.to_string(), ""),
+        other => rejection("reward", other.to_string(), ""),
     }
 }
 
@@ -71,8 +71,8 @@ pub fn trusted(manifest: &str) -> Result<(), Rejection> {
 }
 
 impl Judge<'_> {
-    /// Judges a candidate and fills in verdict and status; gives its reward when it is admitted. `others` are rewards whose distance
-    /// is told.
+    /// Judges a candidate and fills in verdict and status; gives its reward when it is admitted. `others` are rewards
+    /// whose distance is told.
     ///
     /// # Errors
     /// When the audit set cannot be scored.

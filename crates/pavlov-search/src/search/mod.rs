@@ -6,11 +6,12 @@
 //!                 next iteration <─ reflection / a person's best, worst and words ─────────────────┘
 //! end             finalists again, longer ─ the best under fresh seeds, beside the human reward ─ intervals, report
 //! ```
-//! Every step looks in the lineage what is decided, decides the rest, and writes it down before going on. Nothing depends on clocks
-//! (but where a limit in minutes is asked for), so a killed search ends as one that was not.
+//! Every step looks up in the lineage what is decided already, decides the rest, and writes it down before going on.
+//! Nothing depends on clocks (unless a limit in minutes is asked for), so a killed search ends as one that was not.
 
 mod end;
 mod judge;
+mod mode;
 mod person;
 mod propose;
 mod settings;
@@ -19,8 +20,9 @@ mod train;
 
 pub use end::End;
 pub use judge::{Judge, load, trusted};
+pub use mode::{Basis, DropIn, Eureka, Icpl, JudgedBy, MODES, Mode, Text2reward, mode_named};
 pub use person::{Nobody, Person, Scripted, Shown, comparisons};
-pub use settings::{Generator, Given, Mode, Settings};
+pub use settings::{Generator, Given, Settings};
 pub use slurm::{JobFile, Slurm, run_job};
 pub use train::{Job, Progress, Trained, Training, train};
 
@@ -56,8 +58,8 @@ pub struct Means<'a> {
     pub slurm: Option<Slurm>,
     /// Set to end early.
     pub stop: &'a AtomicBool,
-    /// Is told what happens.
-    pub told: Box<dyn FnMut(&Event<'_>) + 'a>,
+    /// Hears of what happens.
+    pub on_event: Box<dyn FnMut(&Event<'_>) + 'a>,
 }
 
 /// What happens.
@@ -103,7 +105,7 @@ impl<'a> Search<'a> {
         settings.check()?;
         let task = Task::load(means.assets, &settings.task)?;
         let human = pavlov_run::load_reward(means.assets, &task, Some(&settings.human))?;
-        if settings.generator == Generator::Llm && settings.mode != Mode::DropIn && means.model.is_none() {
+        if settings.generator == Generator::Llm && settings.mode.generates() && means.model.is_none() {
             return Err(SearchError::Usage(
                 "generator llm: give --base-url URL and --model NAME, or --replay FILE".into(),
             ));
@@ -112,7 +114,8 @@ impl<'a> Search<'a> {
         match lineage.get::<Settings>("settings")? {
             Some(known) if known != *settings => {
                 let message = format!(
-                    "{} has a search with other settings: `pavlov search resume` goes on with it, --out names another folder",
+                    "{} has a search with other settings: `pavlov search resume` goes on with it, --out names another \
+                     folder",
                     folder.display()
                 );
                 return Err(SearchError::Usage(message));
@@ -122,7 +125,7 @@ impl<'a> Search<'a> {
         }
         let pool = Arc::new(pavlov_run::thread_pool(means.threads)?);
         let audit = AuditSet::load(means.assets, &task)?.play(&task, &pool)?;
-        let uses_grammar = settings.generator == Generator::Embedded && settings.mode != Mode::DropIn;
+        let uses_grammar = settings.generator == Generator::Embedded && settings.mode.generates();
         let catalogue = if uses_grammar { measure(&task, &audit, &pool)? } else { Vec::new() };
         let mortal = audit.rollouts.info.episodes.iter().any(|e| e.terminated);
         let mut search = Self {
@@ -195,7 +198,7 @@ impl<'a> Search<'a> {
     }
 
     fn note(&mut self, text: &str) {
-        (self.means.told)(&Event::Note(text));
+        (self.means.on_event)(&Event::Note(text));
     }
 
     /// Has a budget ended the search before this iteration, or has fitness stopped improving?
@@ -206,12 +209,12 @@ impl<'a> Search<'a> {
             return Ok(true);
         }
         let patience = self.settings.patience;
-        if patience == 0 || iteration <= patience || self.settings.mode == Mode::Icpl {
+        if patience == 0 || iteration <= patience || self.settings.mode.judged_by() == JudgedBy::Rater {
             return Ok(false);
         }
         let best_until = |until: u32| {
-            let of = |c: &&Candidate| c.at.iteration < until;
-            self.candidates.iter().filter(of).filter_map(|c| self.fitness(c.at)).fold(f64::NEG_INFINITY, f64::max)
+            let before = self.candidates.iter().filter(|c| c.at.iteration < until);
+            before.filter_map(|c| self.fitness(c.at)).fold(f64::NEG_INFINITY, f64::max)
         };
         let over = best_until(iteration) <= best_until(iteration - patience);
         if over {
@@ -222,8 +225,8 @@ impl<'a> Search<'a> {
 
     /// Mean fitness of a candidate over the seeds of the search.
     pub fn fitness(&self, at: At) -> Option<f64> {
-        let own: Vec<f64> = self.search_outcomes(at).map(|o| o.fitness).collect();
-        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+        let fitness: Vec<f64> = self.search_outcomes(at).map(|o| o.fitness).collect();
+        (!fitness.is_empty()).then(|| fitness.iter().sum::<f64>() / fitness.len() as f64)
     }
 
     fn search_outcomes(&self, at: At) -> impl Iterator<Item = &Outcome> {
@@ -236,7 +239,7 @@ impl<'a> Search<'a> {
 
     fn put(&mut self, c: Candidate) -> Result<(), SearchError> {
         self.lineage.put(&c)?;
-        (self.means.told)(&Event::Judged(&c));
+        (self.means.on_event)(&Event::Judged(&c));
         self.candidates.retain(|o| o.at != c.at);
         self.candidates.push(c);
         self.candidates.sort_by_key(|c| c.at);
@@ -246,42 +249,17 @@ impl<'a> Search<'a> {
     /// Candidates with which something can be made, of iterations before this one, with what they are worth.
     fn parents(&self, iteration: u32) -> Vec<Parent> {
         let episode_steps = self.task.episode_steps();
-        let of = |c: &Candidate| {
+        let parent = |c: &Candidate| {
             let outcome = self.search_outcomes(c.at).next()?;
             Some(Parent {
                 at: c.at,
                 genome: Genome::from_json(&c.genes)?,
-                merit: self.merit(c.at, iteration)?,
+                merit: self.settings.mode.merit(self, c.at, iteration)?,
                 curve: outcome.curve.clone(),
                 episode_steps,
             })
         };
-        self.candidates.iter().filter(|c| c.at.iteration < iteration).filter_map(of).collect()
-    }
-
-    /// Fitness, or where a rater judges what they said.
-    fn merit(&self, at: At, iteration: u32) -> Option<f64> {
-        if self.settings.mode != Mode::Icpl {
-            return self.fitness(at);
-        }
-        // The champion counts most, former ones less; what was never best is not built on, what was worst takes credit away.
-        let last = iteration.checked_sub(1)?;
-        let mut merit = None;
-        for i in 0..=last {
-            let shown = self.shown(i);
-            let place = shown.iter().position(|a| *a == at).map(|p| p as u32);
-            let answer = self.answers.iter().find(|a| a.iteration == i);
-            if let (Some(place), Some(answer)) = (place, answer) {
-                if answer.best == Some(place) {
-                    merit = Some(1.0 / f64::from(1 + last - i));
-                } else if answer.worst == Some(place) {
-                    merit = Some(-1.0);
-                } else if merit.is_none() && i == last {
-                    merit = Some(0.0);
-                }
-            }
-        }
-        merit
+        self.candidates.iter().filter(|c| c.at.iteration < iteration).filter_map(parent).collect()
     }
 
     fn ways(&self) -> Ways {
@@ -319,9 +297,9 @@ impl<'a> Search<'a> {
                 self.means.stop,
             )?,
             None => {
-                let told = &mut self.means.told;
-                let mut tell = |p: &Progress| told(&Event::Training(p));
-                train(&self.task, jobs, training, &self.pool, self.means.stop, &mut tell)?
+                let on_event = &mut self.means.on_event;
+                let mut on_update = |p: &Progress| on_event(&Event::Training(p));
+                train(&self.task, jobs, training, &self.pool, self.means.stop, &mut on_update)?
             }
         };
         self.lineage.took(training.stage, clock.elapsed().as_secs_f64())?;
@@ -350,22 +328,22 @@ impl<'a> Search<'a> {
             overrides: self.overrides(self.settings.steps)?,
             seeds: self.seeds(0, self.settings.seeds),
             // A rater compares what was trained alike.
-            halving: self.settings.halving && self.settings.mode != Mode::Icpl,
+            halving: self.settings.halving && self.settings.mode.judged_by() == JudgedBy::Fitness,
             stage: "search",
             limit: minutes.map(|m| Duration::from_secs_f64(60.0 * m)),
         };
         let trained = self.train_jobs(&jobs, &training, &iteration.to_string())?;
         self.clips(&jobs, &trained)?;
-        let with = |(c, t): (Candidate, &Trained)| Candidate { status: t.status, ..c };
-        let candidates: Vec<Candidate> = due.into_iter().zip(&trained).map(with).collect();
+        let with_status = |(c, t): (Candidate, &Trained)| Candidate { status: t.status, ..c };
+        let candidates: Vec<Candidate> = due.into_iter().zip(&trained).map(with_status).collect();
         let outcomes: Vec<Outcome> = trained.into_iter().flat_map(|t| t.outcomes).collect();
         self.lineage.put_outcomes(&outcomes, &candidates)?;
         self.outcomes.extend(outcomes);
         for c in candidates {
             let fitness = self.fitness(c.at).unwrap_or(f64::NAN);
-            (self.means.told)(&Event::Trained(&c, fitness));
-            if let Some(own) = self.candidates.iter_mut().find(|o| o.at == c.at) {
-                *own = c;
+            (self.means.on_event)(&Event::Trained(&c, fitness));
+            if let Some(known) = self.candidates.iter_mut().find(|known| known.at == c.at) {
+                *known = c;
             }
         }
         Ok(())
@@ -389,20 +367,14 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// What is shown after an iteration: the champion so far, then the trained ones of this iteration.
-    fn shown(&self, iteration: u32) -> Vec<At> {
-        let fresh = self.candidates.iter().filter(|c| c.at.iteration == iteration && c.status == Status::Trained);
-        let champion = iteration.checked_sub(1).and_then(|i| self.champion(i));
-        champion.into_iter().chain(fresh.map(|c| c.at)).collect()
-    }
-
-    /// The best by the answers up to an iteration.
-    fn champion(&self, iteration: u32) -> Option<At> {
-        let answer = self.answers.iter().find(|a| a.iteration == iteration && a.best.is_some());
-        match answer.and_then(|a| a.best) {
-            Some(place) => self.shown(iteration).get(place as usize).copied(),
-            None => iteration.checked_sub(1).and_then(|i| self.champion(i)),
-        }
+    /// Candidates as a person is shown them.
+    fn views(&self, list: &[At]) -> Vec<Shown> {
+        let view = |(place, at): (usize, &At)| {
+            let clip = clip_path(&self.folder, *at);
+            let fitness = self.search_outcomes(*at).next().map_or(f64::NEG_INFINITY, |o| o.shown);
+            Shown { at: *at, place: place as u32, clip: clip.is_file().then_some(clip), fitness }
+        };
+        list.iter().enumerate().map(view).collect()
     }
 
     /// Asks whoever watches, once an iteration.
@@ -410,76 +382,43 @@ impl<'a> Search<'a> {
         if self.answers.iter().any(|a| a.iteration == iteration) {
             return Ok(());
         }
-        let shown = |search: &Self, list: &[At]| -> Vec<Shown> {
-            let one = |(place, at): (usize, &At)| {
-                let clip = clip_path(&search.folder, *at);
-                let fitness = search.search_outcomes(*at).next().map_or(f64::NEG_INFINITY, |o| o.shown);
-                Shown { at: *at, place: place as u32, clip: clip.is_file().then_some(clip), fitness }
-            };
-            list.iter().enumerate().map(one).collect()
-        };
-        let answer = if self.settings.mode == Mode::Icpl {
-            let all = shown(self, &self.shown(iteration));
-            if all.len() < 2 {
-                self.note("fewer than two candidates could be trained: nobody is asked");
-                return Ok(());
-            }
-            let answer = self.means.person.choose(iteration, &all)?;
-            let nobody =
-                || SearchError::Usage("mode icpl needs someone to choose: --rater scripted, or --rater ask".into());
-            let answer = answer.ok_or_else(nobody)?;
-            let known = |p: Option<u32>| p.is_none_or(|p| (p as usize) < all.len());
-            if !known(answer.best) || !known(answer.worst) {
-                return Err(SearchError::Usage(format!(
-                    "the answer names a place that was not shown: 0 to {}",
-                    all.len() - 1
-                )));
-            }
-            Some(answer)
-        } else {
-            let given = self.settings.words.get(iteration as usize).filter(|w| !w.trim().is_empty()).cloned();
-            let best = self.base(iteration + 1, 0).into_iter().collect::<Vec<_>>();
-            let text = match (given, shown(self, &best).first()) {
-                (Some(text), _) => Some(text),
-                (None, Some(best)) => self.means.person.words(iteration, best)?,
-                (None, None) => None,
-            };
-            text.map(|text| Answer { iteration, rater: "person".into(), text, ..Answer::default() })
-        };
-        if let Some(answer) = answer {
+        let mode = self.settings.mode;
+        if let Some(answer) = mode.ask(self, iteration)? {
             self.lineage.put_answer(&answer)?;
-            (self.means.told)(&Event::Answered(&answer));
+            (self.means.on_event)(&Event::Answered(&answer));
             self.answers.push(answer);
         }
         Ok(())
     }
 
-    /// The candidate that the next one at this place is made from: the fittest so far, of the place's island; the last one where one
-    /// reward is changed again and again; the champion where a rater chooses.
-    fn base(&self, iteration: u32, place: u32) -> Option<At> {
-        match self.settings.mode {
-            Mode::Icpl => iteration.checked_sub(1).and_then(|i| self.champion(i)),
-            Mode::Text2reward => {
-                let done = self.candidates.iter().filter(|c| c.at.iteration < iteration);
-                done.rev().find(|c| self.fitness(c.at).is_some()).map(|c| c.at)
-            }
-            _ => {
-                let islands = self.settings.islands.max(1);
-                let own = |c: &&Candidate| c.at.iteration < iteration && c.at.place % islands == place % islands;
-                let scored = |c: &Candidate| Some((self.fitness(c.at)?, c.at));
-                let all = self.candidates.iter().filter(own).filter_map(scored);
-                all.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, at)| at)
-            }
-        }
+    /// Words about the best so far: those known beforehand, else a person's.
+    fn ask_for_words(&mut self, iteration: u32) -> Result<Option<Answer>, SearchError> {
+        let given = self.settings.words.get(iteration as usize).filter(|w| !w.trim().is_empty()).cloned();
+        let best = self.settings.mode.base(self, iteration + 1, 0);
+        let text = match (given, self.views(best.as_slice()).first()) {
+            (Some(text), _) => Some(text),
+            (None, Some(best)) => self.means.person.words(iteration, best)?,
+            (None, None) => None,
+        };
+        Ok(text.map(|text| Answer { iteration, rater: "person".into(), text, ..Answer::default() }))
+    }
+
+    /// The fittest candidate of the iterations before this one, of the place's island.
+    fn fittest(&self, iteration: u32, place: u32) -> Option<At> {
+        let islands = self.settings.islands.max(1);
+        let is_near = |c: &&Candidate| c.at.iteration < iteration && c.at.place % islands == place % islands;
+        let scored = |c: &Candidate| Some((self.fitness(c.at)?, c.at));
+        let all = self.candidates.iter().filter(is_near).filter_map(scored);
+        all.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, at)| at)
     }
 
     /// Rewards by candidate, loaded once.
-    fn rewards(&self, of: &[At]) -> HashMap<At, Reward> {
-        let one = |at: &At| {
+    fn rewards(&self, candidates: &[At]) -> HashMap<At, Reward> {
+        let loaded = |at: &At| {
             let c = self.candidate(*at)?;
             Some((*at, load(&self.task, &at.to_string(), &c.script, &c.manifest).ok()?))
         };
-        of.iter().filter_map(one).collect()
+        candidates.iter().filter_map(loaded).collect()
     }
 }
 

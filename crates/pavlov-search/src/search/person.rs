@@ -50,15 +50,16 @@ impl Person for Nobody {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scripted;
 
-/// Comparisons of two by which best and worst of so many can be found: pairs first, then the winners and the losers among themselves.
+/// Comparisons of two by which best and worst of so many can be found: pairs first, then the winners and the losers
+/// among themselves.
 pub fn comparisons(shown: usize) -> u32 {
     (3 * shown).div_ceil(2).saturating_sub(2) as u32
 }
 
 impl Person for Scripted {
     fn choose(&mut self, iteration: u32, shown: &[Shown]) -> Result<Option<Answer>, SearchError> {
-        let by = |a: &&Shown, b: &&Shown| a.fitness.total_cmp(&b.fitness).then(b.place.cmp(&a.place));
-        let (best, worst) = (shown.iter().max_by(by), shown.iter().min_by(by));
+        let by_fitness = |a: &&Shown, b: &&Shown| a.fitness.total_cmp(&b.fitness).then(b.place.cmp(&a.place));
+        let (best, worst) = (shown.iter().max_by(by_fitness), shown.iter().min_by(by_fitness));
         Ok(Some(Answer {
             iteration,
             rater: "scripted".into(),

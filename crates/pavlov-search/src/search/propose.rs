@@ -1,10 +1,10 @@
 //! Filling the places of an iteration: by the embedded generator, by a model, or from what a person brought.
 
-use super::{Generator, Judge, Mode, Search};
+use super::{Basis, Generator, Judge, Search};
 use crate::client::{Message, Request};
 use crate::error::SearchError;
 use crate::grammar::propose as draw;
-use crate::lineage::{At, Candidate, Exchange, Rejection, Status, diff};
+use crate::lineage::{At, Candidate, Exchange, Outcome, Rejection, Status, diff};
 use crate::prompt;
 use pavlov_reward::Reward;
 
@@ -15,10 +15,12 @@ impl Search<'_> {
     /// Fills the places of an iteration that are not filled yet. True: a budget ends the search with this iteration.
     pub(super) fn propose(&mut self, iteration: u32) -> Result<bool, SearchError> {
         self.given(iteration)?;
-        match (self.settings.mode, self.settings.generator) {
-            (Mode::DropIn, _) => Ok(false),
-            (_, Generator::Embedded) => self.generate(iteration).map(|()| false),
-            (_, Generator::Llm) => self.converse(iteration),
+        if !self.settings.mode.generates() {
+            return Ok(false);
+        }
+        match self.settings.generator {
+            Generator::Embedded => self.generate(iteration).map(|()| false),
+            Generator::Llm => self.converse(iteration),
         }
     }
 
@@ -26,12 +28,12 @@ impl Search<'_> {
         self.candidates.iter().rev().find(|c| (c.at.iteration, c.at.place) == (iteration, place))
     }
 
-    /// A reward to start from takes the first places of iteration 0; in mode `drop-in` there is nothing else.
+    /// Rewards given take the first places of iteration 0; where no generator fills places there is nothing else.
     fn given(&mut self, iteration: u32) -> Result<(), SearchError> {
         if iteration > 0 {
             return Ok(());
         }
-        let operator = if self.settings.mode == Mode::DropIn { "paste" } else { "human" };
+        let operator = self.settings.mode.operator_of_given();
         for (place, given) in self.settings.given.clone().into_iter().enumerate() {
             let at = At::new(0, place as u32);
             if self.candidate(at).is_some() {
@@ -138,43 +140,35 @@ impl Search<'_> {
     /// What is asked for at a place, and the candidates it is made from.
     fn conversation(&self, iteration: u32, place: u32) -> (Vec<Message>, Vec<At>) {
         let mut messages = self.opening();
-        let p = &self.means.prompts;
         let base = if iteration == 0 && !self.settings.given.is_empty() {
             Some(At::new(0, 0))
         } else {
-            self.base(iteration, place)
+            self.settings.mode.base(self, iteration, place)
         };
         let Some(parent) = base.and_then(|at| self.candidate(at)) else { return (messages, Vec::new()) };
-        let shown = prompt::reward(&parent.script, &parent.manifest);
-        messages.push(Message::assistant(shown.clone()));
-        let answer = iteration.checked_sub(1).and_then(|i| self.answers.iter().find(|a| a.iteration == i));
-        let words = answer.map_or_else(String::new, |a| a.text.clone());
-        let said =
-            if words.is_empty() { String::new() } else { format!("A person who watched the robot says: {words}") };
         let Some(outcome) = self.search_outcomes(parent.at).next() else {
+            messages.push(Message::assistant(prompt::reward(&parent.script, &parent.manifest)));
             messages.push(Message::user("A person wrote this reward. Write a better one, whole, in the same form.\n"));
             return (messages, vec![parent.at]);
         };
-        if self.settings.mode == Mode::Icpl {
-            let i = iteration.saturating_sub(1);
-            let list = self.shown(i);
-            let worst =
-                answer.and_then(|a| a.worst).and_then(|w| list.get(w as usize)).and_then(|at| self.candidate(*at));
-            let worst = worst.map_or_else(String::new, |c| prompt::reward(&c.script, &c.manifest));
-            let statistics = if self.settings.reflection { prompt::statistics(outcome, false) } else { String::new() };
-            let count = list.len().to_string();
-            let values = [
-                ("count", count.as_str()),
-                ("best", shown.as_str()),
-                ("worst", worst.as_str()),
-                ("statistics", statistics.as_str()),
-                ("diff", parent.diff.as_str()),
-                ("words", said.as_str()),
-            ];
-            messages.pop();
-            messages.push(Message::user(p.fill("choose", &values)));
-            return (messages, vec![parent.at]);
-        }
+        let answer = iteration.checked_sub(1).and_then(|i| self.answers.iter().find(|a| a.iteration == i));
+        let basis = Basis { iteration, place, parent, outcome, answer };
+        let (follow_up, parents) = self.settings.mode.follow_up(self, &basis);
+        messages.extend(follow_up);
+        (messages, parents)
+    }
+
+    /// Statistics of a training as a model is told of them, with fitness and success or without; empty without
+    /// reflection.
+    pub(super) fn statistics(&self, outcome: &Outcome, measured: bool) -> String {
+        if self.settings.reflection { prompt::statistics(outcome, measured) } else { String::new() }
+    }
+
+    /// Asks for a better reward than the parent: its script, then the statistics of its training, with fitness or a
+    /// person's words.
+    pub(super) fn reflect(&self, basis: &Basis<'_>) -> (Vec<Message>, Vec<At>) {
+        let Basis { iteration, place, parent, outcome, .. } = *basis;
+        let mut said = basis.said();
         // Words of a person stand in place of fitness.
         let measured = said.is_empty();
         let result = format!(
@@ -182,30 +176,28 @@ impl Search<'_> {
             outcome.fitness,
             100.0 * outcome.success
         );
-        let statistics = if self.settings.reflection { prompt::statistics(outcome, measured) } else { String::new() };
         let mut parents = vec![parent.at];
-        let mut said = said;
         if let Some(other) = self.partner(iteration, place).and_then(|at| self.candidate(at)) {
             let text = prompt::reward(&other.script, &other.manifest);
             said += &format!("\n\nAnother reward that did well:\n\n{text}\nCombine the two.");
             parents.push(other.at);
         }
-        let points = outcome.curve.len().to_string();
+        let (points, statistics) = (outcome.curve.len().to_string(), self.statistics(outcome, measured));
         let values = [
             ("result", if measured { result.as_str() } else { "" }),
             ("points", points.as_str()),
             ("statistics", statistics.as_str()),
             ("words", said.as_str()),
         ];
-        messages.push(Message::user(p.fill("reflect", &values)));
-        (messages, parents)
+        let request = Message::user(self.means.prompts.fill("reflect", &values));
+        (vec![Message::assistant(prompt::reward(&parent.script, &parent.manifest)), request], parents)
     }
 
     /// With islands the last quarter of the places combines the best of two of them.
     fn partner(&self, iteration: u32, place: u32) -> Option<At> {
         let (islands, count) = (self.settings.islands, self.settings.candidates);
         (islands > 1 && iteration > 0 && place >= count - count.div_ceil(4))
-            .then(|| self.base(iteration, place + 1))
+            .then(|| self.settings.mode.base(self, iteration, place + 1))
             .flatten()
     }
 

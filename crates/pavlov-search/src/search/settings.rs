@@ -1,35 +1,9 @@
 //! What a search is asked to do. Kept in its lineage: a resumed search does the same.
 
+use super::mode::{self, Eureka, Mode};
 use crate::error::SearchError;
 use pavlov_env::Task;
 use serde::{Deserialize, Serialize};
-
-/// How rewards are judged and asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Many candidates an iteration, judged by fitness; the best one and its statistics go into the next.
-    #[default]
-    Eureka,
-    /// One reward, repaired by the checker's errors and changed by what a person says.
-    Text2reward,
-    /// A rater picks best and worst of those shown; fitness is not used.
-    Icpl,
-    /// Scripts that a person brings.
-    DropIn,
-}
-
-impl Mode {
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Eureka => "eureka",
-            Self::Text2reward => "text2reward",
-            Self::Icpl => "icpl",
-            Self::DropIn => "drop-in",
-        }
-    }
-}
 
 /// Who writes rewards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,8 +43,9 @@ pub struct Given {
 pub struct Settings {
     /// Task.
     pub task: String,
-    /// How.
-    pub mode: Mode,
+    /// How rewards are asked for and judged. Kept by its name.
+    #[serde(serialize_with = "mode::serialize", deserialize_with = "mode::deserialize")]
+    pub mode: &'static dyn Mode,
     /// Who.
     pub generator: Generator,
     /// Candidates an iteration.
@@ -129,7 +104,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             task: String::new(),
-            mode: Mode::Eureka,
+            mode: &Eureka,
             generator: Generator::Embedded,
             candidates: 16,
             iterations: 5,
@@ -160,29 +135,33 @@ impl Default for Settings {
     }
 }
 
-/// Steps that tell one reward from another on the shipped tasks, where a task's own number does not say less or much more.
+/// Steps that tell one reward from another on the shipped tasks, where a task's own number does not say less or much
+/// more.
 const TELLING: u64 = 1_000_000;
 
 impl Settings {
-    /// What a search of a task's reward does unless told otherwise, as it is measured against the human rewards: candidates train as long as
-    /// the last training (what leads early need not lead late), under three seeds (one lucky seed names no parent), with few worlds (more
-    /// updates for as many steps). Steps: two fifths of the task's own number and at most a million, but no less than a tenth of it.
-    ///
-    /// # Errors
-    /// When the task's number of steps is none.
-    pub fn of_task(task: &Task) -> Result<Self, SearchError> {
-        let steps = pavlov_run::own_steps(task)?.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
-        Ok(Self {
-            task: task.name.clone(),
-            steps,
-            final_steps: steps,
+    /// What a search does unless told otherwise, as it is measured against the human rewards: three seeds a candidate
+    /// (one lucky seed names no parent), and few worlds (more updates for as many steps). A task adds its number of
+    /// steps ([`Self::of_task`]).
+    pub fn usual() -> Self {
+        Self {
             seeds: 3,
             finalists: 8,
             finalist_seeds: 5,
             worlds: Some(32),
             set: vec!["eval_episodes=10".into()],
             ..Self::default()
-        })
+        }
+    }
+
+    /// [`Self::usual`] for a task. Candidates train as long as the last training, as what leads early need not lead
+    /// late: two fifths of the task's own number of steps and at most a million, but no less than a tenth of it.
+    ///
+    /// # Errors
+    /// When the task's number of steps cannot be read.
+    pub fn of_task(task: &Task) -> Result<Self, SearchError> {
+        let steps = pavlov_run::own_steps(task)?.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
+        Ok(Self { task: task.name.clone(), steps, final_steps: steps, ..Self::usual() })
     }
 
     /// What is impossible about them.
@@ -214,31 +193,16 @@ impl Settings {
                 self.islands, self.candidates
             ));
         }
-        if self.mode == Mode::Icpl && self.candidates < 3 {
-            return wrong(format!("{} candidates: best and worst are picked of 3 or more", self.candidates));
-        }
-        if self.mode == Mode::DropIn && self.given.is_empty() {
-            return wrong("mode drop-in needs scripts: give files, or - for standard input".into());
-        }
-        if self.mode == Mode::Text2reward && self.generator == Generator::Embedded {
-            return wrong(
-                "mode text2reward needs a language model: --generator llm, with --base-url or --replay".into(),
-            );
-        }
-        Ok(())
+        self.mode.check(self)
     }
 
     /// Iterations there can be.
     pub fn rounds(&self) -> u32 {
-        if self.mode == Mode::DropIn { 1 } else { self.iterations }
+        self.mode.rounds(self)
     }
 
-    /// Places of an iteration. In mode `icpl` the champion is shown with the new ones, so there is one less after the first.
+    /// Places of an iteration.
     pub fn places(&self, iteration: u32) -> u32 {
-        match self.mode {
-            Mode::DropIn => self.given.len() as u32,
-            Mode::Icpl if iteration > 0 => self.candidates - 1,
-            _ => self.candidates,
-        }
+        self.mode.places(self, iteration)
     }
 }

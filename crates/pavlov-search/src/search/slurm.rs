@@ -1,8 +1,8 @@
 //! Training on a cluster: each candidate is a job described by a file, all of them one job array.
 //!
-//! `jobs/<iteration>/<n>.json` says what to train, `<n>.result.json` what came of it, `array.sh` is what `sbatch` runs. A job is done by
-//! `pavlov search job FILE` and depends on nothing but its file and the assets. Results that are there are not made again. Candidates
-//! are independent, so there is no halving between them.
+//! `jobs/<iteration>/<n>.json` says what to train, `<n>.result.json` what came of it, `array.sh` is what `sbatch` runs.
+//! A job is done by `pavlov search job FILE` and depends on nothing but its file and the assets. Results that exist are
+//! not computed again. Candidates are independent, so there is no halving between them.
 
 use super::judge::load;
 use super::train::{Job, Trained, Training, train};

@@ -1,7 +1,8 @@
-//! Training candidates side by side in one batch, with successive halving and ten moments of each one's course.
+//! Training candidates side by side in one batch, with successive halving and ten points of each learning curve.
 //!
-//! Halving: all train to a quarter of the budget, the fitter half goes on to half of it, the fitter half of these to the end. Fitness is
-//! that of the deterministic policy in worlds that training does not use; under several seeds, the mean.
+//! Halving: all train to a quarter of the budget, the fitter half goes on to half of it, the fitter half of these to
+//! the end. Fitness is that of the deterministic policy in worlds that training does not use; under several seeds, the
+//! mean.
 
 use crate::error::SearchError;
 use crate::lineage::{At, Outcome, Point, Status};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Moments of the course of training.
+/// Points of a learning curve.
 const POINTS: u64 = 10;
 /// Shares of the budget at which halving judges.
 const RUNGS: [f64; 2] = [0.25, 0.5];
@@ -94,7 +95,7 @@ impl Course {
         }
     }
 
-    /// A moment from what has gathered.
+    /// Adds a point from the updates since the last one.
     fn close(&mut self, env_steps: u64) {
         let window = std::mem::take(&mut self.window);
         let mean = |f: fn(&VariantUpdate) -> Option<f64>| {
@@ -108,8 +109,8 @@ impl Course {
                 if terms.len() <= i {
                     terms.push((name.clone(), [0.0; 3]));
                 }
-                let own = [t.mean, t.std, t.share];
-                terms[i].1.iter_mut().zip(own).for_each(|(sum, x)| *sum += x / n);
+                let statistics = [t.mean, t.std, t.share];
+                terms[i].1.iter_mut().zip(statistics).for_each(|(sum, x)| *sum += x / n);
             }
         }
         self.points.push(Point {
@@ -123,7 +124,8 @@ impl Course {
     }
 }
 
-/// Trains candidates; `told` hears of every update. With `stop` set it ends with [`SearchError::Stopped`], and nothing is kept.
+/// Trains candidates; `on_update` hears of every update. With `stop` set it ends with [`SearchError::Stopped`], and
+/// nothing is kept.
 ///
 /// # Errors
 /// When a learner cannot be made, or it was asked to stop.
@@ -133,7 +135,7 @@ pub fn train(
     training: &Training,
     pool: &Arc<ThreadPool>,
     stop: &AtomicBool,
-    told: &mut dyn FnMut(&Progress),
+    on_update: &mut dyn FnMut(&Progress),
 ) -> Result<Vec<Trained>, SearchError> {
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
     let began = Instant::now();
@@ -167,7 +169,7 @@ pub fn train(
                 let clock = training.limit.map_or(0.0, |l| began.elapsed().as_secs_f64() / l.as_secs_f64());
                 let share = (spent as f64 / all).max(clock).min(1.0);
                 let (candidates, seeds) = (alive.len(), training.seeds.len());
-                told(&Progress { stage: training.stage, candidates, seeds, share });
+                on_update(&Progress { stage: training.stage, candidates, seeds, share });
                 if alive.iter().all(|&k| courses[k][s].error.is_some()) {
                     break;
                 }

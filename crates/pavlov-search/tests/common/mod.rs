@@ -20,14 +20,22 @@ pub fn run<T>(
     let assets = Assets::find(None);
     let stop = AtomicBool::new(false);
     let mut seen = 0;
-    let told = |event: &Event<'_>| {
+    let on_event = |event: &Event<'_>| {
         // How often training tells of itself depends on its settings; what is decided does not.
         seen += usize::from(!matches!(event, Event::Training(_)));
         stop.store(stop_after.is_some_and(|n| seen >= n), Ordering::Relaxed);
     };
     let prompts = Prompts::load(&assets, None)?;
-    let means =
-        Means { assets: &assets, model, prompts, person, threads: 2, slurm: None, stop: &stop, told: Box::new(told) };
+    let means = Means {
+        assets: &assets,
+        model,
+        prompts,
+        person,
+        threads: 2,
+        slurm: None,
+        stop: &stop,
+        on_event: Box::new(on_event),
+    };
     let mut search = Search::open(settings, folder, means)?;
     let end = search.run()?;
     Ok((end, take(&search)?))
