@@ -5,8 +5,8 @@ use crate::find::find;
 use crate::out::{Out, Table, duration, grouped, maybe, number, spark, warn};
 use anyhow::{Context, Result};
 use pavlov_run::{
-    EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, load_inputs,
-    read_lines, thread_pool,
+    EvalOptions, Evaluation, MetricsLine, RunConfig, RunFolder, SEED_OFFSET, evaluate, find_checkpoint, list_runs,
+    load_inputs, read_lines, thread_pool,
 };
 use serde_json::json;
 use std::path::Path;
