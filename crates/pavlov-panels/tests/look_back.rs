@@ -82,12 +82,12 @@ fn five_labels_by_keys_are_in_the_store_and_the_last_can_be_taken_back() {
         // It is on the disk in the frame in which the key was pressed.
         assert_eq!(labels().len(), k + 1);
     }
-    let labels = labels();
-    assert_eq!(labels[0].entry.answer, Answer::Comparison { choice: Choice::Left, strength: Some(2) });
-    assert_eq!(labels[1].entry.answer, Answer::Comparison { choice: Choice::Right, strength: None });
-    assert_eq!(labels[2].entry.answer, Answer::Comparison { choice: Choice::Equal, strength: None });
-    assert_eq!(labels[3].entry.answer, Answer::Skip);
-    for label in &labels {
+    let answered = labels();
+    assert_eq!(answered[0].entry.answer, Answer::Comparison { choice: Choice::Left, strength: Some(2) });
+    assert_eq!(answered[1].entry.answer, Answer::Comparison { choice: Choice::Right, strength: None });
+    assert_eq!(answered[2].entry.answer, Answer::Comparison { choice: Choice::Equal, strength: None });
+    assert_eq!(answered[3].entry.answer, Answer::Skip);
+    for label in &answered {
         let [a, b] = &label.entry.segments[..] else { panic!("{label:?}") };
         assert_eq!(a.reset_seed, b.reset_seed, "segments that began differently were compared");
     }
