@@ -100,10 +100,10 @@ fn a_reward_is_made_checked_and_tuned() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     // A root of its own, so that nothing is written to the repository; the user's folder is one of its own too.
-    for folder in ["tasks", "assets/robots", "rewards/cartpole_balance/default", "rewards/lib"] {
-        std::fs::create_dir_all(folder.join(folder)).unwrap();
-        for entry in std::fs::read_dir(root().join(folder)).unwrap().flatten().filter(|e| e.path().is_file()) {
-            std::fs::copy(entry.path(), folder.join(folder).join(entry.file_name())).unwrap();
+    for place in ["tasks", "assets/robots", "rewards/cartpole_balance/default", "rewards/lib"] {
+        std::fs::create_dir_all(folder.join(place)).unwrap();
+        for entry in std::fs::read_dir(root().join(place)).unwrap().flatten().filter(|e| e.path().is_file()) {
+            std::fs::copy(entry.path(), folder.join(place).join(entry.file_name())).unwrap();
         }
     }
     let run = |args: &[&str]| {

@@ -19,12 +19,12 @@ BENCHED = ["gym/ant", "gym/half_cheetah", "gym/humanoid", "go1_velocity", "cartp
 
 def tasks(program):
     lines = subprocess.run([program, "tasks", "--json"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [json.loads(line)["name"] for line in lines.splitlines() if line]
+    return [json.loads(line)["task"] for line in lines.splitlines() if line]
 
 
 def metrics(program, task, options, folder):
     command = [program, "train", task, "--seed", "3", "--steps", str(options.steps), "--worlds", str(options.worlds)]
-    command += ["--threads", "2", "--set", "run.eval_episodes=4", "--out", str(folder)]
+    command += ["--threads", "2", "--set", "eval_episodes=4", "--out", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{program} on {task}: {done.stderr.strip()}")

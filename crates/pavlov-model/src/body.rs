@@ -117,9 +117,8 @@ impl Reader {
         if bad && self.balance_inertia {
             body.inertia = [(a + b + c) / 3.0; 3];
         } else if bad {
-            let message = format!(
-                "moments of inertia {a}, {b}, {c} break the triangle inequality: no body has such moments"
-            );
+            let message =
+                format!("moments of inertia {a}, {b}, {c} break the triangle inequality: no body has such moments");
             return Err(element
                 .error(message)
                 .with_hint("correct the inertia, or set <compiler balanceinertia=\"true\"/>"));

@@ -1,8 +1,8 @@
 //! Results on standard output: aligned tables for people, JSON lines for programs. A reader that went away is not an
 //! error.
 
-use pavlov_common::stats;
 use anyhow::{Context, Result};
+use pavlov_common::stats;
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 

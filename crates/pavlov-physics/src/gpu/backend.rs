@@ -39,7 +39,8 @@ impl GpuBackend {
     /// When the kernel is refused or the buffers do not fit.
     pub fn new(gpu: Arc<Gpu>, physics: Physics, worlds: usize) -> Result<Self, GpuError> {
         let kernel = probe_kernel(&physics, &[]);
-        let pipeline = gpu.pipeline(&format!("physics of {}", physics.model().name), &kernel.text, "probe", &BINDINGS)?;
+        let pipeline =
+            gpu.pipeline(&format!("physics of {}", physics.model().name), &kernel.text, "probe", &BINDINGS)?;
         let run = gpu.uniform(&[worlds as u32, 0, 0, 0]);
         let columns = |label: &str, n: usize| gpu.buffer(label, n * worlds, HINT);
         let state = columns("state", kernel.state_columns)?;

@@ -41,7 +41,14 @@ impl EnvKernel {
     /// A world's data after a control step, for a function that is being recorded: poses and forces of the last evaluation,
     /// coordinates and velocities after it. `cfrc_ext` and `sensors` say whether these are filled; `fresh` whether poses are evaluated
     /// once more.
-    pub fn data(&self, physics: &Physics, params: &Params<Rec>, cfrc_ext: bool, sensors: bool, fresh: bool) -> Data<Rec> {
+    pub fn data(
+        &self,
+        physics: &Physics,
+        params: &Params<Rec>,
+        cfrc_ext: bool,
+        sensors: bool,
+        fresh: bool,
+    ) -> Data<Rec> {
         let model = physics.model();
         let mut d = physics.data::<Rec>();
         fill(&mut d.state.qpos, "out", self.read.qpos);

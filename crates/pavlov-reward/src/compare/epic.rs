@@ -1,9 +1,9 @@
 //! EPIC distance: Pearson distance of canonically shaped rewards.
 //!
-//! Gleave, Dennis, Legg, Russell, Leike, "Quantifying differences in reward functions" (2021), definition 4.2: `C(R)(s,
-//! a, s') = R(s, a, s') + E[g R(s', A, S') - R(s, A, S') - g R(S, A, S')]` with S, A, S' independent, and `d = sqrt((1
-//! - rho) / 2)`, rho the correlation of C(R1) and C(R2) over a coverage distribution of transitions. The expectations
-//! need R where no transition was seen, so R is a function here, not a list of values.
+//! Gleave, Dennis, Legg, Russell, Leike, "Quantifying differences in reward functions" (2021), definition 4.2:
+//! `C(R)(s, a, s') = R(s, a, s') + E[g R(s', A, S') - R(s, A, S') - g R(S, A, S')]` with S, A, S' independent, and
+//! `d = sqrt((1 - rho) / 2)`, rho the correlation of C(R1) and C(R2) over a coverage distribution of transitions. The
+//! expectations need R where no transition was seen, so R is a function here, not a list of values.
 
 use pavlov_common::stats::{Still, weighted_pearson};
 
