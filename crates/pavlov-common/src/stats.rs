@@ -217,7 +217,7 @@ mod tests {
         let mut state = 1u32;
         let below = |n: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (u64::from(state) * n as u64 >> 32) as usize
+            ((u64::from(state) * n as u64) >> 32) as usize
         };
         let values: Vec<f64> = (0..100).map(f64::from).collect();
         let [low, high] = bootstrap_interval(&values, 4000, below, |x| mean(x.iter().copied()).unwrap()).unwrap();

@@ -110,7 +110,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
         };
         let rollouts = play_rollouts(&task, &learnt, &options, &task.scene().recorded(), player, &pool).unwrap();
         let spans = rollouts.spans();
-        let (quantities, value) = (
+        let (scored, value) = (
             score(&features, task.scene(), &rollouts, &spans, true).unwrap(),
             score(&gold, task.scene(), &rollouts, &spans, true).unwrap(),
         );
@@ -121,7 +121,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
                 let length = SEGMENT.min(spans[e].steps);
                 let first = draw.below(spans[e].steps - length + 1);
                 let sum = |all: &[f32]| all[first..first + length].iter().map(|x| f64::from(*x)).sum::<f64>();
-                phi.push(quantities[e].step_terms.iter().map(|t| sum(t)).collect::<Vec<f64>>());
+                phi.push(scored[e].step_terms.iter().map(|t| sum(t)).collect::<Vec<f64>>());
                 data.segments.push(Segment {
                     run: round.to_string(),
                     rollout: "0".into(),
