@@ -178,7 +178,7 @@ fn the_log_and_the_sums_are_those_of_the_processor() {
     let Some((on_gpu, _, _, env)) = both("cartpole_swingup", &options(Profile::Fast), 40) else { return };
     let mut stats = pavlov_env::StepStats::default();
     env.blocks.iter().for_each(|b| stats.add(b.stats()));
-    let found = &on_gpu.ledger().stats;
+    let found = &on_gpu.ledger.stats;
     assert_eq!(found.world_steps, stats.world_steps);
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{a} {b}");
     close(found.reward, stats.reward);

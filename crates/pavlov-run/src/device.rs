@@ -153,8 +153,8 @@ impl Worlds {
                 }
             }
             Self::Device(d) => {
-                log.extend(&d.env.0.ledger().log);
-                sums.add(&d.env.0.ledger().stats);
+                log.extend(&d.env.0.ledger.log);
+                sums.add(&d.env.0.ledger.stats);
             }
         }
     }
@@ -163,7 +163,7 @@ impl Worlds {
     pub fn bad_value(&self) -> Option<&BadValue> {
         match self {
             Self::Blocks(blocks) => blocks.iter().find_map(|b| b.inner().bad_value()),
-            Self::Device(d) => d.env.0.ledger().bad.as_ref(),
+            Self::Device(d) => d.env.0.ledger.bad.as_ref(),
         }
     }
 
@@ -185,8 +185,8 @@ impl Worlds {
                 }
             }
             Self::Device(d) => {
-                d.env.0.ledger_mut().log.clear();
-                d.env.0.ledger_mut().stats.clear();
+                d.env.0.ledger.log.clear();
+                d.env.0.ledger.stats.clear();
             }
         }
     }

@@ -204,7 +204,7 @@ fn env(
     };
     rollout(&mut env)?;
     let compile_s = begin.elapsed().as_secs_f64();
-    env.ledger_mut().stats.clear();
+    env.ledger.stats.clear();
     let start = Instant::now();
     let mut rollouts = 0u64;
     while rollouts == 0 || start.elapsed().as_secs_f64() < seconds {
@@ -213,7 +213,7 @@ fn env(
     }
     let seconds = start.elapsed().as_secs_f64();
     let step_s = seconds / (rollouts as f64 * HORIZON as f64);
-    let nonfinite = env.ledger().stats.nonfinite;
+    let nonfinite = env.ledger.stats.nonfinite;
     let kernels = env_kernels(&env)?;
     let bytes = 4 * (env.columns_per_step() * worlds) as u64;
     let rate = worlds as f64 / step_s;
@@ -256,7 +256,7 @@ fn learn(
         ppo.update_on_device(&mut env, &mut nets, &pool)?;
     }
     let compile_s = begin.elapsed().as_secs_f64();
-    env.0.ledger_mut().stats.clear();
+    env.0.ledger.stats.clear();
     let start = Instant::now();
     let (mut updates, mut rollout_s, mut train_s) = (0u64, 0.0, 0.0);
     while updates == 0 || start.elapsed().as_secs_f64() < seconds {
@@ -265,7 +265,7 @@ fn learn(
         updates += 1;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let nonfinite = env.0.ledger().stats.nonfinite;
+    let nonfinite = env.0.ledger.stats.nonfinite;
     let worlds = env.num_worlds();
     let samples = (updates as usize * worlds * config.learner.horizon) as f64;
     let times = ppo.time_on_device(&mut env, &nets, TIMED)?.unwrap_or_default();

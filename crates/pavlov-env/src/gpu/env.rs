@@ -11,7 +11,7 @@ use crate::plan::whole::Plan;
 use crate::stages::finish;
 use crate::task::load::Task;
 use pavlov_physics::env_kernel;
-use pavlov_physics::gpu::{Access, Gpu, GpuError, GpuWorlds, Launch, Timing};
+use pavlov_physics::gpu::{Gpu, GpuError, GpuWorlds, Launch, Timing};
 use pavlov_reward::Reward;
 use std::sync::Arc;
 
@@ -51,7 +51,8 @@ pub struct GpuEnv {
     actions: wgpu::Buffer,
     results: wgpu::Buffer,
     values: wgpu::Buffer,
-    ledger: Ledger,
+    /// Finished episodes, in the order of their steps, and sums over steps.
+    pub ledger: Ledger,
     compile_s: f64,
 }
 
@@ -90,7 +91,7 @@ impl GpuEnv {
         let results = columns("results", horizon * tail.results)?;
         let values = gpu.buffer("reward parameters", plan.reward.values().len(), HINT).map_err(wrong)?;
         gpu.write(&values, 0, plan.reward.values());
-        let access = BUFFERS.map(|(_, access): (_, Access)| access);
+        let access = BUFFERS.map(|(_, access)| access);
         let settings: Vec<wgpu::Buffer> = (0..=horizon)
             .map(|slice| {
                 let sizes = [worlds, slice, horizon, row, nu, tail.results].map(|n| n as u32);
@@ -179,16 +180,6 @@ impl GpuEnv {
     /// Actions `[horizon][act][worlds]`.
     pub fn actions(&self) -> &wgpu::Buffer {
         &self.actions
-    }
-
-    /// Finished episodes, in the order of their steps, and sums over steps.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// The same, to be cleared.
-    pub fn ledger_mut(&mut self) -> &mut Ledger {
-        &mut self.ledger
     }
 
     /// Numbers per world that a control step reads and writes at least: state, controls, what is read off, the environment's own,

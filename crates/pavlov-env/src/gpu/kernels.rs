@@ -10,10 +10,10 @@
 //!
 //! `begin` stands in for 1 to 3 where all worlds start anew, with `redraw` of what is drawn once, too.
 
-use super::record::{Recorder, column, sliced};
+use super::record::{RESULTS, Recorder, column, place};
 use crate::stages::{account, act, command, finish, push};
 use pavlov_physics::gpu::Access;
-use pavlov_physics::record::{Function, LIBRARY, Rec};
+use pavlov_physics::record::{Function, LIBRARY, Rec, Space};
 use std::fmt::Write;
 
 /// Buffers of these kernels, in binding order.
@@ -38,7 +38,7 @@ pub(super) const ENTRY: &str = "for_a_world";
 
 /// Clips and maps the actions, and kicks what is due.
 pub(super) fn act(r: &Recorder<'_>) -> String {
-    let asked = |i| Rec::load(sliced("actions", i));
+    let asked = |i| Rec::load(place(Space::Sliced("actions"), i));
     let act = r.record("act", |w| act::act(r.plan, w, asked, |i, x| x.store(column("control", i))));
     if push::planned(r.plan).is_none() {
         return kernel(r, &[act], "act();");
@@ -52,7 +52,7 @@ pub(super) fn evaluate(r: &Recorder<'_>, slots: usize) -> String {
     let row = r.plan.task().obs_dim();
     let cuts = format!("env[{}u * worlds + world]", r.tail.cuts);
     let count = r.record("count", |w| account::count(r.plan, w));
-    let finish = r.record("finish", |w| finish::finish(r.plan, w, |i, x| x.store(sliced("results", 2 + i))));
+    let finish = r.record("finish", |w| finish::finish(r.plan, w, |i, x| x.store(place(RESULTS, 2 + i))));
     let mut functions = vec![count, r.sense(false), r.score(), r.observe(), r.remember(false), finish, r.begin(false)];
     let mut redraw_command = "";
     if r.plan.task().command.len() > 0 {
@@ -120,8 +120,7 @@ fn kernel(r: &Recorder<'_>, functions: &[Function], body: &str) -> String {
     for name in ["world", "worlds", "obs_at", "actions_at", "results_at"] {
         let _ = writeln!(text, "var<private> {name}: u32;");
     }
-    let sizes = [("seen", r.plan.inputs.len()), ("looked", r.plan.task().obs_dim()), ("verdict", 1)];
-    for (name, n) in sizes {
+    for (name, n) in [("seen", r.plan.inputs.len()), ("looked", r.plan.task().obs_dim()), ("verdict", 1)] {
         let _ = writeln!(text, "var<private> {name}: array<f32, {}>;", n.max(1));
     }
     text.push_str("var<private> key: vec2<u32>;\nfn world_key() -> vec2<u32> { return key; }\n");

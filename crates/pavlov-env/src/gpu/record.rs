@@ -16,16 +16,19 @@ use std::collections::HashMap;
 
 /// Column `index` of a buffer.
 pub(super) fn column(name: &'static str, index: usize) -> Place {
-    Place { space: Space::Column(name), index: index as u32 }
+    place(Space::Column(name), index)
 }
 
 fn private(name: &'static str, index: usize) -> Place {
-    Place { space: Space::Private(name), index: index as u32 }
+    place(Space::Private(name), index)
 }
 
-pub(super) fn sliced(name: &'static str, index: usize) -> Place {
-    Place { space: Space::Sliced(name), index: index as u32 }
+pub(super) fn place(space: Space, index: usize) -> Place {
+    Place { space, index: index as u32 }
 }
+
+/// What a control step leaves of each world.
+pub(super) const RESULTS: Space = Space::Sliced("results");
 
 /// What a device keeps of each world for the length of a rollout: first columns in the `env` buffer, after what is kept.
 #[derive(Debug, Clone)]
@@ -133,7 +136,7 @@ impl Recorder<'_> {
 
     /// A function that says whether something is due: one number, 0 or 1.
     pub fn question(&self, name: &str, answer: impl FnOnce(&mut World<'_>) -> RecMask) -> Function {
-        self.record(name, |w| answer(w).number().store(Place { space: Space::Result, index: 0 }))
+        self.record(name, |w| answer(w).number().store(place(Space::Result, 0)))
     }
 
     /// Kicks the free joint.
@@ -175,12 +178,8 @@ impl Recorder<'_> {
 
     /// Runs a script and keeps what it puts out.
     fn run(&self, w: &mut World<'_>, entry: Entry) {
-        let params: Vec<Rec> = match entry {
-            Entry::Reward => (0..self.plan.reward.values().len())
-                .map(|i| Rec::load(Place { space: Space::Shared("values"), index: i as u32 }))
-                .collect(),
-            _ => Vec::new(),
-        };
+        let num_params = if entry == Entry::Reward { self.plan.reward.values().len() } else { 0 };
+        let params: Vec<Rec> = (0..num_params).map(|i| Rec::load(place(Space::Shared("values"), i))).collect();
         let outputs = std::mem::take(&mut w.outputs);
         let found = |entry: Entry| outputs[entry as usize].first().copied();
         let put_out = score::run(self.plan, w, entry, &params, |place| Rec::load(private("seen", place)), found);
@@ -193,8 +192,8 @@ impl Recorder<'_> {
         self.record("score", |w| {
             score::ORDER.into_iter().for_each(|entry| self.run(w, entry));
             let outcome = account::account(self.plan, w);
-            outcome.reward.store(sliced("results", 0));
-            outcome.ended.store(sliced("results", 1));
+            outcome.reward.store(place(RESULTS, 0));
+            outcome.ended.store(place(RESULTS, 1));
             outcome.ended.store(private("verdict", 0));
             self.keep(w);
         })
@@ -224,7 +223,7 @@ impl Recorder<'_> {
                 Source::Script(k) => w.output(Entry::Observation, k),
                 _ => Rec::load(private("looked", i)),
             };
-            observe::observe(self.plan, w, seen, |i, x| x.store(sliced("obs", i)));
+            observe::observe(self.plan, w, seen, |i, x| x.store(place(Space::Sliced("obs"), i)));
         })
     }
 

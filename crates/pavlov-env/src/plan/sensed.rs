@@ -2,8 +2,48 @@
 //!
 //! Forces in N, world axes.
 
-use super::whole::Needs;
 use pavlov_physics::{Data, Params, Physics, Real, contact_wrench};
+use pavlov_script::Channel;
+
+/// What must be evaluated besides the physics step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Needs {
+    /// `cfrc_ext`.
+    pub cfrc_ext: bool,
+    /// `sensordata`.
+    pub sensors: bool,
+    /// Contact forces on whole bodies.
+    pub body_force: bool,
+    /// Which bodies touch something.
+    pub body_touch: bool,
+    /// Forces on the feet, and which of them touch something.
+    pub feet: bool,
+}
+
+impl Needs {
+    /// What scripts ask for that read these channels.
+    pub fn of_channels(channels: &[Channel]) -> Self {
+        let any = |wanted: fn(&Channel) -> bool| channels.iter().any(wanted);
+        Self {
+            cfrc_ext: any(|c| matches!(c, Channel::CfrcExt(_))),
+            sensors: any(|c| matches!(c, Channel::Sensor { .. })),
+            body_force: any(|c| matches!(c, Channel::BodyForce { .. })),
+            body_touch: any(|c| matches!(c, Channel::BodyContact(_))),
+            feet: any(|c| matches!(c, Channel::FootForce { .. } | Channel::FootContact(_))),
+        }
+    }
+
+    /// What either asks for.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cfrc_ext: self.cfrc_ext | other.cfrc_ext,
+            sensors: self.sensors | other.sensors,
+            body_force: self.body_force | other.body_force,
+            body_touch: self.body_touch | other.body_touch,
+            feet: self.feet | other.feet,
+        }
+    }
+}
 
 /// What only the contacts know.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use super::observation::Source;
 use super::scripts::TaskScript;
+use super::sensed::Needs;
 use crate::columns::layout::{Column, Counts, Entry, Layout};
 use crate::options::EnvOptions;
 use crate::task::load::Task;
@@ -25,57 +26,6 @@ impl Shared {
     /// Do worlds have parameters of their own?
     pub fn randomised(&self) -> bool {
         self.options.disturb && !self.task.random.is_empty()
-    }
-}
-
-/// What must be evaluated besides the physics step.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Needs {
-    /// `cfrc_ext`.
-    pub cfrc_ext: bool,
-    /// `sensordata`.
-    pub sensors: bool,
-    /// Contact forces on whole bodies.
-    pub body_force: bool,
-    /// Which bodies touch something.
-    pub body_touch: bool,
-    /// Forces on the feet, and which of them touch something.
-    pub feet: bool,
-}
-
-impl Needs {
-    /// What scripts ask for that read these channels.
-    pub fn of_channels(channels: &[Channel]) -> Self {
-        let any = |wanted: fn(&Channel) -> bool| channels.iter().any(wanted);
-        Self {
-            cfrc_ext: any(|c| matches!(c, Channel::CfrcExt(_))),
-            sensors: any(|c| matches!(c, Channel::Sensor { .. })),
-            body_force: any(|c| matches!(c, Channel::BodyForce { .. })),
-            body_touch: any(|c| matches!(c, Channel::BodyContact(_))),
-            feet: any(|c| matches!(c, Channel::FootForce { .. } | Channel::FootContact(_))),
-        }
-    }
-
-    /// What observations ask for with these columns.
-    fn of_sources(sources: impl Iterator<Item = Source> + Clone) -> Self {
-        let any = |wanted: fn(Source) -> bool| sources.clone().any(wanted);
-        Self {
-            cfrc_ext: any(|s| matches!(s, Source::CfrcExt(..))),
-            sensors: any(|s| matches!(s, Source::Sensor(_))),
-            feet: any(|s| matches!(s, Source::FootContact(_))),
-            ..Self::default()
-        }
-    }
-
-    /// What either asks for.
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            cfrc_ext: self.cfrc_ext | other.cfrc_ext,
-            sensors: self.sensors | other.sensors,
-            body_force: self.body_force | other.body_force,
-            body_touch: self.body_touch | other.body_touch,
-            feet: self.feet | other.feet,
-        }
     }
 }
 
@@ -122,7 +72,7 @@ impl Plan {
         let place = |channel| inputs.partition_point(|c| *c < channel);
         let previous: Vec<usize> = read.iter().filter(|i| i.prev).map(|i| place(i.channel)).collect();
         let sources = task.obs.columns.iter().map(|c| c.source);
-        let needs = Needs::of_channels(&inputs).or(Needs::of_sources(sources.clone()));
+        let needs = Needs::of_channels(&inputs).or(needs_of(sources.clone()));
         let counts = Counts {
             commands: task.command.len(),
             actions: task.act_dim(),
@@ -186,6 +136,17 @@ impl Plan {
             Channel::Source(k) => Origin::Outside(usize::from(k)),
             _ => Origin::Physics,
         }
+    }
+}
+
+/// What an observation of these columns asks for.
+fn needs_of(sources: impl Iterator<Item = Source> + Clone) -> Needs {
+    let any = |wanted: fn(Source) -> bool| sources.clone().any(wanted);
+    Needs {
+        cfrc_ext: any(|s| matches!(s, Source::CfrcExt(..))),
+        sensors: any(|s| matches!(s, Source::Sensor(_))),
+        feet: any(|s| matches!(s, Source::FootContact(_))),
+        ..Needs::default()
     }
 }
 
