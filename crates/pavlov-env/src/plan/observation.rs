@@ -76,6 +76,8 @@ pub enum Term {
     Command,
     /// 1 for a foot in contact, else 0.
     FootContact,
+    /// Force on each foot, world axes, N (privileged).
+    FootForce,
     /// A sensor of the robot file.
     Sensor,
     /// `cinert` of every body but the world (10 each), Gymnasium's Humanoid.
@@ -123,6 +125,7 @@ pub(crate) enum Source {
     PrevAction(usize),
     Command(usize),
     FootContact(usize),
+    FootForce(usize, usize),
     Push(usize),
     /// Output of the task script's `observation`.
     Script(usize),
@@ -236,6 +239,7 @@ fn sources(table: &Observation, model: &Model, sizes: Sizes<'_>, text: &TaskText
         Term::PrevAction => (0..model.nu()).map(Source::PrevAction).collect(),
         Term::Command => (0..sizes.commands).map(Source::Command).collect(),
         Term::FootContact => (0..sizes.feet.len()).map(Source::FootContact).collect(),
+        Term::FootForce => (0..sizes.feet.len()).flat_map(|f| (0..3).map(move |k| Source::FootForce(f, k))).collect(),
         Term::Sensor => {
             let Some(name) = &table.of else {
                 return Err(text.error(table.term.span(), "which sensor? Name it with `of = \"…\"`"));
@@ -265,7 +269,7 @@ fn sources(table: &Observation, model: &Model, sizes: Sizes<'_>, text: &TaskText
     if all.is_empty() {
         let needs = match term {
             Term::Command => "a [command] table",
-            Term::FootContact | Term::FootFriction => "`feet = [...]` at the top of the task",
+            Term::FootContact | Term::FootForce | Term::FootFriction => "`feet = [...]` at the top of the task",
             Term::Script => "`fn observation(s)` in the task script",
             _ => "a robot with joints and actuators",
         };
@@ -322,6 +326,7 @@ impl Source {
             Self::BodyMass(b) => sensed.params.body_mass[b],
             Self::GeomFriction(g) => sensed.params.geom_friction[g][0],
             Self::FootContact(foot) => sensed.touch.foot[foot],
+            Self::FootForce(foot, k) => sensed.touch.foot_force[foot][k],
             Self::Action(_) | Self::PrevAction(_) | Self::Command(_) | Self::Push(_) | Self::Script(_) => R::ZERO,
         }
     }

@@ -145,7 +145,7 @@ fn needs_of(sources: impl Iterator<Item = Source> + Clone) -> Needs {
     Needs {
         cfrc_ext: any(|s| matches!(s, Source::CfrcExt(..))),
         sensors: any(|s| matches!(s, Source::Sensor(_))),
-        feet: any(|s| matches!(s, Source::FootContact(_))),
+        feet: any(|s| matches!(s, Source::FootContact(_) | Source::FootForce(..))),
         ..Needs::default()
     }
 }
