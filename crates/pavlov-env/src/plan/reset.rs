@@ -23,6 +23,9 @@ pub struct Reset {
     pub ranges: Vec<ResetRange>,
     /// Free joints are turned about the vertical by an angle from this range, rad.
     pub yaw: Option<Spanned<[f64; 2]>>,
+    /// Free joints are tilted by an angle from this range about a horizontal axis of random direction, rad: starts for learning to
+    /// get up.
+    pub tilt: Option<Spanned<[f64; 2]>>,
 }
 
 /// Noise on all coordinates.
@@ -79,6 +82,7 @@ pub(crate) struct ResetPlan {
     qvel_ranges: Vec<Range>,
     /// First quaternion coordinate of each free joint, and its angle range.
     yaw: Vec<(usize, f32, f32)>,
+    tilt: Vec<(usize, f32, f32)>,
 }
 
 impl ResetPlan {
@@ -130,15 +134,17 @@ impl ResetPlan {
                 }
             }
         }
-        let mut yaw = Vec::new();
-        if let Some(bounds) = &table.yaw {
-            let [low, high] = checked_range(bounds, text, "a yaw range")?;
+        let turns = |bounds: &Option<Spanned<[f64; 2]>>, key: &str| {
+            let Some(bounds) = bounds else { return Ok(Vec::new()) };
+            let [low, high] = checked_range(bounds, text, &format!("a {key} range"))?;
             let free = model.joints.iter().filter(|j| j.kind == JointKind::Free);
-            yaw.extend(free.map(|j| (j.qposadr + 3, low as f32, high as f32)));
-            if yaw.is_empty() {
-                return Err(text.error(bounds.span(), "`yaw` turns free joints, and this robot has none"));
+            let turned: Vec<_> = free.map(|j| (j.qposadr + 3, low as f32, high as f32)).collect();
+            match turned.is_empty() {
+                true => Err(text.error(bounds.span(), format!("`{key}` turns free joints, and this robot has none"))),
+                false => Ok(turned),
             }
-        }
+        };
+        let (yaw, tilt) = (turns(&table.yaw, "yaw")?, turns(&table.tilt, "tilt")?);
         Ok(Self {
             qpos,
             qvel,
@@ -147,6 +153,7 @@ impl ResetPlan {
             qpos_ranges,
             qvel_ranges,
             yaw,
+            tilt,
         })
     }
 
@@ -177,9 +184,23 @@ impl ResetPlan {
         }
         for &(at, low, high) in &self.yaw {
             let (s, c) = (splat(0.5) * stream.uniform(low, high)).sin_cos();
-            let [w, x, y, z] = [qpos[at], qpos[at + 1], qpos[at + 2], qpos[at + 3]];
-            // (c, 0, 0, s) times the quaternion: a turn in world axes.
-            qpos[at..at + 4].copy_from_slice(&[c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w]);
+            turn(&mut qpos[at..at + 4], [c, D::N::ZERO, D::N::ZERO, s]);
+        }
+        for &(at, low, high) in &self.tilt {
+            let (sin, cos) = stream.uniform(0.0, std::f32::consts::TAU).sin_cos();
+            let (s, c) = (splat(0.5) * stream.uniform(low, high)).sin_cos();
+            turn(&mut qpos[at..at + 4], [c, s * cos, s * sin, D::N::ZERO]);
         }
     }
+}
+
+/// `by * quaternion`: a turn in world axes.
+fn turn<R: Real>(quaternion: &mut [R], by: [R; 4]) {
+    let ([a, b, c, d], [w, x, y, z]) = (by, [quaternion[0], quaternion[1], quaternion[2], quaternion[3]]);
+    quaternion.copy_from_slice(&[
+        a * w - b * x - c * y - d * z,
+        a * x + b * w + c * z - d * y,
+        a * y - b * z + c * w + d * x,
+        a * z + b * y - c * x + d * w,
+    ]);
 }
