@@ -50,6 +50,8 @@ pub enum Every {
 pub enum Quantity {
     /// Body mass, kg; the inertia is scaled with it.
     Mass,
+    /// Rotational inertia of a body, the mass as it is (`scale` only). It stands after `mass`, which sets the inertia too.
+    Inertia,
     /// Centre of mass of a body, m; each axis drawn by itself (`add` only).
     Com,
     /// Sliding friction of a geom.
@@ -112,15 +114,25 @@ impl RandomPlan {
                 every: table.every,
             };
             // What must stay positive for the dynamics to exist.
-            let positive = matches!(table.what, Quantity::Mass | Quantity::Friction);
+            let positive = matches!(table.what, Quantity::Mass | Quantity::Inertia | Quantity::Friction);
             if let Some(scale) = table.scale.as_ref().filter(|_| positive && draw.scale[0] <= 0.0) {
                 return Err(text.error(scale.span(), format!("a factor down to {}: expected above 0", draw.scale[0])));
             }
             if let (Some(scale), Quantity::Com | Quantity::JointOffset) = (&table.scale, table.what) {
                 return Err(text.error(scale.span(), "`scale` has no meaning here: use `add`"));
             }
-            let set0 =
-                matches!(table.what, Quantity::Mass | Quantity::Com | Quantity::Armature | Quantity::JointOffset);
+            if let (Some(add), Quantity::Inertia) = (&table.add, table.what) {
+                return Err(text.error(add.span(), "`add` has no meaning here: use `scale`"));
+            }
+            if table.what == Quantity::Mass && plan.draws.iter().any(|d: &Entry| d.what == Quantity::Inertia) {
+                let message =
+                    format!("{}: `mass` after `inertia` would set it anew: put `mass` first", text.path.display());
+                return Err(EnvError::Usage(message));
+            }
+            let set0 = matches!(
+                table.what,
+                Quantity::Mass | Quantity::Inertia | Quantity::Com | Quantity::Armature | Quantity::JointOffset
+            );
             plan.per_episode |= table.every == Every::Episode;
             plan.set0_start |= set0;
             plan.set0_episode |= set0 && table.every == Every::Episode;
@@ -232,6 +244,7 @@ impl Entry {
     fn fields(&self) -> &'static [Field] {
         match self.what {
             Quantity::Mass => &[Field::BodyMass, Field::BodyInertia],
+            Quantity::Inertia => &[Field::BodyInertia],
             Quantity::Com => &[Field::BodyIpos],
             Quantity::Friction => &[Field::GeomFriction],
             Quantity::Armature => &[Field::DofArmature],
@@ -253,6 +266,9 @@ impl Entry {
                 for k in 0..6 {
                     put(&mut params.body_inertia[i][k], nominal.body_inertia[i][k]);
                 }
+            }
+            Quantity::Inertia => {
+                (0..6).for_each(|k| put(&mut params.body_inertia[i][k], nominal.body_inertia[i][k]));
             }
             Quantity::Com => (0..3).for_each(|k| put(&mut params.body_ipos[i][k], nominal.body_ipos[i][k])),
             Quantity::Friction => put(&mut params.geom_friction[i][0], nominal.geom_friction[i][0]),
@@ -292,6 +308,11 @@ impl Entry {
                 let ratio = at.get(params.body_mass[i]) / splat(own);
                 for k in 0..6 {
                     at.set(&mut params.body_inertia[i][k], splat(nominal.body_inertia[i][k]) * ratio);
+                }
+            }
+            Quantity::Inertia => {
+                for column in &mut params.body_inertia[i] {
+                    at.set(column, at.get(*column) * scale);
                 }
             }
             Quantity::Com => {
@@ -341,7 +362,7 @@ impl Entry {
 /// What `on` names, as indices of the parameter's columns.
 fn targets(table: &Randomize, model: &Model, text: &TaskText) -> Result<Vec<usize>, EnvError> {
     let all: Vec<(&str, usize)> = match table.what {
-        Quantity::Mass | Quantity::Com => {
+        Quantity::Mass | Quantity::Inertia | Quantity::Com => {
             let moving = model.bodies.iter().enumerate().skip(1).filter(|(_, b)| b.mass > 0.0);
             moving.map(|(i, b)| (b.name.as_str(), i)).collect()
         }
