@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub layout: Layout,
     /// Everything that scripts read of the present state, sorted.
     pub inputs: Vec<Channel>,
+    /// Those that physics knows, with their places in `inputs`.
+    pub sensed: Vec<(usize, Channel)>,
     /// What they read of the state before the step, as places in `inputs`.
     pub previous: Vec<usize>,
     /// Columns of the observation that physics knows.
@@ -83,7 +85,11 @@ impl Plan {
             metrics: task.metric_names().len(),
         };
         let looked = sources.enumerate().filter(|(_, s)| s.is_physical()).collect();
-        Self { layout: Layout::new(&counts), inputs, previous, looked, needs, reward, shared }
+        let sensed = Vec::new();
+        let mut plan = Self { layout: Layout::new(&counts), inputs, sensed, previous, looked, needs, reward, shared };
+        let physical = |(_, channel): &(usize, Channel)| plan.origin(*channel) == Origin::Physics;
+        plan.sensed = plan.inputs.iter().copied().enumerate().filter(physical).collect();
+        plan
     }
 
     /// The task.

@@ -14,10 +14,14 @@ pub(crate) fn observe<W: Worlds>(
     mut put: impl FnMut(usize, W::N),
 ) {
     let l = &plan.layout;
-    let mut stream = w.stream(Purpose::Noise, Moment::Now);
+    let mut stream = None;
     for (i, c) in plan.task().obs.columns.iter().enumerate() {
         let noisy = plan.shared.options.disturb && c.noise > 0.0;
-        let noise = if noisy { stream.uniform(-c.noise, c.noise) } else { W::N::ZERO };
+        let noise = if noisy {
+            stream.get_or_insert_with(|| w.stream(Purpose::Noise, Moment::Now)).uniform(-c.noise, c.noise)
+        } else {
+            W::N::ZERO
+        };
         let mut value = noise
             + match c.source {
                 Source::Action(k) => w.get(l.action.at(k)),

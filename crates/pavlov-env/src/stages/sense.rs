@@ -1,7 +1,7 @@
 //! Sensing: what scripts and observations want to know of physics, column by column.
 
 use crate::plan::sensed::Sensed;
-use crate::plan::whole::{Origin, Plan};
+use crate::plan::whole::Plan;
 use pavlov_model::Model;
 use pavlov_physics::{Real, body_velocity, point_velocity};
 use pavlov_script::Channel;
@@ -14,11 +14,7 @@ pub(crate) fn sense<R: Real>(
     mut input: impl FnMut(usize, R),
     mut looked: impl FnMut(usize, R),
 ) {
-    for (i, &channel) in plan.inputs.iter().enumerate() {
-        if plan.origin(channel) == Origin::Physics {
-            input(i, read(sensed, channel));
-        }
-    }
+    plan.sensed.iter().for_each(|&(place, channel)| input(place, read(sensed, channel)));
     plan.looked.iter().for_each(|&(i, source)| looked(i, source.value(sensed)));
 }
 
