@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// A loaded file, and the threads that run it.
 #[derive(Debug)]
 pub(crate) struct BuiltInModel {
-    model: Model,
+    model: Box<Model>,
     pool: Arc<ThreadPool>,
 }
 
@@ -19,7 +19,7 @@ impl BuiltInModel {
     /// Opens a file on so many threads; an error has what rten said.
     pub fn open(path: &Path, threads: usize) -> Result<Self, String> {
         let model = Model::load_file(path).map_err(|e| e.to_string())?;
-        Ok(Self { model, pool: Arc::new(ThreadPool::with_num_threads(threads)) })
+        Ok(Self { model: Box::new(model), pool: Arc::new(ThreadPool::with_num_threads(threads)) })
     }
 
     pub fn inputs(&self) -> Vec<Outlet> {
