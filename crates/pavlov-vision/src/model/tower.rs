@@ -62,7 +62,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 enum Loaded {
     Library(LibraryModel),
-    BuiltIn(Box<BuiltInModel>),
+    BuiltIn(BuiltInModel),
 }
 
 /// A loaded file.
@@ -109,7 +109,7 @@ impl OnnxFile {
         let started = started()?;
         let loaded = match &started.env {
             Some(env) => LibraryModel::open(env, path, threads).map(Loaded::Library),
-            None => BuiltInModel::open(path, threads).map(|model| Loaded::BuiltIn(Box::new(model))),
+            None => BuiltInModel::open(path, threads).map(Loaded::BuiltIn),
         };
         let loaded = loaded.map_err(|text| {
             let first = text.lines().next().unwrap_or_default();
