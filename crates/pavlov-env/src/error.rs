@@ -1,5 +1,7 @@
 //! What can go wrong between a task file and a running environment.
 
+use pavlov_common::assets::NotFound;
+pub(crate) use pavlov_common::names::hint;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate. Display gives file, place, what was found, what was expected and what to do.
@@ -11,18 +13,9 @@ pub enum EnvError {
         /// Why, and what to do.
         message: String,
     },
-    /// A task, reward, robot or script that is in none of the places searched.
-    #[error("no {what} `{name}`{hint}\n  searched: {searched}")]
-    NotFound {
-        /// `task`, `robot`, `reward`.
-        what: &'static str,
-        /// Name asked for.
-        name: String,
-        /// ` (did you mean …?)`, or empty.
-        hint: String,
-        /// Folders searched, comma separated.
-        searched: String,
-    },
+    /// A task, reward or robot that is in none of the places searched.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
     /// A file that could not be read.
     #[error("{path}: cannot be read: {source}", path = .path.display())]
     Io {
@@ -83,9 +76,4 @@ impl EnvError {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_path_buf(), source }
     }
-}
-
-/// ` (did you mean `x`?)`, or nothing.
-pub(crate) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    pavlov_model::nearest(name, candidates).map_or_else(String::new, |c| format!(" (did you mean `{c}`?)"))
 }

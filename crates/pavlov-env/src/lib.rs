@@ -8,8 +8,6 @@
 //! automatic reset. Worlds are independent, and every random number is a function of (seed, world, episode, step), so results
 //! do not depend on threads or on how many worlds there are besides.
 
-mod assets;
-mod bench;
 mod columns;
 mod env;
 mod error;
@@ -17,19 +15,20 @@ pub mod gpu;
 mod lanes;
 mod options;
 mod plan;
+mod random_actions;
 #[cfg(test)]
 mod reference;
 pub mod rng;
 mod stages;
 mod task;
 
-pub use assets::{Assets, RewardEntry, TaskEntry};
-pub use bench::{BenchKind, BenchOptions, BenchResult, bench};
 pub use columns::ledger::{BadValue, Episode, EpisodeLog, Ledger, StepStats};
 pub use env::Env;
 pub use error::EnvError;
 pub use lanes::block::EnvBlock;
 pub use lanes::recording::Recording;
 pub use options::{BLOCK_WORLDS, BackendKind, EnvOptions, ObsTerm, Profile, StepOut};
+pub use pavlov_common::assets::{Assets, RewardEntry, TaskEntry};
+pub use random_actions::RandomActions;
 pub use task::load::Task;
 pub use task::schema;

@@ -1,5 +1,7 @@
 //! What an environment is made with and what it looks like from outside.
 
+pub use pavlov_common::StepOut;
+
 /// Worlds in a block: eight lane groups. Fixed, so that sums are added in the same order whatever the machine.
 pub const BLOCK_WORLDS: usize = 64;
 
@@ -109,19 +111,4 @@ pub struct ObsTerm {
     pub columns: std::ops::Range<usize>,
     /// Is it seen by the critic only?
     pub critic: bool,
-}
-
-/// Where a block's step is written. All slices are row-major with a row per world of the block.
-#[derive(Debug)]
-pub struct StepOut<'a> {
-    /// Next observation `[worlds, obs_dim]`; of the new episode where one ended.
-    pub obs: &'a mut [f32],
-    /// Reward `[worlds]`.
-    pub reward: &'a mut [f32],
-    /// Did the episode end by the task's termination (or a non-finite state)? `[worlds]`
-    pub terminated: &'a mut [bool],
-    /// Was it cut by the time limit? `[worlds]` Never together with `terminated`.
-    pub truncated: &'a mut [bool],
-    /// Last observation of an episode that ended in this step `[worlds, obs_dim]`; other rows are left as they were.
-    pub final_obs: &'a mut [f32],
 }

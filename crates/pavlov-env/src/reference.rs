@@ -53,11 +53,7 @@ impl Stepped for World {
         self.outputs[entry as usize].get(k).copied().unwrap_or(0.0)
     }
     fn total(&self) -> f64 {
-        let (reward, terms) = (&self.plan.reward, &self.outputs[Entry::Reward as usize]);
-        match reward.graph() {
-            Some(_) => terms[self.plan.nodes() - 1],
-            None => score::total(&reward.manifest().combine, terms),
-        }
+        score::total(&self.plan.reward, |k| self.output(Entry::Reward, k))
     }
     fn tally(&mut self, sum: Sum, value: f64) {
         self.stats.tally(sum, value);

@@ -1,20 +1,6 @@
 //! What the learner asks of an environment: blocks of worlds that step together on one thread.
 
-/// Where a block's step is written. All slices are row-major with a row per world of the block;
-/// `row = obs_dim + critic_obs_dim` columns, the policy's columns first.
-#[derive(Debug)]
-pub struct StepOut<'a> {
-    /// Next observation `[worlds, row]`; of the new episode where one ended.
-    pub obs: &'a mut [f32],
-    /// Reward `[worlds]`.
-    pub reward: &'a mut [f32],
-    /// Did the episode end by the task's own termination? `[worlds]` The value of what follows is then zero.
-    pub terminated: &'a mut [bool],
-    /// Was it cut by a time limit? `[worlds]` The value of `final_obs` then stands for what would have followed.
-    pub truncated: &'a mut [bool],
-    /// Last observation of an episode that ended in this step `[worlds, row]`; other rows may be left as they are.
-    pub final_obs: &'a mut [f32],
-}
+pub use pavlov_common::StepOut;
 
 /// A block of worlds. The rollout runs a block for the whole horizon on one thread, so blocks never wait for each
 /// other.

@@ -42,4 +42,4 @@ pub use gpu::{DeviceEnv, DeviceNets, DeviceRollout};
 pub use mlp::Mlp;
 pub use policy::Policy;
 pub use ppo::Ppo;
-pub use stats::UpdateStats;
+pub use stats::{EpisodeStats, LearnerStats, UpdateStats};

@@ -26,7 +26,7 @@ use crate::normal::{Frozen, Moments, moments_by_column};
 use crate::policy::Policy;
 use crate::rng::{Purpose, Rng};
 use crate::rollout::{self, Carried, Gathered, Rollout, Shared};
-use crate::stats::UpdateStats;
+use crate::stats::{EpisodeStats, LearnerStats, UpdateStats};
 use crate::train::{Learned, Scratch, train};
 
 /// Most columns of an observation or an action.
@@ -197,6 +197,16 @@ impl Ppo {
     /// (the next update then starts with a reset) or training met one (parameters are as before the bad step; the
     /// rollout counts).
     pub fn update<B: EnvBlock>(&mut self, blocks: &mut [B], pool: &ThreadPool) -> Result<UpdateStats, LearnError> {
+        // Behind a pointer, so that the loop over worlds is compiled once, here, and optimised as this crate is.
+        let mut blocks: Vec<&mut dyn EnvBlock> = blocks.iter_mut().map(|block| block as &mut dyn EnvBlock).collect();
+        self.update_blocks(&mut blocks, pool)
+    }
+
+    fn update_blocks(
+        &mut self,
+        blocks: &mut [&mut dyn EnvBlock],
+        pool: &ThreadPool,
+    ) -> Result<UpdateStats, LearnError> {
         self.check(blocks)?;
         let start = Instant::now();
         self.counters.restart |= self.config.elite_of > 0;
@@ -239,15 +249,14 @@ impl Ppo {
         let episodes: u64 = gathered.iter().map(|g| g.episodes).sum();
         let if_any = |value: f64| (episodes > 0).then_some(value);
         let n = episodes as f64;
-        Ok(UpdateStats {
-            update: self.counters.updates,
-            env_steps: self.counters.env_steps,
+        let ended = EpisodeStats {
             episodes,
             episode_return: if_any(gathered.iter().map(|g| g.return_sum).sum::<f64>() / n),
             episode_return_min: if_any(gathered.iter().map(|g| g.return_min).fold(f64::INFINITY, f64::min)),
             episode_return_max: if_any(gathered.iter().map(|g| g.return_max).fold(f64::NEG_INFINITY, f64::max)),
             episode_length: if_any(gathered.iter().map(|g| g.length_sum as f64).sum::<f64>() / n),
-            reward_mean,
+        };
+        let learner = LearnerStats {
             policy_loss: trained.policy_loss,
             value_loss: trained.value_loss,
             entropy: gaussian.entropy(),
@@ -258,18 +267,25 @@ impl Ppo {
             grad_norm: trained.grad_norm,
             log_std: gaussian.log_std.iter().map(|&s| f64::from(s)).sum::<f64>() / self.sizes.act as f64,
             epochs: trained.epochs,
+        };
+        Ok(UpdateStats {
+            update: self.counters.updates,
+            env_steps: self.counters.env_steps,
+            ended,
+            reward_mean,
+            learner,
             rollout_s,
             train_s: start.elapsed().as_secs_f64(),
         })
     }
 
-    fn check<B: EnvBlock>(&self, blocks: &[B]) -> Result<(), LearnError> {
-        let worlds = blocks.iter().map(EnvBlock::num_worlds).sum();
+    fn check(&self, blocks: &[&mut dyn EnvBlock]) -> Result<(), LearnError> {
+        let worlds = blocks.iter().map(|b| b.num_worlds()).sum();
         same("the number of worlds in all blocks", worlds, self.config.worlds)?;
         blocks.iter().try_for_each(|b| self.sizes.check(b.obs_dim(), b.critic_obs_dim(), b.act_dim(), b.critics()))
     }
 
-    fn roll<B: EnvBlock>(&mut self, blocks: &mut [B], frozen: &Frozen) -> Vec<Gathered> {
+    fn roll(&mut self, blocks: &mut [&mut dyn EnvBlock], frozen: &Frozen) -> Vec<Gathered> {
         if self.counters.restart {
             rollout::reset(blocks, self.sizes.row(), &mut self.carried);
             self.counters.restart = false;

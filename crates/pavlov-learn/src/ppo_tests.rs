@@ -54,7 +54,7 @@ fn same_bits_for_any_number_of_threads_and_after_a_resume() {
             }
             results.push((stats, ppo.to_bytes().unwrap()));
         }
-        assert!(results[0].0[3].episodes > 0 && results[0].0[3].grad_norm > 0.0);
+        assert!(results[0].0[3].ended.episodes > 0 && results[0].0[3].learner.grad_norm > 0.0);
         assert!(results[0] == results[1], "threads change the result");
         assert!(results[0] == results[2], "a resume changes the result");
     }
@@ -104,9 +104,9 @@ fn learns_to_hold_the_mass() {
             last = ppo.update(&mut blocks, &pool).unwrap();
         }
         // The best is a little under 60 less what the first steps cost; a random policy ends early.
-        let (before, after) = (first.episode_return.unwrap(), last.episode_return.unwrap());
+        let (before, after) = (first.ended.episode_return.unwrap(), last.ended.episode_return.unwrap());
         assert!(before < 20.0 && after > 50.0, "normalize_value {normalize_value}: {before} {after}");
-        assert!(last.explained_variance > 0.5 && last.episode_length == Some(60.0), "{last:?}");
+        assert!(last.learner.explained_variance > 0.5 && last.ended.episode_length == Some(60.0), "{last:?}");
         // The mean action pushes back.
         let (mut policy, mut actions) = (ppo.policy(), [0.0; 2]);
         policy.act(&[1.0, 0.0, 9.0, -1.0, 0.0, 9.0], 3, &mut actions).unwrap();
@@ -220,14 +220,14 @@ fn learning_rates_follow_their_schedule() {
     let config = PpoConfig { schedule: Schedule::Linear, learning_rate_min: 1e-4, ..small() };
     let mut ppo = Ppo::new(config, 2, 1, 1, 1).unwrap();
     let mut blocks = Mass::blocks(4, 16, 40);
-    let rates: Vec<f64> = (0..12).map(|_| ppo.update(&mut blocks, &pool).unwrap().learning_rate).collect();
+    let rates: Vec<f64> = (0..12).map(|_| ppo.update(&mut blocks, &pool).unwrap().learner.learning_rate).collect();
     assert_eq!(rates[0], 1e-3);
     assert!((rates[5] - 5.5e-4).abs() < 1e-12 && (rates[11] - 1e-4).abs() < 1e-12, "{rates:?}");
     let mut ppo = Ppo::new(small(), 2, 1, 1, 1).unwrap();
     ppo.set_learning_rate(f64::NAN);
     ppo.set_learning_rate(0.0);
     let before = ppo.model.params.clone();
-    assert_eq!(ppo.update(&mut blocks, &pool).unwrap().learning_rate, 0.0);
+    assert_eq!(ppo.update(&mut blocks, &pool).unwrap().learner.learning_rate, 0.0);
     assert_eq!(ppo.model.params, before);
 }
 

@@ -207,7 +207,7 @@ fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
 }
 
 /// Starts new episodes in all worlds.
-pub fn reset<B: EnvBlock>(blocks: &mut [B], row: usize, carried: &mut Carried) {
+pub fn reset(blocks: &mut [&mut dyn EnvBlock], row: usize, carried: &mut Carried) {
     carried.forget();
     let mut rest = carried.obs.as_mut_slice();
     let parts: Vec<_> = blocks
@@ -279,8 +279,8 @@ pub(crate) fn parts<'a, B>(
 }
 
 /// Runs all blocks for the horizon. Sizes have been checked: `rollout` and `carried` fit the blocks.
-pub fn run<B: EnvBlock>(
-    blocks: &mut [B],
+pub fn run(
+    blocks: &mut [&mut dyn EnvBlock],
     shared: &Shared<'_>,
     carried: &mut Carried,
     rollout: &mut Rollout,
@@ -309,7 +309,7 @@ impl Shared<'_> {
     }
 }
 
-impl<B: EnvBlock> Part<'_, &mut B> {
+impl Part<'_, &mut &mut dyn EnvBlock> {
     fn run(mut self, shared: &Shared<'_>) -> Gathered {
         let (row, act, horizon, critics) = (shared.row, shared.model.act, shared.horizon, shared.model.critics());
         let worlds = self.last_value.len() / critics;
@@ -479,6 +479,7 @@ mod tests {
         let (mut carried, mut rollout) = (Carried::new(1, 1, 1), Rollout::default());
         rollout.fit(1, 7, 1, 1, 1);
         let mut blocks = [Late { step: 0, late: vec![0.0] }];
+        let mut blocks = blocks.each_mut().map(|block| block as &mut dyn EnvBlock);
         reset(&mut blocks, 1, &mut carried);
         let gathered = run(&mut blocks, &shared, &mut carried, &mut rollout);
         // Steps 1, 2, [3 terminates], 4, [5 is cut: holds its own], 6, [7 ends the rollout: holds its own].
@@ -538,6 +539,7 @@ mod tests {
         let (mut carried, mut rollout) = (Carried::new(3, 1, 1), Rollout::default());
         rollout.fit(3, 8, 1, 2, 1);
         let mut blocks = [Ends { step: 0 }];
+        let mut blocks = blocks.each_mut().map(|block| block as &mut dyn EnvBlock);
         reset(&mut blocks, 1, &mut carried);
         let gathered = run(&mut blocks, &shared, &mut carried, &mut rollout);
 

@@ -2,25 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Numbers of one update (rollout + training). Everything but the `*_s` fields is the same for any number of threads.
+/// Episodes that ended in a rollout.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct UpdateStats {
-    /// Updates done, this one included.
-    pub update: u64,
-    /// Environment steps done, this update's included.
-    pub env_steps: u64,
-    /// Episodes that finished in this rollout.
+#[serde(default)]
+pub struct EpisodeStats {
+    /// How many; those below are `None` if none did.
     pub episodes: u64,
-    /// Mean undiscounted return of those episodes; `None` if none finished.
+    /// Mean undiscounted return.
     pub episode_return: Option<f64>,
-    /// Lowest return of those episodes.
+    /// Lowest return.
     pub episode_return_min: Option<f64>,
-    /// Highest return of those episodes.
+    /// Highest return.
     pub episode_return_max: Option<f64>,
-    /// Mean length of those episodes, control steps.
+    /// Mean length, control steps.
     pub episode_length: Option<f64>,
-    /// Mean reward per step over the rollout.
-    pub reward_mean: f64,
+}
+
+/// What training on a rollout did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LearnerStats {
     /// Clipped policy loss, mean over all minibatches.
     pub policy_loss: f64,
     /// Value loss (half the mean squared error, in the value net's own units), mean over all minibatches.
@@ -42,6 +43,21 @@ pub struct UpdateStats {
     pub log_std: f64,
     /// Epochs done (fewer than asked for if `target_kl` stopped early).
     pub epochs: u64,
+}
+
+/// Numbers of one update (rollout + training). Everything but the `*_s` fields is the same for any number of threads.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateStats {
+    /// Updates done, this one included.
+    pub update: u64,
+    /// Environment steps done, this update's included.
+    pub env_steps: u64,
+    /// Episodes that ended in this rollout.
+    pub ended: EpisodeStats,
+    /// Mean reward per step over the rollout.
+    pub reward_mean: f64,
+    /// What training did.
+    pub learner: LearnerStats,
     /// Wall-clock seconds of the rollout.
     pub rollout_s: f64,
     /// Wall-clock seconds of training.

@@ -17,6 +17,7 @@ mod mesh;
 mod movie;
 #[cfg(feature = "mp4")]
 mod mp4_film;
+mod picture_file;
 mod pipelines;
 mod pose;
 mod renderer;
@@ -28,7 +29,8 @@ pub use camera::{CAMERAS, Camera, Extent, Eye};
 pub use error::RenderError;
 pub use film::{Film, Shot, Stage, views};
 pub use look::{Look, Part, Shape, link_colour};
-pub use movie::{FilmSpec, Format, Movie, write_png};
+pub use movie::{FilmSpec, Format, Movie};
+pub use picture_file::write_png;
 pub use pose::{Pose, Poser};
 pub use renderer::{Picture, Renderer, View};
 pub use scene::{Instance, LIGHTS, Light, SURFACES, Scene, Style, Surface, Texture};

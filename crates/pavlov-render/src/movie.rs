@@ -141,22 +141,6 @@ fn mp4(_: &Path, _: &FilmSpec) -> Result<Box<dyn Sink>, RenderError> {
     ))
 }
 
-/// Writes a picture as PNG.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_png(path: &Path, picture: &Picture) -> Result<(), RenderError> {
-    let file = create(path)?;
-    let write = || -> Result<(), png::EncodingError> {
-        let mut encoder = png::Encoder::new(file, picture.width, picture.height);
-        encoder.set_color(png::ColorType::Rgb);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&picture.rgb())?;
-        writer.finish()
-    };
-    write().map_err(|e| RenderError::write(path, e))
-}
-
 struct Apng {
     writer: png::Writer<BufWriter<File>>,
 }

@@ -50,8 +50,7 @@ impl pavlov_learn::EnvBlock for Block {
     }
 
     fn step(&mut self, actions: &[f32], out: pavlov_learn::StepOut<'_>) {
-        let pavlov_learn::StepOut { obs, reward, terminated, truncated, final_obs } = out;
-        self.inner.step(actions, pavlov_env::StepOut { obs, reward, terminated, truncated, final_obs });
+        self.inner.step(actions, out);
     }
 
     fn critics(&self) -> usize {

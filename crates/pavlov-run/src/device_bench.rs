@@ -4,13 +4,14 @@
 //! state, parameters, results, activations). What caches save or spills add is not known through wgpu, and neither are
 //! registers.
 
+use crate::bench::BenchKind;
 use crate::config::RunConfig;
 use crate::device::{Device, DeviceWorlds, env_options};
 use crate::error::RunError;
 use crate::train::thread_pool;
 use pavlov_env::gpu::GpuEnv;
 use pavlov_env::rng::{Purpose, WorldRng};
-use pavlov_env::{BenchKind, EnvOptions, Task};
+use pavlov_env::{EnvOptions, RandomActions, Task};
 use pavlov_learn::{DeviceEnv, Ppo};
 use pavlov_physics::Backend;
 use pavlov_physics::gpu::{Gpu, GpuBackend};
@@ -23,8 +24,6 @@ use std::time::Instant;
 const TIMED: usize = 16;
 /// Steps of a rollout of the environment alone.
 const HORIZON: usize = 16;
-/// Actions and controls without bounds of their own are drawn from ±1.
-const WIDE: f32 = 10.0;
 
 /// What is measured on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,18 +148,13 @@ fn physics(gpu: Arc<Gpu>, task: &Arc<Task>, config: &RunConfig, seconds: f64) ->
 
 /// Random actions of a whole rollout, `[horizon][act][worlds]`.
 fn actions(task: &Task, seed: u64, worlds: usize, horizon: usize) -> Vec<f32> {
-    let (low, high) = task.action_range();
-    let nu = low.len();
-    let mut out = vec![0.0; horizon * nu * worlds];
-    for world in 0..worlds {
-        let rng = WorldRng::new(seed, world as u64);
-        for t in 0..horizon {
-            let mut stream = rng.stream(Purpose::Action, 0, t as u32);
-            for i in 0..nu {
-                let (low, high) = if high[i] - low[i] > WIDE { (-1.0, 1.0) } else { (low[i], high[i]) };
-                out[(t * nu + i) * worlds + world] = stream.uniform(low, high);
-            }
-        }
+    let nu = task.act_dim();
+    let mut random = RandomActions::new(task, seed, 0, worlds);
+    let mut rows = vec![0.0; nu * worlds];
+    let mut out = Vec::with_capacity(horizon * nu * worlds);
+    for _ in 0..horizon {
+        random.draw(&mut rows);
+        (0..nu).for_each(|i| out.extend(rows.iter().skip(i).step_by(nu)));
     }
     out
 }

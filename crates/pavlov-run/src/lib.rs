@@ -10,6 +10,7 @@
 mod adapter;
 mod arm;
 mod baseline;
+mod bench;
 mod branch;
 mod calibrate;
 mod cases;
@@ -48,6 +49,7 @@ mod variants;
 
 pub use adapter::Block;
 pub use baseline::register_sources;
+pub use bench::{BenchKind, BenchOptions, BenchResult, bench};
 pub use branch::{BranchOptions, branch};
 pub use calibrate::calibrate;
 pub use cases::{CaseResult, cases};

@@ -126,7 +126,7 @@ fn entry(folder: &RunFolder) -> RunEntry {
     }
     if let Some(line) = last_line(&folder.metrics()) {
         (entry.updates, entry.env_steps, entry.elapsed_s) = (line.update, line.env_steps, line.timing.elapsed_s);
-        (entry.episode_return, entry.success) = (line.episode_return, line.success);
+        (entry.episode_return, entry.success) = (line.ended.episode_return, line.success);
         entry.fitness = line.recent_fitness;
     }
     // A summary of an earlier end says nothing about a run that went on and was killed.

@@ -4,7 +4,7 @@
 
 use crate::error::RunError;
 use crate::tensorboard::EventFile;
-use pavlov_learn::UpdateStats;
+use pavlov_learn::{EpisodeStats, LearnerStats, UpdateStats};
 use pavlov_reward::ConstraintState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fs::{File, OpenOptions};
@@ -82,16 +82,9 @@ pub struct MetricsLine {
     pub update: u64,
     /// Environment steps done, over all worlds.
     pub env_steps: u64,
-    /// Episodes that ended in this update's rollout; the five below are of these.
-    pub episodes: u64,
-    /// Mean sum of rewards.
-    pub episode_return: Option<f64>,
-    /// Smallest.
-    pub episode_return_min: Option<f64>,
-    /// Largest.
-    pub episode_return_max: Option<f64>,
-    /// Mean number of control steps.
-    pub episode_length: Option<f64>,
+    /// Episodes that ended in this update's rollout; the three after them are of these too.
+    #[serde(flatten)]
+    pub ended: EpisodeStats,
     /// Mean fitness, as the task defines it.
     pub fitness: Option<f64>,
     /// Share of episodes with success, as the task defines it.
@@ -122,26 +115,9 @@ pub struct MetricsLine {
     pub nonfinite: u64,
     /// Reward terms that were not finite and counted as 0.
     pub bad_terms: u64,
-    /// Clipped policy loss.
-    pub policy_loss: f64,
-    /// Value loss.
-    pub value_loss: f64,
-    /// Entropy of the policy, nats.
-    pub entropy: f64,
-    /// Divergence from the rollout's policy.
-    pub kl: f64,
-    /// Share of samples outside of the clip range.
-    pub clip_fraction: f64,
-    /// Share of the returns' variance that the values explain.
-    pub explained_variance: f64,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Mean norm of the gradient.
-    pub grad_norm: f64,
-    /// Mean log standard deviation of the policy.
-    pub log_std: f64,
-    /// Passes over the samples.
-    pub epochs: u64,
+    /// What training did.
+    #[serde(flatten)]
+    pub learner: LearnerStats,
     /// Evaluation after this update, when one was due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval: Option<crate::evaluate::Evaluation>,
@@ -151,52 +127,33 @@ pub struct MetricsLine {
 
 impl MetricsLine {
     /// What the learner says; the environment's part is filled by the trainer.
-    pub(crate) fn from_stats(s: &UpdateStats) -> Self {
-        Self {
-            update: s.update,
-            env_steps: s.env_steps,
-            episodes: s.episodes,
-            episode_return: s.episode_return,
-            episode_return_min: s.episode_return_min,
-            episode_return_max: s.episode_return_max,
-            episode_length: s.episode_length,
-            reward_mean: s.reward_mean,
-            policy_loss: s.policy_loss,
-            value_loss: s.value_loss,
-            entropy: s.entropy,
-            kl: s.kl,
-            clip_fraction: s.clip_fraction,
-            explained_variance: s.explained_variance,
-            learning_rate: s.learning_rate,
-            grad_norm: s.grad_norm,
-            log_std: s.log_std,
-            epochs: s.epochs,
-            timing: Timing { rollout_s: s.rollout_s, train_s: s.train_s, ..Timing::default() },
-            ..Self::default()
-        }
+    pub(crate) fn from_stats(stats: UpdateStats) -> Self {
+        let UpdateStats { update, env_steps, ended, reward_mean, learner, rollout_s, train_s } = stats;
+        let timing = Timing { rollout_s, train_s, ..Timing::default() };
+        Self { update, env_steps, ended, reward_mean, learner, timing, ..Self::default() }
     }
 
     /// Every number of the line as `group/name`, for TensorBoard.
     fn scalars(&self) -> Vec<(String, f64)> {
         let mut all: Vec<(String, f64)> = Vec::new();
         let mut add = |name: &str, value: Option<f64>| all.extend(value.map(|v| (name.to_string(), v)));
-        add("episode/return", self.episode_return);
-        add("episode/length", self.episode_length);
+        add("episode/return", self.ended.episode_return);
+        add("episode/length", self.ended.episode_length);
         add("episode/fitness", self.fitness);
         add("episode/success", self.success);
         add("episode/terminated", self.terminated);
         add("train/reward_mean", Some(self.reward_mean));
         add("train/nonfinite", Some(self.nonfinite as f64));
         add("train/bad_terms", Some(self.bad_terms as f64));
-        add("learner/policy_loss", Some(self.policy_loss));
-        add("learner/value_loss", Some(self.value_loss));
-        add("learner/entropy", Some(self.entropy));
-        add("learner/kl", Some(self.kl));
-        add("learner/clip_fraction", Some(self.clip_fraction));
-        add("learner/explained_variance", Some(self.explained_variance));
-        add("learner/learning_rate", Some(self.learning_rate));
-        add("learner/grad_norm", Some(self.grad_norm));
-        add("learner/log_std", Some(self.log_std));
+        add("learner/policy_loss", Some(self.learner.policy_loss));
+        add("learner/value_loss", Some(self.learner.value_loss));
+        add("learner/entropy", Some(self.learner.entropy));
+        add("learner/kl", Some(self.learner.kl));
+        add("learner/clip_fraction", Some(self.learner.clip_fraction));
+        add("learner/explained_variance", Some(self.learner.explained_variance));
+        add("learner/learning_rate", Some(self.learner.learning_rate));
+        add("learner/grad_norm", Some(self.learner.grad_norm));
+        add("learner/log_std", Some(self.learner.log_std));
         add("timing/env_steps_per_s", Some(self.timing.env_steps_per_s));
         add("timing/env_steps", Some(self.env_steps as f64));
         for (group, values) in [("terms", &self.terms), ("nodes", &self.nodes), ("metrics", &self.metrics)] {

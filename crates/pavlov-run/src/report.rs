@@ -160,11 +160,11 @@ fn line(name: &str, metrics: &[MetricsLine], number: impl Fn(&MetricsLine) -> Op
 const STEPS: &str = "environment steps";
 
 fn learning(metrics: &[MetricsLine]) -> Vec<Markup> {
-    let mut returns = line("return", metrics, |m| m.episode_return);
+    let mut returns = line("return", metrics, |m| m.ended.episode_return);
     returns.band = metrics
         .iter()
-        .filter(|m| m.episode_return.is_some())
-        .map(|m| (m.episode_return_min.unwrap_or(f64::NAN), m.episode_return_max.unwrap_or(f64::NAN)))
+        .filter(|m| m.ended.episode_return.is_some())
+        .map(|m| (m.ended.episode_return_min.unwrap_or(f64::NAN), m.ended.episode_return_max.unwrap_or(f64::NAN)))
         .collect();
     let single = |title: &str, unit: &str, series: Series| chart(title, STEPS, unit, &[series]);
     let mut fitness =
@@ -175,7 +175,7 @@ fn learning(metrics: &[MetricsLine]) -> Vec<Markup> {
         single("Return of training episodes (band: min to max)", "return", returns),
         chart("Fitness of training episodes", STEPS, "fitness", &fitness),
         single("Success of training episodes", "share", line("success", metrics, |m| m.success)),
-        single("Episode length", "control steps", line("length", metrics, |m| m.episode_length)),
+        single("Episode length", "control steps", line("length", metrics, |m| m.ended.episode_length)),
     ]
 }
 
@@ -228,13 +228,13 @@ fn learner(metrics: &[MetricsLine]) -> Vec<Markup> {
         chart(title, STEPS, unit, &[line(title, metrics, |m| Some(number(m)))])
     };
     vec![
-        single("Policy loss", "loss", |m| m.policy_loss),
-        single("Value loss", "loss", |m| m.value_loss),
-        single("KL divergence", "nats", |m| m.kl),
-        single("Learning rate", "rate", |m| m.learning_rate),
-        single("Entropy", "nats", |m| m.entropy),
-        single("Explained variance", "share", |m| m.explained_variance),
-        single("Clipped share", "share", |m| m.clip_fraction),
+        single("Policy loss", "loss", |m| m.learner.policy_loss),
+        single("Value loss", "loss", |m| m.learner.value_loss),
+        single("KL divergence", "nats", |m| m.learner.kl),
+        single("Learning rate", "rate", |m| m.learner.learning_rate),
+        single("Entropy", "nats", |m| m.learner.entropy),
+        single("Explained variance", "share", |m| m.learner.explained_variance),
+        single("Clipped share", "share", |m| m.learner.clip_fraction),
         single("Throughput", "steps/s", |m| m.timing.env_steps_per_s),
     ]
 }
@@ -257,6 +257,7 @@ mod tests {
     use crate::config::Overrides;
     use crate::logs::Named;
     use crate::testing;
+    use pavlov_learn::EpisodeStats;
 
     #[test]
     fn the_page_is_well_formed_with_and_without_data() {
@@ -268,7 +269,7 @@ mod tests {
             .map(|i| MetricsLine {
                 update: i,
                 env_steps: 100 * i,
-                episode_return: (i > 1).then_some(i as f64),
+                ended: EpisodeStats { episode_return: (i > 1).then_some(i as f64), ..EpisodeStats::default() },
                 metrics: Named(vec![(odd.into(), None)]),
                 ..MetricsLine::default()
             })

@@ -318,7 +318,7 @@ impl Trainer {
         let mut outcome = self.arm.update(&self.pool)?;
         warnings.append(&mut outcome.warnings);
         self.state.adaptive.clone_from(&self.arm.adaptive);
-        let mut line = MetricsLine::from_stats(&outcome.stats);
+        let mut line = MetricsLine::from_stats(std::mem::take(&mut outcome.stats));
         self.describe(&mut line, &outcome);
         let sums = &outcome.sums;
         let (nodes, count) = (self.arm.reward.node_names(), self.arm.reward.term_names().len());

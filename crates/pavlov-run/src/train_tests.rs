@@ -95,7 +95,7 @@ fn a_run_leaves_what_it_promises() {
     assert_eq!(summary.evaluation.as_ref().unwrap().episodes, 4);
     let lines: Vec<MetricsLine> = crate::read_lines(&folder.metrics()).unwrap();
     assert_eq!(lines.len(), 8);
-    assert!(lines.iter().map(|l| l.episodes).sum::<u64>() > 0 && lines[7].recent_fitness.is_some());
+    assert!(lines.iter().map(|l| l.ended.episodes).sum::<u64>() > 0 && lines[7].recent_fitness.is_some());
     // A mean over episodes lies among the means of updates.
     let seen = || lines.iter().filter_map(|l| l.fitness);
     let (low, high) = (seen().fold(f64::INFINITY, f64::min), seen().fold(f64::NEG_INFINITY, f64::max));
@@ -281,10 +281,13 @@ fn a_delta_is_paid_late_and_its_episodes_stay_small() {
     }
     let lines: Vec<MetricsLine> = crate::read_lines(&run.folder().metrics()).unwrap();
     // With gamma 1 all that arrives in an episode is its first value, at most 1, however long it is.
-    let ended: Vec<&MetricsLine> = lines.iter().filter(|l| l.episodes > 0).collect();
+    let ended: Vec<&MetricsLine> = lines.iter().filter(|l| l.ended.episodes > 0).collect();
     assert!(!ended.is_empty());
     for line in ended {
-        assert!(line.episode_return_max.unwrap() < 1.0 + 1e-3 && line.episode_length.unwrap() > 5.0, "{line:?}");
+        assert!(
+            line.ended.episode_return_max.unwrap() < 1.0 + 1e-3 && line.ended.episode_length.unwrap() > 5.0,
+            "{line:?}"
+        );
     }
     let evaluation = run.evaluate().unwrap();
     assert!(evaluation.episode_return.max < 1.0 + 1e-3 && evaluation.length.max > 5.0, "{evaluation:?}");

@@ -112,13 +112,11 @@ pub fn read_pictures(path: &Path) -> Result<Vec<(String, Picture)>, VisionError>
     }
     let read = |file: &std::path::PathBuf| {
         let bytes = std::fs::read(file).map_err(|e| VisionError::io(file, e))?;
-        let image = image::load_from_memory(&bytes)
-            .map_err(|e| {
-                VisionError::file(file, format!("no picture that can be read: {e}; expected PNG, JPEG or GIF"))
-            })?
-            .to_rgba8();
+        let picture = Picture::decode(&bytes).map_err(|e| {
+            VisionError::file(file, format!("no picture that can be read: {e}; expected PNG, JPEG or GIF"))
+        })?;
         let name = file.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        Ok((name, Picture { width: image.width(), height: image.height(), rgba: image.into_raw() }))
+        Ok((name, picture))
     };
     files.iter().map(read).collect()
 }

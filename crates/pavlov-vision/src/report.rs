@@ -11,13 +11,8 @@ use pavlov_render::Picture;
 use std::path::Path;
 
 fn png(picture: &Picture) -> String {
-    let mut bytes = Vec::new();
-    let image = image::RgbaImage::from_raw(picture.width, picture.height, picture.rgba.clone());
-    if let Some(image) = image {
-        // Writing to memory cannot fail.
-        let _ = image.write_to(&mut std::io::Cursor::new(&mut bytes), image::ImageFormat::Png);
-    }
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    // A picture that was drawn or read has pixels, and writing to memory cannot fail.
+    base64::engine::general_purpose::STANDARD.encode(picture.png().unwrap_or_default())
 }
 
 fn number(x: Option<f64>) -> String {

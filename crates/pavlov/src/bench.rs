@@ -4,9 +4,9 @@ use crate::Usage;
 use crate::bench_args::{Bench, BenchKind};
 use crate::out::{Out, Table, number};
 use anyhow::{Context, Result};
-use pavlov_env::{Assets, BenchOptions, BenchResult, EnvOptions, Task};
+use pavlov_env::{Assets, EnvOptions, Task};
 use pavlov_reward::Reward;
-use pavlov_run::{Device, DeviceBenchKind, Overrides, RunConfig, bench_device, load_reward};
+use pavlov_run::{BenchOptions, BenchResult, Device, DeviceBenchKind, Overrides, RunConfig, bench_device, load_reward};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ pub fn bench(out: Out, assets: &Assets, args: &Bench) -> Result<()> {
         return on_device(out, args, task, reward);
     }
     match args.kind {
-        BenchKind::Physics => steps(out, args, task, reward, pavlov_env::BenchKind::Physics),
-        BenchKind::Env => steps(out, args, task, reward, pavlov_env::BenchKind::Env),
+        BenchKind::Physics => steps(out, args, task, reward, pavlov_run::BenchKind::Physics),
+        BenchKind::Env => steps(out, args, task, reward, pavlov_run::BenchKind::Env),
         BenchKind::Script => script(out, args, task, reward),
         BenchKind::Learn => learn(out, args, task, reward),
         BenchKind::Render => crate::render::bench(out, args, &task),
@@ -66,18 +66,18 @@ fn measure(
     seconds: f64,
     task: &Arc<Task>,
     reward: &Arc<Reward>,
-    kind: pavlov_env::BenchKind,
+    kind: pavlov_run::BenchKind,
 ) -> Result<BenchResult> {
     let env = EnvOptions { worlds, profile: args.profile, backend: args.engine.backend, ..EnvOptions::default() };
-    Ok(pavlov_env::bench(task, reward, &BenchOptions { kind, env, threads, seconds })?)
+    Ok(pavlov_run::bench(task, reward, &BenchOptions { kind, env, threads, seconds })?)
 }
 
-fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::BenchKind) -> Result<()> {
+fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_run::BenchKind) -> Result<()> {
     let threads = threads(args);
     let worlds = args.worlds.unwrap_or(WORLDS_PER_THREAD * threads);
     let (task, reward) = (Arc::new(task), Arc::new(reward));
     let r = measure(args, threads, worlds, args.seconds, &task, &reward, kind)?;
-    let name = if kind == pavlov_env::BenchKind::Env { "env" } else { "physics" };
+    let name = if kind == pavlov_run::BenchKind::Env { "env" } else { "physics" };
     if out.json {
         return out.object(&json!({
             "bench": name, "task": task.name, "robot": task.model().name, "reward": reward.name(),
@@ -111,10 +111,10 @@ fn steps(out: Out, args: &Bench, task: Task, reward: Reward, kind: pavlov_env::B
 /// Physics, environment or whole updates on a GPU.
 fn on_device(out: Out, args: &Bench, task: Task, mut reward: Reward) -> Result<()> {
     let (kind, name, parts) = match args.kind {
-        BenchKind::Physics => (DeviceBenchKind::Steps(pavlov_env::BenchKind::Physics), "physics", "physics alone"),
+        BenchKind::Physics => (DeviceBenchKind::Steps(pavlov_run::BenchKind::Physics), "physics", "physics alone"),
         BenchKind::Env => {
             let parts = "physics, sensing, reward, observation, resets";
-            (DeviceBenchKind::Steps(pavlov_env::BenchKind::Env), "env", parts)
+            (DeviceBenchKind::Steps(pavlov_run::BenchKind::Env), "env", parts)
         }
         BenchKind::Learn => (DeviceBenchKind::Learn, "learn", "whole updates, training on the processor"),
         BenchKind::Script => {
@@ -195,7 +195,7 @@ fn script(out: Out, args: &Bench, task: Task, reward: Reward) -> Result<()> {
     }
     let (is_lowered, operations) = (program.is_lowered(), program.operations());
     let (task, reward) = (Arc::new(task), Arc::new(reward));
-    let physics = measure(args, 1, 64, 1.0, &task, &reward, pavlov_env::BenchKind::Physics)?;
+    let physics = measure(args, 1, 64, 1.0, &task, &reward, pavlov_run::BenchKind::Physics)?;
     let step_s = 1.0 / physics.env_steps_per_s;
     let (ratio, share) = (interpreted / lowered, lowered / step_s);
     if out.json {

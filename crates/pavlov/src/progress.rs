@@ -109,7 +109,7 @@ fn plain(share: f64, eta: &str, update: &Update) -> String {
         100.0 * share,
         grouped(m.env_steps),
         number(m.timing.env_steps_per_s),
-        maybe(m.episode_return),
+        maybe(m.ended.episode_return),
         maybe(m.recent_fitness),
         maybe(m.success),
         terms.join("  ")
@@ -128,11 +128,11 @@ fn live(update: &Update) -> String {
         m.update,
         grouped(m.env_steps),
         number(m.timing.env_steps_per_s),
-        maybe(m.episode_return),
+        maybe(m.ended.episode_return),
         maybe(m.recent_fitness),
         maybe(m.success),
-        maybe(m.episode_length),
-        number(m.kl),
+        maybe(m.ended.episode_length),
+        number(m.learner.kl),
     );
     let width = m.terms.0.iter().map(|(n, _)| n.chars().count()).max().unwrap_or(0);
     let largest = m.terms.0.iter().filter_map(|(_, x)| *x).fold(0.0f64, |a, x| a.max(x.abs()));

@@ -50,7 +50,7 @@ pub fn show(out: Out, runs: &Path, args: &OneRun) -> Result<()> {
         );
     }
     let curve = |f: fn(&MetricsLine) -> Option<f64>| spark(&metrics.iter().filter_map(f).collect::<Vec<_>>());
-    row("returns", curve(|m| m.episode_return));
+    row("returns", curve(|m| m.ended.episode_return));
     row("fitness", curve(|m| m.recent_fitness));
     let shown = table.to_string();
     text += shown.split_once('\n').map_or("", |(_, rest)| rest);

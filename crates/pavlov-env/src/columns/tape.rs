@@ -1,7 +1,10 @@
 //! Arrays as bytes, one after another: each with its length as `u64`, then its values, little endian.
 
 use crate::error::EnvError;
-use pavlov_physics::{LANES, Lane};
+use bytemuck::Pod;
+
+#[cfg(target_endian = "big")]
+compile_error!("saved states are little endian, and numbers are copied as they lie in memory");
 
 /// Writes or reads one array after another; the same walk serves both, so that they cannot drift apart.
 pub(crate) enum Tape<'a> {
@@ -11,86 +14,38 @@ pub(crate) enum Tape<'a> {
     Read(&'a [u8]),
 }
 
-/// A number with a fixed size in the file.
-pub(crate) trait Word: Copy {
-    const SIZE: usize;
-    fn put(self, bytes: &mut Vec<u8>);
-    fn get(bytes: &[u8]) -> Self;
-}
-
-macro_rules! word {
-    ($($t:ty),*) => {$(
-        impl Word for $t {
-            const SIZE: usize = size_of::<$t>();
-            fn put(self, bytes: &mut Vec<u8>) {
-                bytes.extend_from_slice(&self.to_le_bytes());
-            }
-            fn get(bytes: &[u8]) -> Self {
-                let mut raw = [0; size_of::<$t>()];
-                raw.copy_from_slice(bytes);
-                <$t>::from_le_bytes(raw)
-            }
-        }
-    )*};
-}
-word!(u32, u64, f32, f64);
-
-impl Word for Lane {
-    const SIZE: usize = 4 * LANES;
-    fn put(self, bytes: &mut Vec<u8>) {
-        self.to_array().into_iter().for_each(|v| v.put(bytes));
-    }
-    fn get(bytes: &[u8]) -> Self {
-        let mut values = [0.0f32; LANES];
-        for (v, raw) in values.iter_mut().zip(bytes.chunks_exact(4)) {
-            *v = f32::get(raw);
-        }
-        Lane::from(values)
-    }
-}
-
 impl Tape<'_> {
     /// Bytes whose length the block does not know.
-    pub fn bytes(&mut self, what: &str, values: &mut Vec<u8>) -> Result<(), EnvError> {
+    pub fn bytes(&mut self, name: &str, values: &mut Vec<u8>) -> Result<(), EnvError> {
         let mut length = [values.len() as u64];
-        self.array(what, &mut length)?;
-        match self {
-            Tape::Write(bytes) => bytes.extend_from_slice(values),
-            Tape::Read(bytes) => {
-                let own = usize::try_from(length[0]).ok().and_then(|n| bytes.split_at_checked(n));
-                let (own, rest) = own.ok_or_else(|| EnvError::State(format!("{what}: the data end")))?;
-                *values = own.to_vec();
-                *bytes = rest;
+        self.array(name, &mut length)?;
+        if let Tape::Read(bytes) = self {
+            let left = bytes.len() as u64;
+            if length[0] > left {
+                return Err(EnvError::State(format!("{name}: {} bytes, of which {left} are there", length[0])));
             }
+            values.resize(length[0] as usize, 0);
         }
-        Ok(())
+        self.raw(name, values)
     }
 
     /// One array whose length the block knows.
-    pub fn array<T: Word>(&mut self, what: &str, values: &mut [T]) -> Result<(), EnvError> {
+    pub fn array<T: Pod>(&mut self, name: &str, values: &mut [T]) -> Result<(), EnvError> {
+        let mut length = values.len() as u64;
+        self.raw(name, bytemuck::bytes_of_mut(&mut length))?;
+        if length != values.len() as u64 {
+            return Err(EnvError::State(format!("{name}: {length} values, expected {}", values.len())));
+        }
+        self.raw(name, bytemuck::cast_slice_mut(values))
+    }
+
+    fn raw(&mut self, name: &str, values: &mut [u8]) -> Result<(), EnvError> {
         match self {
-            Tape::Write(bytes) => {
-                (values.len() as u64).put(bytes);
-                values.iter().for_each(|v| v.put(bytes));
-            }
+            Tape::Write(bytes) => bytes.extend_from_slice(values),
             Tape::Read(bytes) => {
-                let wrong =
-                    |found: String| EnvError::State(format!("{what}: {found}, expected {} values", values.len()));
-                if bytes.len() < 8 {
-                    return Err(wrong("the data end".to_string()));
-                }
-                let (length, rest) = bytes.split_at(8);
-                let length = u64::get(length);
-                if length != values.len() as u64 {
-                    return Err(wrong(format!("{length} values")));
-                }
-                if rest.len() < values.len() * T::SIZE {
-                    return Err(wrong("the data end".to_string()));
-                }
-                let (own, rest) = rest.split_at(values.len() * T::SIZE);
-                for (v, raw) in values.iter_mut().zip(own.chunks_exact(T::SIZE)) {
-                    *v = T::get(raw);
-                }
+                let taken = bytes.split_at_checked(values.len());
+                let (taken, rest) = taken.ok_or_else(|| EnvError::State(format!("{name}: the data end")))?;
+                values.copy_from_slice(taken);
                 *bytes = rest;
             }
         }

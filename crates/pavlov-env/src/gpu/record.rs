@@ -99,11 +99,7 @@ impl Stepped for World<'_> {
         self.outputs[entry as usize].get(k).copied().unwrap_or(Rec::ZERO)
     }
     fn total(&self) -> Rec {
-        let (reward, terms) = (&self.recorder.plan.reward, &self.outputs[Entry::Reward as usize]);
-        match reward.graph() {
-            Some(_) => terms[self.recorder.plan.nodes() - 1],
-            None => score::total(&reward.manifest().combine, terms),
-        }
+        score::total(&self.recorder.plan.reward, |k| self.output(Entry::Reward, k))
     }
     fn tally(&mut self, sum: Sum, value: Rec) {
         let at = self.recorder.tail.sums + sum.place(self.recorder.plan.nodes());

@@ -10,7 +10,7 @@ use crate::error::EnvError;
 use crate::options::BLOCK_WORLDS;
 use crate::plan::whole::{Origin, Plan, Shared};
 use crate::stages::score;
-use pavlov_physics::Lane;
+use pavlov_physics::{LANES, Lane};
 use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep};
 use pavlov_script::{Input, Program, Scratch, ScriptError};
 use std::sync::{Arc, LazyLock};
@@ -49,6 +49,8 @@ pub(crate) struct Programs {
     sources: Vec<Outside>,
     /// Parameters of the reward and what the trainer sets between updates.
     values: Vec<f32>,
+    /// Rewards of the last step.
+    total: [f32; BLOCK_WORLDS],
     /// What the observation's script remembered before it ran last.
     before: Vec<f32>,
     worlds: usize,
@@ -101,6 +103,7 @@ impl Programs {
             runners: Entry::ALL.map(|entry| plan.program(entry).map(runner)),
             present: vec![0.0; plan.inputs.len() * BLOCK_WORLDS],
             values: reward.values().to_vec(),
+            total: [0.0; BLOCK_WORLDS],
             before: vec![0.0; plan.layout.memory_of(Entry::Observation).len * BLOCK_WORLDS],
             worlds,
             error: None,
@@ -133,11 +136,11 @@ impl Programs {
 
     /// Takes over what is kept of inputs that will be asked for as of before the step.
     pub fn keep(&mut self, kept: &Columns) {
-        let plan = self.plan.clone();
+        let Self { plan, present, .. } = self;
         for &place in &plan.previous {
             let origin = plan.origin(plan.inputs[place]);
             if matches!(origin, Origin::Kept(_) | Origin::Time) {
-                gather(&plan, kept, &[], (origin, place), column_of_mut(&mut self.present, place));
+                gather(plan, kept, &[], (origin, place), column_of_mut(present, place));
             }
         }
     }
@@ -150,6 +153,12 @@ impl Programs {
                 self.derive(kept);
             }
             self.run(entry, kept);
+        }
+        if let Some(r) = &self.runners[Entry::Reward as usize] {
+            for group in 0..BLOCK_WORLDS / LANES {
+                let total = score::total(&self.plan.reward, |k| lane_of(column_of(&r.out, k), group));
+                store(&mut self.total, group, u8::MAX, total);
+            }
         }
     }
 
@@ -169,16 +178,16 @@ impl Programs {
 
     /// Fills the columns that the reward reads of the task's own scripts and of sources outside of its program.
     fn derive(&mut self, kept: &Columns) {
-        let plan = self.plan.clone();
-        let n = self.worlds;
+        let Self { plan, present, runners, sources, worlds: n, error, .. } = self;
+        let n = *n;
         let mut terminated = [false; BLOCK_WORLDS];
-        if let Some(r) = &self.runners[Entry::Terminated as usize] {
+        if let Some(r) = &runners[Entry::Terminated as usize] {
             terminated.iter_mut().zip(&r.out).for_each(|(t, &x)| *t = x != 0.0);
         }
-        let step: [u32; BLOCK_WORLDS] = std::array::from_fn(|w| kept.count(plan.layout.step, w));
-        for outside in &mut self.sources {
+        for outside in sources.iter_mut() {
+            let step: [u32; BLOCK_WORLDS] = std::array::from_fn(|w| kept.count(plan.layout.step, w));
             for (into, &from) in outside.inputs.chunks_exact_mut(BLOCK_WORLDS).zip(&outside.from) {
-                gather(&plan, kept, &self.present, from, into);
+                gather(plan, kept, present, from, into);
             }
             let columns = &outside.inputs;
             let step =
@@ -186,20 +195,20 @@ impl Programs {
             if let Err(message) = outside.source.evaluate(&step, &mut outside.out[..n]) {
                 let file = format!("reward `{}`", plan.reward.name());
                 let entry = format!("source {}", outside.name);
-                self.error.get_or_insert(ScriptError { file, line: 0, entry, world: 0, message });
+                error.get_or_insert(ScriptError { file, line: 0, entry, world: 0, message });
             }
         }
         for (place, &channel) in plan.inputs.iter().enumerate() {
-            let column = column_of_mut(&mut self.present, place);
+            let column = column_of_mut(present, place);
             match plan.origin(channel) {
                 Origin::Terminated => {
                     column.iter_mut().zip(terminated).for_each(|(c, t)| *c = f32::from(u8::from(t)));
                 }
                 Origin::Success => {
-                    let success = self.runners[Entry::Success as usize].as_ref().map_or(&[][..], |r| &r.out);
+                    let success = runners[Entry::Success as usize].as_ref().map_or(&[][..], |r| &r.out);
                     column.iter_mut().zip(success).for_each(|(c, &x)| *c = x);
                 }
-                Origin::Outside(k) => column.copy_from_slice(&self.sources[k].out),
+                Origin::Outside(k) => column.copy_from_slice(&sources[k].out),
                 _ => {}
             }
         }
@@ -250,9 +259,10 @@ impl Programs {
         if node < outputs { self.output(Entry::Reward, node, world) } else { self.total(world) }
     }
 
+    /// The reward of the last step in a world.
+    #[inline]
     pub fn total(&self, world: usize) -> f32 {
-        let reward = &self.plan.reward;
-        reward.total((0..reward.program().outputs().len()).map(|k| self.output(Entry::Reward, k, world)))
+        self.total[world]
     }
 
     /// Rewards of the parts with a critic each in a world, scaled as the total is.

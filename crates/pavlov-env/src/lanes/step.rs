@@ -161,7 +161,10 @@ impl EnvBlock {
 
     /// A control step of physics alone, for measurements: no scripts, no observation. Worlds that end by their time limit or become
     /// non-finite are reset.
-    pub(crate) fn step_physics(&mut self, actions: &[f32]) {
+    ///
+    /// # Panics
+    /// When `actions` is not `[worlds, act_dim]`.
+    pub fn step_physics(&mut self, actions: &[f32]) {
         let plan = self.plan.clone();
         self.take_actions(actions);
         let mut finite = [true; BLOCK_WORLDS];
@@ -217,6 +220,9 @@ impl EnvBlock {
 
     /// Kicks the free joint of worlds whose push is due.
     fn push_due(&mut self, group: usize) {
+        if push::planned(&self.plan).is_none() {
+            return;
+        }
         let plan = self.plan.clone();
         let Some(pushes) = push::planned(&plan) else { return };
         for lane in 0..LANES {

@@ -30,18 +30,18 @@ pub(crate) fn account<W: Stepped>(plan: &Plan, w: &mut W) -> Outcome<W::N> {
     let (zero, one) = (W::N::ZERO, W::N::ONE);
     let alive = w.alive();
     let total = w.total();
+    let (outputs, terms) = (plan.reward.program().outputs().len(), plan.reward.term_names().len());
     let mut bad = zero;
     for n in 0..plan.nodes() {
         // without a graph the total is no output of the program
-        let is_output = n < plan.reward.program().outputs().len();
-        let node = if is_output { w.output(Entry::Reward, n) } else { total };
+        let node = if n < outputs { w.output(Entry::Reward, n) } else { total };
         let (good, wrong) = (node.is_finite() & alive, !node.is_finite() & alive);
         let value = node.masked(good);
         w.set(l.nodes.at(n), w.get(l.nodes.at(n)) + value);
         w.tally(Sum::Node(n), value);
         w.tally(Sum::Square(n), value * value);
         // what is made of a bad term is bad too: it counts once
-        let counts = if n < plan.reward.term_names().len() { wrong } else { wrong & bad.lt(one) };
+        let counts = if n < terms { wrong } else { wrong & bad.lt(one) };
         bad += one.masked(counts);
         w.note_bad(n, node, wrong);
     }

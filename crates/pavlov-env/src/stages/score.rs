@@ -5,7 +5,7 @@ use super::{Worlds, truth};
 use crate::columns::layout::Entry;
 use crate::plan::whole::{Origin, Plan};
 use pavlov_physics::Real;
-use pavlov_reward::Combine;
+use pavlov_reward::Reward;
 use pavlov_script::Channel;
 
 /// Scripts of a step. Those before the reward are the task's; the reward may read what they found.
@@ -50,9 +50,14 @@ pub(crate) fn run<W: Worlds<N: Elementary>>(
     outputs
 }
 
-/// The reward without a graph: the sum of its terms, within bounds, times a factor. As [`Combine::total`], which has it in `f32`.
-pub(crate) fn total<N: Real>(combine: &Combine, terms: &[N]) -> N {
-    let mut sum = terms.iter().fold(N::ZERO, |a, &b| a + b);
+/// The reward, from the outputs of its program: the last node of its graph; without one the sum of its terms, within bounds, times
+/// a factor, as [`pavlov_reward::Reward::total`] has it in `f32`.
+pub(crate) fn total<N: Real>(reward: &Reward, output: impl Fn(usize) -> N) -> N {
+    if reward.graph().is_some() {
+        return output(reward.node_names().len() - 1);
+    }
+    let combine = &reward.manifest().combine;
+    let mut sum = (0..reward.program().outputs().len()).fold(N::ZERO, |sum, k| sum + output(k));
     // not `max` and `min`, which would turn a NaN into a number
     if let Some(low) = combine.min {
         sum = N::select(sum.lt(N::splat(low)), N::splat(low), sum);

@@ -1,6 +1,5 @@
 //! A task that was read, checked against its robot and made ready: what [`crate::Env`] is built from.
 
-use crate::assets::{Assets, TaskEntry};
 use crate::error::{EnvError, hint};
 use crate::options::{ObsTerm, Profile};
 use crate::plan::action::ActionMap;
@@ -12,6 +11,7 @@ use crate::plan::reset::ResetPlan;
 use crate::plan::scripts::TaskScript;
 use crate::task::schema::{IntegratorName, SolverTable, TaskFile};
 use crate::task::text::{TaskText, checked, keyframe};
+use pavlov_common::assets::{Assets, TaskEntry};
 use pavlov_model::{Integrator, JointKind, Model};
 use pavlov_physics::Physics;
 use pavlov_script::{Finding, JointInfo, Scene, SensorInfo};

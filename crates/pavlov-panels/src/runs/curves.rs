@@ -47,13 +47,13 @@ impl RunCurves {
         type Read = fn(&MetricsLine) -> Option<f64>;
         let plain: [(&str, Read); 9] = [
             ("fitness", |l| l.fitness.or(l.recent_fitness)),
-            ("return", |l| l.episode_return),
+            ("return", |l| l.ended.episode_return),
             ("success", |l| l.success),
-            ("episode length", |l| l.episode_length),
+            ("episode length", |l| l.ended.episode_length),
             ("reward per step", |l| Some(l.reward_mean)),
-            ("entropy", |l| Some(l.entropy)),
-            ("kl", |l| Some(l.kl)),
-            ("explained variance", |l| Some(l.explained_variance)),
+            ("entropy", |l| Some(l.learner.entropy)),
+            ("kl", |l| Some(l.learner.kl)),
+            ("explained variance", |l| Some(l.learner.explained_variance)),
             ("steps per second", |l| Some(l.timing.env_steps_per_s)),
         ];
         for (name, value_of) in plain {

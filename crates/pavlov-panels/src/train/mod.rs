@@ -224,7 +224,7 @@ impl Shared {
         let mut news = self.news();
         news.points.push(Point {
             env_steps: line.env_steps,
-            episode_return: line.episode_return,
+            episode_return: line.ended.episode_return,
             fitness: line.fitness,
             success: line.success,
             terms: line.terms.clone(),

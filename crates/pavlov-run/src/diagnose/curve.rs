@@ -89,8 +89,8 @@ fn windows(metrics: &[MetricsLine]) -> (Curve, f64) {
     let lines: Vec<Point<'_>> = metrics
         .iter()
         .filter_map(|m| {
-            kl += if m.kl.is_finite() { m.kl.max(0.0) } else { 0.0 };
-            Some((m, m.episode_return?, m.fitness?, kl))
+            kl += if m.learner.kl.is_finite() { m.learner.kl.max(0.0) } else { 0.0 };
+            Some((m, m.ended.episode_return?, m.fitness?, kl))
         })
         .filter(|(_, r, f, _)| r.is_finite() && f.is_finite())
         .collect();
@@ -98,7 +98,7 @@ fn windows(metrics: &[MetricsLine]) -> (Curve, f64) {
     let mut curve = Curve::default();
     let mut noise = Vec::new();
     for window in lines.chunks(size) {
-        let weight = |m: &MetricsLine| m.episodes.max(1) as f64;
+        let weight = |m: &MetricsLine| m.ended.episodes.max(1) as f64;
         let total: f64 = window.iter().map(|(m, ..)| weight(m)).sum();
         let mean = |f: &dyn Fn(&Point<'_>) -> f64| window.iter().map(|w| weight(w.0) * f(w)).sum::<f64>() / total;
         let fitness = mean(&|w| w.2);
@@ -153,7 +153,7 @@ fn risen(metrics: &[MetricsLine], since: u64) -> String {
 
 /// More and more episodes end early, and it pays.
 fn early_end(metrics: &[MetricsLine]) -> Option<Symptom> {
-    let lines: Vec<&MetricsLine> = metrics.iter().filter(|m| m.episodes > 0).collect();
+    let lines: Vec<&MetricsLine> = metrics.iter().filter(|m| m.ended.episodes > 0).collect();
     let part = lines.len() / 4;
     if part < 2 {
         return None;
@@ -162,9 +162,9 @@ fn early_end(metrics: &[MetricsLine]) -> Option<Symptom> {
         stats::mean(lines.iter().filter_map(|m| number(m))).unwrap_or_default()
     };
     let (first, last) = (&lines[..part], &lines[lines.len() - part..]);
-    let longest = lines.windows(part).map(|w| mean(w, |m| m.episode_length)).fold(0.0, f64::max);
-    let (ended, length) = (mean(last, |m| m.terminated), mean(last, |m| m.episode_length));
-    let (from, to) = (mean(first, |m| m.episode_return), mean(last, |m| m.episode_return));
+    let longest = lines.windows(part).map(|w| mean(w, |m| m.ended.episode_length)).fold(0.0, f64::max);
+    let (ended, length) = (mean(last, |m| m.terminated), mean(last, |m| m.ended.episode_length));
+    let (from, to) = (mean(first, |m| m.ended.episode_return), mean(last, |m| m.ended.episode_return));
     (ended > 0.5 && length < 0.7 * longest && to > from).then(|| {
         let message = format!(
             "{:.0}% of the last episodes ended early, after {length:.0} steps where {longest:.0} were lived before, \

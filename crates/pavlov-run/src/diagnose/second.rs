@@ -122,7 +122,7 @@ pub fn second(
         first_fitness: latest(&first, |m| m.recent_fitness),
         second_fitness: latest(&then, |m| m.recent_fitness),
         evaluation: summary.evaluation.map(|e| e.fitness).unwrap_or_default(),
-        returns: [latest(&first, |m| m.episode_return), latest(&then, |m| m.episode_return)],
+        returns: [latest(&first, |m| m.ended.episode_return), latest(&then, |m| m.ended.episode_return)],
     };
     let text = serde_json::to_string_pretty(&result).map_err(|e| RunError::Failed(format!("second.json: {e}")))?;
     atomic::write(&folder.second(), text.as_bytes())?;

@@ -6,8 +6,22 @@
 //! working directory is thus found beside the tasks that are shipped. Rewards, and modules for scripts (`rewards/lib/`), are also
 //! found in `~/.config/pavlov/rewards`, after all of these.
 
-use crate::error::{EnvError, hint};
+use crate::names::hint;
 use std::path::{Path, PathBuf};
+
+/// A task, reward or robot that is in none of the places searched.
+#[derive(Debug, thiserror::Error)]
+#[error("no {kind} `{name}`{hint}\n  searched: {searched}")]
+pub struct NotFound {
+    /// `task`, `robot`, `reward`.
+    kind: &'static str,
+    /// Name asked for.
+    name: String,
+    /// ` (did you mean ...?)`, or empty.
+    hint: String,
+    /// Folders searched, comma separated.
+    searched: String,
+}
 
 /// The roots, in order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +173,10 @@ impl Assets {
     }
 
     /// The TOML file of a task given by name (`ant_run`) or by path (`./mine.toml`).
-    pub fn task(&self, name: &str) -> Result<TaskEntry, EnvError> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn task(&self, name: &str) -> Result<TaskEntry, NotFound> {
         if name.ends_with(".toml") {
             let path = PathBuf::from(name);
             if path.is_file() {
@@ -179,7 +196,10 @@ impl Assets {
     }
 
     /// The folder or lone `.rhai` file of a reward: a path, `<task>/<name>`, or `<name>` within `task`.
-    pub fn reward(&self, task: &str, name: &str) -> Result<PathBuf, EnvError> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn reward(&self, task: &str, name: &str) -> Result<PathBuf, NotFound> {
         let rewards = self.rewards();
         let full = format!("{task}/{name}");
         if let Some(reward) =
@@ -198,7 +218,10 @@ impl Assets {
     }
 
     /// A robot file: an absolute path, a path beside the file that names it, or a name in `assets/robots` (with or without `.xml`).
-    pub fn robot(&self, name: &str, beside: Option<&Path>) -> Result<PathBuf, EnvError> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn robot(&self, name: &str, beside: Option<&Path>) -> Result<PathBuf, NotFound> {
         let mut places: Vec<PathBuf> = Vec::new();
         if Path::new(name).is_absolute() {
             places.push(PathBuf::from(name));
@@ -221,15 +244,15 @@ impl Assets {
 
     fn not_found<'a>(
         &self,
-        what: &'static str,
+        kind: &'static str,
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
         folder: &str,
-    ) -> EnvError {
+    ) -> NotFound {
         let user = self.user_rewards.iter().filter(|_| folder == "rewards");
         let places = self.roots.iter().map(|r| r.join(folder)).chain(user.cloned());
         let searched: Vec<String> = places.map(|p| p.display().to_string()).collect();
-        EnvError::NotFound { what, name: name.to_string(), hint: hint(name, known), searched: searched.join(", ") }
+        NotFound { kind, name: name.to_string(), hint: hint(name, known), searched: searched.join(", ") }
     }
 }
 

@@ -1,12 +1,6 @@
 //! How fast physics and environment run: random actions, resets as the task asks, whole blocks on each thread.
 
-use crate::env::Env;
-use crate::error::EnvError;
-use crate::lanes::block::EnvBlock;
-use crate::options::{EnvOptions, StepOut};
-use crate::plan::whole::Shared;
-use crate::rng::{Purpose, WorldRng};
-use crate::task::load::Task;
+use pavlov_env::{Env, EnvBlock, EnvError, EnvOptions, RandomActions, StepOut, Task};
 use pavlov_reward::Reward;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,39 +54,26 @@ pub struct BenchResult {
 /// Random actions of one block, written anew each step; cheap beside the step itself.
 struct Driver {
     block: EnvBlock,
-    rng: Vec<WorldRng>,
-    low: Vec<f32>,
-    high: Vec<f32>,
+    random: RandomActions,
     actions: Vec<f32>,
     obs: Vec<f32>,
     final_obs: Vec<f32>,
     reward: Vec<f32>,
     terminated: Vec<bool>,
     truncated: Vec<bool>,
-    step: u32,
 }
 
 impl Driver {
-    fn new(block: EnvBlock, shared: &Shared) -> Self {
-        let (n, dim) = (block.num_worlds(), shared.task.obs_dim());
-        let (mut low, mut high) = shared.task.action_range();
-        // Actions without bounds of their own are drawn from ±1.
-        for (l, h) in low.iter_mut().zip(&mut high) {
-            if *h - *l > 10.0 {
-                (*l, *h) = (-1.0, 1.0);
-            }
-        }
+    fn new(block: EnvBlock, task: &Task, seed: u64) -> Self {
+        let (n, dim) = (block.num_worlds(), task.obs_dim());
         let mut driver = Self {
-            rng: (0..n).map(|w| WorldRng::new(shared.options.seed, (block.first_world() + w) as u64)).collect(),
-            actions: vec![0.0; n * low.len()],
+            random: RandomActions::new(task, seed, block.first_world(), n),
+            actions: vec![0.0; n * task.act_dim()],
             obs: vec![0.0; n * dim],
             final_obs: vec![0.0; n * dim],
             reward: vec![0.0; n],
             terminated: vec![false; n],
             truncated: vec![false; n],
-            low,
-            high,
-            step: 0,
             block,
         };
         driver.block.reset(&mut driver.obs);
@@ -100,14 +81,7 @@ impl Driver {
     }
 
     fn step(&mut self, kind: BenchKind) {
-        let nu = self.low.len();
-        for (world, row) in self.actions.chunks_exact_mut(nu).enumerate() {
-            let mut stream = self.rng[world].stream(Purpose::Action, 0, self.step);
-            for (i, a) in row.iter_mut().enumerate() {
-                *a = stream.uniform(self.low[i], self.high[i]);
-            }
-        }
-        self.step += 1;
+        self.random.draw(&mut self.actions);
         let Self { block, actions, obs, final_obs, reward, terminated, truncated, .. } = self;
         match kind {
             BenchKind::Env => block.step(actions, StepOut { obs, reward, terminated, truncated, final_obs }),
@@ -126,12 +100,10 @@ pub fn bench(task: &Arc<Task>, reward: &Arc<Reward>, options: &BenchOptions) -> 
     }
     let env = Env::new(task.clone(), reward.clone(), &options.env)?;
     let threads = options.threads.min(env.blocks.len());
-    let Some(shared) = env.blocks.first().map(|b| b.plan.shared.clone()) else {
-        return Err(EnvError::Usage("bench: no worlds".to_string()));
-    };
+    let (physics, frame_skip) = task.physics(options.env.profile)?;
     let mut parts: Vec<Vec<Driver>> = (0..threads).map(|_| Vec::new()).collect();
     for (i, block) in env.blocks.into_iter().enumerate() {
-        parts[i % threads].push(Driver::new(block, &shared));
+        parts[i % threads].push(Driver::new(block, task, options.env.seed));
     }
     run_for(&mut parts, options.kind, Duration::from_secs_f64(0.2 * options.seconds));
     for driver in parts.iter_mut().flatten() {
@@ -144,9 +116,9 @@ pub fn bench(task: &Arc<Task>, reward: &Arc<Reward>, options: &BenchOptions) -> 
     let drivers = || parts.iter().flatten();
     Ok(BenchResult {
         env_steps_per_s: steps as f64 / seconds,
-        physics_steps_per_s: (steps * shared.frame_skip as u64) as f64 / seconds,
-        frame_skip: shared.frame_skip,
-        timestep: shared.physics.model().opt.timestep,
+        physics_steps_per_s: (steps * frame_skip as u64) as f64 / seconds,
+        frame_skip,
+        timestep: physics.model().opt.timestep,
         worlds: options.env.worlds,
         threads,
         episodes: drivers().map(|d| d.block.log().episodes.len()).sum(),
