@@ -18,7 +18,6 @@ mod plan;
 mod random_actions;
 #[cfg(test)]
 mod reference;
-pub mod rng;
 mod stages;
 mod task;
 
@@ -29,6 +28,7 @@ pub use lanes::block::EnvBlock;
 pub use lanes::recording::Recording;
 pub use options::{BLOCK_WORLDS, BackendKind, EnvOptions, ObsTerm, Profile, StepOut};
 pub use pavlov_common::assets::{Assets, RewardEntry, TaskEntry};
+pub use pavlov_physics::random as rng;
 pub use random_actions::RandomActions;
 pub use task::load::Task;
 pub use task::schema;

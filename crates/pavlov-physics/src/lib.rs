@@ -22,6 +22,7 @@ pub mod math;
 mod params;
 mod philox;
 mod physics;
+pub mod random;
 mod rapier;
 mod real;
 pub mod record;

@@ -368,10 +368,16 @@ fn a_rollout_is_that_of_the_processor() {
         }
         assert_eq!(a.done, b.done);
         assert_eq!(device.carried.episode_length, processor.carried.episode_length);
-        assert!(found.episodes > 100 && a.after.iter().any(|&v| v != 0.0));
-        assert_eq!((found.episodes, found.episode_length), (expected.episodes, expected.episode_length));
+        assert!(found.ended.episodes > 100 && a.after.iter().any(|&v| v != 0.0));
+        assert_eq!(
+            (found.ended.episodes, found.ended.episode_length),
+            (expected.ended.episodes, expected.ended.episode_length)
+        );
         let near = |a: f64, b: f64| (a - b).abs() < f64::from(limit) * b.abs().max(1.0);
-        assert!(near(found.reward_mean, expected.reward_mean) && near(found.value_loss, expected.value_loss));
+        assert!(
+            near(found.reward_mean, expected.reward_mean)
+                && near(found.learner.value_loss, expected.learner.value_loss)
+        );
         assert!(near(device.obs_moments.variance(1), processor.obs_moments.variance(1)));
     }
 }

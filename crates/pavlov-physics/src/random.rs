@@ -1,12 +1,13 @@
-//! Counter-based random numbers, by Philox.
+//! Counter-based random numbers of worlds, by Philox: single, in lanes, and drawn by kernels.
 //!
 //! A number is a pure function of (seed, world, episode, step, purpose, index): there is no state to keep, so worlds may be
 //! computed in any order, by any thread, in blocks of any size, and a saved run goes on with the same numbers.
 
-use pavlov_physics::record::Rec;
-use pavlov_physics::{LANES, Lane, Real, philox4x32_10};
+use crate::philox::philox4x32_10;
+use crate::real::{LANES, Lane, Real};
+use crate::record::Rec;
 
-/// What a number is for. Each purpose has its own stream, so that adding, say, observation noise to a task
+/// What a number of an environment is for. Each purpose has its own stream, so that adding, say, observation noise to a task
 /// leaves its resets as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -103,7 +104,7 @@ impl Stream {
 }
 
 /// Where the numbers of a plan come from: a world's stream, or a kernel that is being recorded.
-pub(crate) trait Draw {
+pub trait Draw {
     /// What is drawn.
     type N: Real;
     /// Uniform in [0, 1).
@@ -129,7 +130,7 @@ impl Draw for Stream {
 
 /// The streams of eight worlds side by side.
 #[derive(Debug, Clone)]
-pub(crate) struct Streams(pub [Stream; LANES]);
+pub struct Streams(pub [Stream; LANES]);
 
 impl Draw for Streams {
     type N = Lane;
@@ -145,10 +146,13 @@ impl Draw for Streams {
 }
 
 /// Draws that become calls of the generator.
-pub(crate) struct Recorded {
+#[derive(Debug)]
+pub struct Recorded {
+    /// What they are for.
     pub purpose: Purpose,
-    /// Of the world, as whole numbers.
+    /// Episode of the world, a whole number.
     pub episode: Rec,
+    /// Control step of the episode, a whole number.
     pub step: Rec,
     /// Numbers drawn so far.
     pub index: u32,
