@@ -401,7 +401,7 @@ fn learns_to_hold_the_mass_and_resumes_exactly() {
                 gpu.write(&env.obs, 0, &state[1]);
                 nets = ppo.device_nets(&env).unwrap();
             }
-            returns.push(ppo.update_on_device(&mut env, &mut nets, &pool).unwrap().episode_return.unwrap());
+            returns.push(ppo.update_on_device(&mut env, &mut nets, &pool).unwrap().ended.episode_return.unwrap());
         }
         (returns, ppo.to_bytes().unwrap(), nets.batch)
     };
