@@ -331,7 +331,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn line(update: u64) -> MetricsLine {
-        MetricsLine { update, kl: 0.1 / update as f64, ..MetricsLine::default() }
+        let learner = LearnerStats { kl: 0.1 / update as f64, ..LearnerStats::default() };
+        MetricsLine { update, learner, ..MetricsLine::default() }
     }
 
     #[test]

@@ -196,19 +196,24 @@ fn dominates(terms: &[TermsLine]) -> Option<Symptom> {
 mod tests {
     use super::*;
     use crate::logs::{Named, TermStats};
+    use pavlov_learn::EpisodeStats;
 
     fn run(f: impl Fn(f64) -> (f64, f64, f64, f64)) -> Vec<MetricsLine> {
         (1..=200)
             .map(|i| {
                 let (proxy, fitness, length, terminated) = f(f64::from(i) / 200.0);
                 let some = |x: f64| Some(x + 0.01 * f64::from(i % 3));
+                let ended = EpisodeStats {
+                    episodes: 4,
+                    episode_return: some(proxy),
+                    episode_length: Some(length),
+                    ..EpisodeStats::default()
+                };
                 MetricsLine {
                     update: i as u64,
                     env_steps: 1000 * i as u64,
-                    episodes: 4,
-                    episode_return: some(proxy),
+                    ended,
                     fitness: some(fitness),
-                    episode_length: Some(length),
                     terminated: Some(terminated),
                     terms: Named(vec![("good".into(), Some(fitness)), ("hack".into(), Some(proxy))]),
                     ..MetricsLine::default()
