@@ -3,7 +3,8 @@
 //! Anything that carries physics and is not honoured is an error; what is accepted without effect (lights, cameras,
 //! textures, display settings) is listed here.
 
-use crate::attrs::{Attrs, Defaults};
+use crate::attrs::Attrs;
+use crate::defaults::Defaults;
 use crate::error::{ModelError, did_you_mean};
 use crate::model::*;
 use crate::rotation::Angles;
@@ -61,6 +62,7 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
         return Err(root.error("the outermost element must be <mujoco>"));
     }
     let mut r = Reader::new(root.raw("model").unwrap_or(stem));
+    warn_of_text(root, &mut r.model.warnings);
     let sections = |tag: &'static str| root.children.iter().filter(move |c| c.tag == tag);
     for child in &root.children {
         section_known(child)?;
@@ -72,14 +74,12 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
         r.option(e)?;
     }
     for e in sections("default") {
-        r.defaults.read(e, None)?;
+        r.defaults.read(e)?;
     }
     for material in sections("asset").flat_map(|e| &e.children).filter(|e| e.tag == "material") {
-        let rgba: Vec<f32> =
-            material.raw("rgba").unwrap_or("").split_whitespace().filter_map(|v| v.parse().ok()).collect();
-        if let (Some(name), Ok(rgba)) = (material.raw("name"), rgba.try_into()) {
-            r.materials.insert(name.to_string(), rgba);
-        }
+        let a = Attrs::classed(material, &r.defaults, None)?;
+        let rgba = a.array::<4>("rgba")?.unwrap_or([1.0; 4]);
+        r.materials.insert(a.name(), rgba.map(|v| v as f32));
     }
     let worlds: Vec<&Element> = sections("worldbody").collect();
     match worlds[..] {
@@ -107,6 +107,16 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
         r.model.actuators.iter_mut().for_each(|a| a.ctrlrange = None);
     }
     Ok(r.model)
+}
+
+/// Says where text stands that MuJoCo passes over, and so does this reader: often the rest of a comment or of a tag.
+fn warn_of_text(element: &Element, warnings: &mut Vec<String>) {
+    const MOST: usize = 10;
+    if let Some(text) = element.stray.as_ref().filter(|_| warnings.len() < MOST) {
+        let Element { file, line, tag, .. } = element;
+        warnings.push(format!("{file}:{line}: text between the elements of <{tag}> is passed over: `{text}`"));
+    }
+    element.children.iter().for_each(|child| warn_of_text(child, warnings));
 }
 
 /// Sections that are read, that may be there without effect, and that are refused.
