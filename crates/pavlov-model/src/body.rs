@@ -385,15 +385,26 @@ impl Reader {
     fn site(&mut self, element: &Element, body: usize, childclass: Option<&str>) -> Result<(), ModelError> {
         let a = Attrs::classed(element, &self.defaults, childclass)?;
         self.count("site", element, self.model.sites.len())?;
+        let kind = a.text("type").unwrap_or("sphere");
         let (mut pos, mut quat) = (a.array("pos")?.unwrap_or([0.0; 3]), orientation(&a, self.angles)?);
+        let mut size = a.partial("size", [0.005; 3])?;
         if let Some([x0, y0, z0, x1, y1, z1]) = a.array::<6>("fromto")? {
             let (from, to) = ([x0, y0, z0], [x1, y1, z1]);
+            let half = 0.5 * norm(difference(from, to));
+            match kind {
+                _ if half < 1e-15 => return Err(a.error("fromto", "the two ends are the same point")),
+                "capsule" | "cylinder" => size[1] = half,
+                "box" | "ellipsoid" => size = [size[0], size[0], half],
+                _ => {
+                    let message = "only capsules, cylinders, boxes and ellipsoids can be given by two ends";
+                    return Err(a.error("fromto", message));
+                }
+            }
             not_placed(&a, pos)?;
             pos = scaled(sum(from, to), 0.5);
             quat = from_z(difference(from, to));
         }
-        let size = a.partial("size", [0.005; 3])?;
-        self.round_sites.push(matches!(a.text("type"), None | Some("sphere")));
+        self.round_sites.push(kind == "sphere");
         self.model.sites.push(Site { name: a.name(), body, pos, quat, size });
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::error::{ModelError, did_you_mean};
 use crate::gains::{Gains, Shortcut, WRITTEN, says};
 use crate::schema::{self, Form, ORIENTATIONS};
 use crate::xml::Element;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 const MAX_CLASSES: usize = 1000;
@@ -89,11 +89,12 @@ impl Defaults {
         if let Some((name, _)) = element.attributes.iter().find(|(name, _)| name != "class") {
             return Err(element.attribute_error(name, "unknown attribute: a default has only a `class`"));
         }
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         for child in element.children.iter().filter(|c| c.tag != "default") {
             schema::check_default(child)?;
-            if !seen.insert(child.tag.as_str()) {
-                return Err(child.error("stands twice in one default: put both into one element"));
+            if let Some(before) = seen.insert(child.tag.as_str(), child.line) {
+                let message = format!("has two <{}>, in lines {before} and {}: make them one", child.tag, child.line);
+                return Err(element.error(message));
             }
             if let Some(inner) = child.children.iter().find(|inner| (&*child.tag, &*inner.tag) != ("material", "layer"))
             {
@@ -144,7 +145,9 @@ impl Defaults {
                 continue;
             }
             match form {
-                Some(Form::Text | Form::Words(_)) | None => drop(table.insert(name.clone(), given(text))),
+                Some(Form::Text | Form::Words(_) | Form::Numbers) | None => {
+                    drop(table.insert(name.clone(), given(text)))
+                }
                 Some(_) if text.trim().is_empty() => {}
                 Some(_) => {
                     let rest = table.get(name).map(|old| old.text.clone()).unwrap_or_default();
@@ -202,5 +205,93 @@ impl Defaults {
     pub(crate) fn gains(&self, element: &Element, shortcut: Shortcut) -> Result<Gains, ModelError> {
         let class = self.class_of(element, None)?;
         Gains::written(element, shortcut, self.gains_from(class))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Model, ModelError, parse_mjcf};
+
+    const ARM: &str = r#"<mujoco>
+<default>
+  <joint damping="1"/>
+  #
+</default>
+<worldbody>
+  <geom name="floor" type="plane" size="1 1 1" friction=".3 .02 .002" solref=".03 .9" margin=".005"/>
+  <body>
+    <joint name="a" range="-60 60"/>
+    <geom name="ball" size=".1" condim="6" priority="1"/>
+  </body>
+</worldbody>
+<contact><pair geom1="ball" geom2="floor"/></contact>
+<tendon>
+  <fixed><joint joint="a" coef="1"/></fixed>
+</tendon>
+<actuator>
+  <general joint="a"/>
+</actuator>
+</mujoco>"#;
+
+    fn arm(default: &str) -> Result<Model, ModelError> {
+        parse_mjcf(&ARM.replace('#', default), "arm.xml")
+    }
+
+    #[test]
+    fn a_pair_is_not_mixed_from_its_geoms() {
+        let pair = &arm("").unwrap().pairs[0];
+        assert_eq!((pair.condim, pair.friction, pair.margin), (3, [1.0, 1.0, 0.005, 0.0001, 0.0001], 0.0));
+        assert_eq!((pair.solref, pair.solimp), ([0.02, 1.0], [0.9, 0.95, 0.001, 0.5, 2.0]));
+        let pair = &arm("<pair friction='.7 .6' condim='6' solimp='.5'/>").unwrap().pairs[0];
+        assert_eq!((pair.condim, pair.friction), (6, [0.7, 0.6, 0.005, 0.0001, 0.0001]));
+        assert_eq!((pair.solref, pair.solimp), ([0.02, 1.0], [0.5, 0.95, 0.001, 0.5, 2.0]));
+    }
+
+    #[test]
+    fn an_error_about_an_inherited_value_names_both_places() {
+        let e = arm("<tendon stiffness='40'/>").unwrap_err();
+        assert_eq!((e.line, e.element.as_str(), e.attribute.as_deref()), (15, "fixed", Some("stiffness")), "{e}");
+        assert!(e.message.contains("the default in arm.xml:4 says `40`"), "{e}");
+        let e = arm("<position timeconst='.1'/>").unwrap_err();
+        assert_eq!((e.line, e.attribute.as_deref()), (18, Some("dyntype")), "{e}");
+    }
+
+    #[test]
+    fn a_default_that_nothing_uses_is_checked_where_it_stands() {
+        for (default, words) in [
+            ("<site pos='1 2'/>", "expected 3 numbers, found 2"),
+            ("<light dir='0 0 0 1'/>", "more than 3 numbers"),
+            ("<equality solref='x'/>", "not a number"),
+            ("<motor kp='3'/>", "unknown attribute"),
+            ("<velocity joint='a'/>", "has no default"),
+            ("<geom type='boxx'/>", "did you mean `box`"),
+            ("<muscle/>", "not supported"),
+            ("<default class='x'><joint axis='1'/></default>", "expected 3 numbers, found 1"),
+        ] {
+            let e = arm(default).unwrap_err();
+            assert!(e.line == 4 && e.to_string().contains(words), "{default}: {e}");
+        }
+        let e = parse_mjcf(&ARM.replace("<default>", "<default class='robot'>").replace('#', ""), "arm.xml").unwrap_err();
+        assert_eq!((e.line, e.attribute.as_deref()), (2, Some("class")), "{e}");
+        let e = arm("<joint armature='1'/>").unwrap_err();
+        assert!(e.line == 2 && e.message.contains("in lines 3 and 4"), "{e}");
+    }
+
+    #[test]
+    fn a_shortcut_takes_nothing_from_another() {
+        let gains = |default: &str, element: &str| {
+            let text = ARM.replace('#', default).replace("<general joint", &format!("<{element} joint"));
+            let m = parse_mjcf(&text, "arm.xml").unwrap();
+            (m.actuators[0].gain, m.actuators[0].bias)
+        };
+        let position = "<position kp='30' kv='2'/>";
+        assert_eq!(gains(position, "velocity"), (1.0, [0.0, 0.0, -1.0]));
+        assert_eq!(gains(position, "general"), (30.0, [0.0, -30.0, -2.0]));
+        assert_eq!(gains(position, "motor"), (1.0, [0.0; 3]));
+        assert_eq!(gains("<velocity kv='3'/>", "position"), (1.0, [0.0, -1.0, 0.0]));
+        let general = "<general gainprm='50' biastype='affine' biasprm='0 -50 -1.5'/>";
+        assert_eq!(gains(general, "position"), (50.0, [0.0, -50.0, -1.5]));
+        assert_eq!(gains(general, "velocity"), (50.0, [0.0, 0.0, -50.0]));
+        assert_eq!(gains("<position inheritrange='.5'/>", "velocity"), (1.0, [0.0, 0.0, -1.0]));
     }
 }

@@ -364,7 +364,10 @@ mod tests {
     #[test]
     fn default_classes_share_what_they_inherit() {
         let value = "1 ".repeat(30_000);
-        let nested = format!("<default class='a'><geom user='{value}'/>{}</default>", "<default class='X'/>".repeat(3));
+        let nested = format!(
+            "<default class='a'><geom user='{value}'/>{}</default>",
+            "<default class='X'/><default class='Y'/><default class='Z'/>"
+        );
         let text = format!(
             "<mujoco><default>{nested}</default><worldbody><body><geom class='X' size='1'/></body></worldbody></mujoco>"
         );
@@ -398,6 +401,14 @@ mod tests {
         assert_eq!(parse_mjcf(&site("sphere"), "arm.xml").unwrap().sensors[0].kind, SensorKind::Touch);
         let e = parse_mjcf(&site("box"), "arm.xml").unwrap_err();
         assert_eq!((e.line, e.element.as_str(), e.attribute.as_deref()), (13, "touch", Some("site")), "{e}");
+    }
+
+    #[test]
+    fn text_between_elements_is_passed_over_with_a_warning() {
+        let text = format!("\u{feff}\nhello\n{}", ARM.replacen("<body name=\"tip\"", "-->\n<body name=\"tip\"", 1));
+        let m = parse_mjcf(&text, "arm.xml").unwrap();
+        assert_eq!(m.bodies, parse_mjcf(ARM, "arm.xml").unwrap().bodies);
+        assert_eq!(m.warnings, ["arm.xml:8: text between the elements of <body> is passed over: `-->`"]);
     }
 
     #[test]
