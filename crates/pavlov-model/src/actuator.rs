@@ -54,10 +54,11 @@ impl Reader {
         }
         let gains = self.defaults.gains(e, shortcut)?;
         let (gain, bias) = supported(&a, kind, &gains)?;
-        let mut ctrlrange = self.range(&a, "ctrllimited", "ctrlrange")?;
-        if gains.inherit_range > 0.0 && gains.bias_type == "affine" && gains.is_servo() {
-            ctrlrange = self.inherited_range(&a, kind, joint, gains.inherit_range)?;
-        }
+        let inherits = gains.inherit_range > 0.0 && gains.bias_type == "affine" && gains.is_servo();
+        let ctrlrange = match inherits {
+            true => self.inherited_range(&a, kind, joint, gains.inherit_range)?,
+            false => self.range(&a, "ctrllimited", "ctrlrange")?,
+        };
         Ok(Actuator {
             name: a.name(),
             joint,
@@ -86,8 +87,12 @@ impl Reader {
         if low == high {
             return Err(a.error("inheritrange", "needs a joint with a range"));
         }
-        if a.text("ctrllimited") == Some("false") {
-            return Ok(None);
+        match a.text("ctrllimited") {
+            Some("false") => return Ok(None),
+            None | Some("auto") if !self.autolimits => {
+                return Err(a.error("inheritrange", "is given but autolimits is off: add `ctrllimited`"));
+            }
+            _ => {}
         }
         let (mid, half) = (0.5 * (low + high), 0.5 * (high - low) * part);
         Ok(Some([mid - half, mid + half]))

@@ -191,14 +191,19 @@ impl Reader {
             return Err(a.error("axis", "has length zero"));
         }
         let limited = kind != JointKind::Free && a.limited("limited", "range", self.autolimits)?;
-        let range = a.array::<2>("range")?.unwrap_or([0.0; 2]).map(|v| v * angle);
+        // a range that is not enforced stays in the file's unit, as in MuJoCo
+        let range = a.array::<2>("range")?.unwrap_or([0.0; 2]).map(|v| if limited { v * angle } else { v });
         if limited && kind == JointKind::Ball && range[0] != 0.0 {
             return Err(a.error("range", "of a ball joint must start at 0"));
         }
         if limited && range[0] >= range[1] {
             return Err(a.error("range", "the lower limit must be below the upper"));
         }
-        let actfrc = a.limited("actuatorfrclimited", "actuatorfrcrange", self.autolimits)?;
+        let clamped = a.limited("actuatorfrclimited", "actuatorfrcrange", self.autolimits)?;
+        let actfrcrange = a.array::<2>("actuatorfrcrange")?.unwrap_or([0.0; 2]);
+        if clamped && directed && actfrcrange[0] >= actfrcrange[1] {
+            return Err(a.error("actuatorfrcrange", "the lower limit must be below the upper"));
+        }
         let reference = a.number("ref", 0.0)? * angle;
         let spring = a.number("springref", 0.0)? * angle;
         let joint = self.model.joints.len();
@@ -229,7 +234,7 @@ impl Reader {
             solref_limit: a.partial("solreflimit", DEFAULT_SOLREF)?,
             solimp_limit: a.partial("solimplimit", DEFAULT_SOLIMP)?,
             stiffness,
-            actfrcrange: if actfrc { a.array("actuatorfrcrange")? } else { None },
+            actfrcrange: (clamped && directed).then_some(actfrcrange),
         });
         let b = &self.model.bodies[body];
         match kind {

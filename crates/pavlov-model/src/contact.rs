@@ -49,6 +49,8 @@ impl Reader {
             }
             self.bound_pairs(&pairs)?;
         }
+        let bodies = |p: &Pair| [p.geom1, p.geom2].map(|g| self.model.geoms[g].body);
+        pairs.sort_by_key(|p| (bodies(p).into_iter().min(), bodies(p).into_iter().max()));
         let explicit: HashSet<(usize, usize)> = pairs.iter().map(|p: &Pair| (p.geom1, p.geom2)).collect();
         let m = &self.model;
         let touching =

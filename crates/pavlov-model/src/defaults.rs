@@ -159,7 +159,16 @@ impl Defaults {
         }
         if let Some(gains) = gains {
             match Shortcut::of(&element.tag) {
-                Some(Shortcut::Damper | Shortcut::Adhesion) => drop(table.insert("ctrllimited".into(), given("true"))),
+                Some(Shortcut::Damper | Shortcut::Adhesion) => {
+                    let negative =
+                        |given: &Given| given.text.split_ascii_whitespace().any(|w| w.starts_with('-') && !is_zero(w));
+                    if table.get("ctrlrange").is_some_and(negative) {
+                        return Err(
+                            element.attribute_error("ctrlrange", "must not be below 0 for this kind of actuator")
+                        );
+                    }
+                    table.insert("ctrllimited".into(), given("true"));
+                }
                 // the joint's range takes the place of one that was inherited
                 Some(Shortcut::Position) if gains.inherit_range > 0.0 => {
                     if says(element, "inheritrange") && !says(element, "ctrlrange") {
@@ -271,7 +280,8 @@ mod tests {
             let e = arm(default).unwrap_err();
             assert!(e.line == 4 && e.to_string().contains(words), "{default}: {e}");
         }
-        let e = parse_mjcf(&ARM.replace("<default>", "<default class='robot'>").replace('#', ""), "arm.xml").unwrap_err();
+        let e =
+            parse_mjcf(&ARM.replace("<default>", "<default class='robot'>").replace('#', ""), "arm.xml").unwrap_err();
         assert_eq!((e.line, e.attribute.as_deref()), (2, Some("class")), "{e}");
         let e = arm("<joint armature='1'/>").unwrap_err();
         assert!(e.line == 2 && e.message.contains("in lines 3 and 4"), "{e}");

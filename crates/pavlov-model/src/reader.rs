@@ -79,7 +79,9 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
     for material in sections("asset").flat_map(|e| &e.children).filter(|e| e.tag == "material") {
         let a = Attrs::classed(material, &r.defaults, None)?;
         let rgba = a.array::<4>("rgba")?.unwrap_or([1.0; 4]);
-        r.materials.insert(a.name(), rgba.map(|v| v as f32));
+        if !a.name().is_empty() {
+            r.materials.insert(a.name(), rgba.map(|v| v as f32));
+        }
     }
     let worlds: Vec<&Element> = sections("worldbody").collect();
     match worlds[..] {
