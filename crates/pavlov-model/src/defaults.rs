@@ -5,8 +5,8 @@
 //! shared by all of them. Source: MuJoCo 4.0.0.
 
 use crate::error::{ModelError, did_you_mean};
-use crate::gains::{Gains, Shortcut, WRITTEN, says};
-use crate::schema::{self, Form, ORIENTATIONS};
+use crate::gains::{Gains, Shortcut, WRITTEN};
+use crate::schema::{self, Form, ORIENTATIONS, says};
 use crate::xml::Element;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 //! shortcut to another. Source: MuJoCo 4.0.0, compared on random trees of classes (`tests/mujoco/defaults.py`).
 
 use crate::error::ModelError;
-use crate::schema::{self, BIAS_TYPES, DYN_TYPES, Form, GAIN_TYPES};
+use crate::schema::{self, BIAS_TYPES, DYN_TYPES, Form, GAIN_TYPES, says};
 use crate::xml::Element;
 use std::f64::consts::PI;
 
@@ -189,11 +189,6 @@ impl Gains {
         }
         Ok(to)
     }
-}
-
-/// Does the element itself give numbers?
-pub(crate) fn says(element: &Element, name: &str) -> bool {
-    element.raw(name).is_some_and(|text| !text.trim().is_empty())
 }
 
 /// The number an attribute of the element itself gives.

@@ -92,15 +92,11 @@ pub(crate) struct Angles {
     pub(crate) sequence: [char; 3],
 }
 
-/// The orientation an element gives, by whichever attribute; at most one may be there. It takes the place of that of the
-/// defaults, whichever way they say it.
+/// The orientation an element gives, by whichever attribute. It takes the place of that of the defaults, whichever way
+/// they say it.
 pub(crate) fn orientation(a: &Attrs<'_>, angles: Angles) -> Result<Quat, ModelError> {
-    let own: Vec<&str> = ORIENTATIONS.into_iter().filter(|way| a.own(way).is_some()).collect();
-    if own.len() > 1 {
-        return Err(a.error(own[1], format!("orientation is given twice, by `{}` and `{}`", own[0], own[1])));
-    }
-    let inherited = || ORIENTATIONS.into_iter().find(|way| a.has(way));
-    let Some(way) = own.first().copied().or_else(inherited) else { return Ok(IDENTITY) };
+    let own = ORIENTATIONS.into_iter().find(|way| a.own(way).is_some());
+    let Some(way) = own.or_else(|| ORIENTATIONS.into_iter().find(|way| a.has(way))) else { return Ok(IDENTITY) };
     let zero = |name: &str| a.error(name, "has length zero");
     match way {
         "quat" => {

@@ -366,7 +366,19 @@ fn check_against(element: &Element, groups: &[Attributes], left_out: &[&str]) ->
             }
         }
     }
-    Ok(())
+    let mut ways = ORIENTATIONS.into_iter().filter(|way| says(element, way));
+    match (ways.next(), ways.next()) {
+        (Some(one), Some(two)) => {
+            let message = format!("orientation is given twice, by `{one}` and `{two}`");
+            Err(element.attribute_error(two, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Does the element itself give numbers?
+pub(crate) fn says(element: &Element, name: &str) -> bool {
+    element.raw(name).is_some_and(|text| !text.trim().is_empty())
 }
 
 fn check_value(element: &Element, name: &str, text: &str, form: Form) -> Result<(), ModelError> {
