@@ -112,8 +112,8 @@ class Tree:
             extra = {} if self.chance(0.5) else self.cls()
             self.lines.append(self.element("geom", {"size": self.numbers(3), **extra, **attributes("geom", False)}))
         self.lines += ["</body>", "</worldbody>"]
-        names = "type pos quat size friction solref solimp margin gap solmix condim contype conaffinity priority group rgba"
-        return [f"geom_{n}" for n in names.split()] + ["body_mass", "body_inertia"]
+        names = "type pos quat size friction solref solimp margin gap solmix condim contype conaffinity priority group"
+        return [f"geom_{n}" for n in (*names.split(), "rgba")] + ["body_mass", "body_inertia"]
 
     def joint(self) -> list[str]:
         def attributes(_tag, _default):
@@ -173,7 +173,8 @@ class Tree:
         kind = f' childclass="{self.rng.choice(self.classes)}"' if self.chance(0.6) else ""
         self.lines += ["<worldbody>", f"<body{kind}>", INERTIAL, "<freejoint/>"]
         for _ in range(2):
-            self.lines.append(self.element("site", attributes("site", False) | ({} if self.chance(0.5) else self.cls())))
+            extra = {} if self.chance(0.5) else self.cls()
+            self.lines.append(self.element("site", {**extra, **attributes("site", False)}))
         self.lines += ["</body>", "</worldbody>"]
         return ["site_pos", "site_quat", "site_size"]
 
@@ -217,7 +218,8 @@ class Tree:
 
     def tendon(self) -> list[str]:
         def attributes(_tag, default):
-            force = {n: (lambda: self.rng.choice((0, 0, 0, 2))) for n in ("stiffness", "damping", "frictionloss", "armature")}
+            names = ("stiffness", "damping", "frictionloss", "armature")
+            force = {name: lambda: self.rng.choice((0, 0, 0, 2)) for name in names}
             out = self.pick(force, 0.15) | self.pick(
                 {
                     "group": lambda: self.rng.choice((0, 2)),
@@ -355,22 +357,22 @@ def one_tree(kind, seed: int) -> dict:
 
 
 NUMBERS = {
-    "joint": "pos axis springdamper range actuatorfrcrange solreflimit solimplimit solreffriction solimpfriction stiffness"
-    " margin ref springref armature damping frictionloss group user",
+    "joint": "pos axis springdamper range actuatorfrcrange solreflimit solimplimit solreffriction solimpfriction"
+    " stiffness margin ref springref armature damping frictionloss group user",
     "geom": "size friction mass density solmix solref solimp margin gap fromto pos quat axisangle euler xyaxes zaxis"
     " fitscale rgba fluidcoef contype conaffinity condim group priority user",
     "site": "size fromto pos quat axisangle euler xyaxes zaxis rgba group user",
     "pair": "condim friction solref solreffriction solimp gap margin",
-    "tendon": "range actuatorfrcrange solreflimit solimplimit solreffriction solimpfriction margin frictionloss springlength"
-    " width rgba stiffness damping armature group user",
+    "tendon": "range actuatorfrcrange solreflimit solimplimit solreffriction solimpfriction margin frictionloss"
+    " springlength width rgba stiffness damping armature group user",
     "equality": "solref solimp",
     "mesh": "scale",
     "material": "texrepeat emission specular shininess reflectance metallic roughness rgba",
-    "camera": "fovy ipd resolution pos quat axisangle euler xyaxes zaxis focal focalpixel principal principalpixel sensorsize"
-    " user",
+    "camera": "fovy ipd resolution pos quat axisangle euler xyaxes zaxis focal focalpixel principal principalpixel"
+    " sensorsize user",
     "light": "bulbradius intensity range pos dir attenuation cutoff exponent softness ambient diffuse specular",
-    "general": "group ctrlrange forcerange actrange gear cranklength user dynprm gainprm biasprm inheritrange delay nsample"
-    " actdim",
+    "general": "group ctrlrange forcerange actrange gear cranklength user dynprm gainprm biasprm inheritrange delay"
+    " nsample actdim",
     "motor": "ctrlrange gear",
     "position": "kp kv dampratio timeconst inheritrange",
     "velocity": "kv",
@@ -421,9 +423,9 @@ def files() -> list[str]:
         default('<default name="x"/>'),
         default('<default>\n<default class="x" foo="1"/>\n</default>'),
         # what may stand in a class
-        *(default(f"<default>\n<{tag}/>\n<{tag}/>\n</default>") for tag in ("joint", "geom", "pair", "tendon", "position")),
-        *(default(f"<default>\n<{tag}/>\n</default>") for tag in ("fixed", "spatial", "freejoint", "body", "weld", "skin")),
-        *(default(f"<default>\n<{tag}/>\n</default>") for tag in ("mesh", "material", "texture", "camera", "light", "equality")),
+        *(default(f"<default>\n<{tag}/>\n<{tag}/>\n</default>") for tag in "joint geom pair tendon position".split()),
+        *(default(f"<default>\n<{tag}/>\n</default>") for tag in "fixed spatial freejoint body weld skin".split()),
+        *(default(f"<default>\n<{tag}/>\n</default>") for tag in "mesh material texture camera light equality".split()),
         nested('<geom name="x"/>'),
         nested('<joint class="c"/>'),
         nested('<pair geom1="g"/>'),

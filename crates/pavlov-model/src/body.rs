@@ -196,7 +196,9 @@ impl Reader {
         if limited && kind == JointKind::Ball && range[0] != 0.0 {
             return Err(a.error("range", "of a ball joint must start at 0"));
         }
-        if limited && range[0] >= range[1] {
+        // a ball may be held where it is
+        let held = kind == JointKind::Ball && range[1] == 0.0;
+        if limited && range[0] >= range[1] && !held {
             return Err(a.error("range", "the lower limit must be below the upper"));
         }
         let clamped = a.limited("actuatorfrclimited", "actuatorfrcrange", self.autolimits)?;

@@ -166,7 +166,7 @@ impl Reader {
         })
     }
 
-    /// `<pair>`: bypasses all filters. What neither it nor its class says is that of every pair, whatever the geoms say.
+    /// `<pair>`: no filter applies. What neither it nor its class says is that of every pair, whatever its geoms say.
     fn explicit_pair(&self, e: &Element) -> Result<Pair, ModelError> {
         let a = Attrs::classed(e, &self.defaults, None)?;
         if a.partial("solreffriction", [0.0; 2])? != [0.0; 2] {

@@ -1,7 +1,7 @@
 //! `<default>`: classes of attributes that elements start from, each class from the one around it.
 //!
-//! A vector that gives fewer numbers than its default has lays them over the first ones. An orientation takes the place of
-//! one that was said in another way. What the shortcuts of actuators write is in `gains.rs`; their other attributes are
+//! A vector that gives fewer numbers than its default has lays them over the first ones. An orientation takes the place
+//! of one that was said in another way. What the shortcuts of actuators write is in `gains.rs`; their other attributes are
 //! shared by all of them. Source: MuJoCo 4.0.0.
 
 use crate::error::{ModelError, did_you_mean};

@@ -2,9 +2,9 @@
 //!
 //! Every default class holds one set of gains, with the shortcut that wrote it last. A shortcut writes all of it anew.
 //! What it is not given it takes from the nearest class, outwards, whose gains were written by the same shortcut, or by
-//! `<general>` with the kind of gain that the shortcut has; where there is none, from MuJoCo's own defaults. `<general>`
-//! alone changes what it names and keeps the rest, whoever wrote it. So attributes of the same name do not leak from one
-//! shortcut to another. Source: MuJoCo 4.0.0, compared on random trees of classes (`tests/mujoco/defaults.py`).
+//! `<general>` with the kind of gain that the shortcut has; where there is none, from MuJoCo's own defaults. Only
+//! `<general>` changes what it names and keeps the rest, whoever wrote it. So attributes of the same name do not leak
+//! from one shortcut to another. Source: MuJoCo 4.0.0, compared on random trees of classes (`tests/mujoco/defaults.py`).
 
 use crate::error::ModelError;
 use crate::schema::{self, BIAS_TYPES, DYN_TYPES, Form, GAIN_TYPES, says};

@@ -1,4 +1,4 @@
-//! Which attributes each kind of element has, and what may stand in them: how many numbers, a whole number, which words.
+//! Which attributes each kind of element has, and what may stand in them: how many numbers, or which words.
 //!
 //! Elements are checked where they stand, those of `<default>` too, so an error names the line that is wrong even when
 //! nothing uses it. Source: MuJoCo 4.0.0, asked what it accepts (`tests/mujoco/defaults.py` asks it again). A kind that
