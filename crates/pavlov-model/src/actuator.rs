@@ -1,33 +1,36 @@
 //! `<actuator>` and `<tendon>`.
 
 use crate::attrs::Attrs;
+use crate::defaults::BOTH_RANGES;
 use crate::error::ModelError;
+use crate::gains::{Gains, Shortcut};
 use crate::model::*;
 use crate::reader::Reader;
+use crate::schema;
 use crate::xml::Element;
 
 impl Reader {
     /// Reads the actuators of a section.
     pub(crate) fn actuators(&mut self, section: &Element) -> Result<(), ModelError> {
         for e in &section.children {
-            let kind = match e.tag.as_str() {
-                "motor" => ActuatorKind::Motor,
-                "position" => ActuatorKind::Position,
-                "velocity" => ActuatorKind::Velocity,
-                "general" => ActuatorKind::General,
+            let (kind, shortcut) = match e.tag.as_str() {
+                "motor" => (ActuatorKind::Motor, Shortcut::Motor),
+                "position" => (ActuatorKind::Position, Shortcut::Position),
+                "velocity" => (ActuatorKind::Velocity, Shortcut::Velocity),
+                "general" => (ActuatorKind::General, Shortcut::General),
                 _ => {
                     let error = e.error("this kind of actuator is not supported");
                     return Err(error.with_hint("supported: motor, position, velocity, general"));
                 }
             };
             self.count("actuator", e, self.model.actuators.len())?;
-            let actuator = self.actuator(e, kind)?;
+            let actuator = self.actuator(e, kind, shortcut)?;
             self.model.actuators.push(actuator);
         }
         Ok(())
     }
 
-    fn actuator(&self, e: &Element, kind: ActuatorKind) -> Result<Actuator, ModelError> {
+    fn actuator(&self, e: &Element, kind: ActuatorKind, shortcut: Shortcut) -> Result<Actuator, ModelError> {
         let a = Attrs::classed(e, &self.defaults, None)?;
         for name in ["jointinparent", "tendon", "site", "body", "cranksite", "slidersite", "refsite"] {
             if e.raw(name).is_some() {
@@ -38,46 +41,24 @@ impl Reader {
         if !matches!(self.model.joints[joint].kind, JointKind::Hinge | JointKind::Slide) {
             return Err(a.error("joint", "only hinges and slides can be driven"));
         }
-        for name in ["timeconst", "delay", "nsample"] {
+        for name in ["delay", "nsample"] {
             a.refuse(name, &["0"], "actuators have no state of their own")?;
         }
-        a.refuse("dyntype", &["none"], "actuators have no state of their own")?;
-        a.refuse("actlimited", &["false", "auto"], "actuators have no state of their own")?;
+        a.refuse("actdim", &["0", "-1"], "actuators have no state of their own")?;
+        if a.limited("actlimited", "actrange", self.autolimits)? {
+            return Err(a.error("actrange", "actuators have no state of their own that it could limit"));
+        }
         let gear: [f64; 6] = a.partial("gear", [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])?;
         if gear[1..].iter().any(|&v| v != 0.0) {
             return Err(a.error("gear", "a joint with one dof has one gear number"));
         }
-        let (gain, bias) = match kind {
-            ActuatorKind::Motor => (1.0, [0.0; 3]),
-            ActuatorKind::Position => {
-                if a.has("dampratio") {
-                    return Err(a.error("dampratio", "is not supported: give `kv`"));
-                }
-                let (kp, kv) = (a.number("kp", 1.0)?, a.number("kv", 0.0)?);
-                (kp, [0.0, -kp, -kv])
-            }
-            ActuatorKind::Velocity => {
-                let kv = a.number("kv", 1.0)?;
-                (kv, [0.0, 0.0, -kv])
-            }
-            ActuatorKind::General => {
-                a.refuse("gaintype", &["fixed"], "the gain must be fixed")?;
-                let gain: [f64; 10] = a.partial("gainprm", [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])?;
-                let affine = a.choice("biastype", false, &[("none", false), ("affine", true)])?;
-                let bias: [f64; 10] = a.partial("biasprm", [0.0; 10])?;
-                (gain[0], if affine { [bias[0], bias[1], bias[2]] } else { [0.0; 3] })
-            }
+        let gains = self.defaults.gains(e, shortcut)?;
+        let (gain, bias) = supported(&a, kind, &gains)?;
+        let inherits = gains.inherit_range > 0.0 && gains.bias_type == "affine" && gains.is_servo();
+        let ctrlrange = match inherits {
+            true => self.inherited_range(&a, kind, joint, gains.inherit_range)?,
+            false => self.range(&a, "ctrllimited", "ctrlrange")?,
         };
-        let mut ctrlrange = self.range(&a, "ctrllimited", "ctrlrange")?;
-        let inherit = a.number("inheritrange", 0.0)?;
-        if inherit > 0.0 {
-            let j = &self.model.joints[joint];
-            if kind != ActuatorKind::Position || !j.limited {
-                return Err(a.error("inheritrange", "needs a position actuator on a limited joint"));
-            }
-            let (mid, half) = (0.5 * (j.range[0] + j.range[1]), 0.5 * (j.range[1] - j.range[0]) * inherit);
-            ctrlrange = Some([mid - half, mid + half]);
-        }
         Ok(Actuator {
             name: a.name(),
             joint,
@@ -88,6 +69,33 @@ impl Reader {
             forcerange: self.range(&a, "forcelimited", "forcerange")?,
             kind,
         })
+    }
+
+    /// `part` of the joint's range as the clamp of a servo's control, unless it is said not to be limited.
+    fn inherited_range(
+        &self,
+        a: &Attrs<'_>,
+        kind: ActuatorKind,
+        joint: usize,
+        part: f64,
+    ) -> Result<Option<[f64; 2]>, ModelError> {
+        let replaces = a.own("inheritrange").is_some() && a.own("ctrlrange").is_none();
+        if kind == ActuatorKind::Position && !replaces && a.array("ctrlrange")?.is_some_and(|r| r != [0.0; 2]) {
+            return Err(a.error("inheritrange", BOTH_RANGES));
+        }
+        let [low, high] = self.model.joints[joint].range;
+        if low == high {
+            return Err(a.error("inheritrange", "needs a joint with a range"));
+        }
+        match a.text("ctrllimited") {
+            Some("false") => return Ok(None),
+            None | Some("auto") if !self.autolimits => {
+                return Err(a.error("inheritrange", "is given but autolimits is off: add `ctrllimited`"));
+            }
+            _ => {}
+        }
+        let (mid, half) = (0.5 * (low + high), 0.5 * (high - low) * part);
+        Ok(Some([mid - half, mid + half]))
     }
 
     /// A clamp, if limited.
@@ -116,7 +124,7 @@ impl Reader {
                 return Err(a.error("range", "tendon limits are not supported"));
             }
             for name in ["stiffness", "damping", "frictionloss", "armature"] {
-                if a.number(name, 0.0)? != 0.0 {
+                if a.partial(name, [0.0; 3])? != [0.0; 3] {
                     return Err(a.error(name, "tendons that carry force are not supported; set it to 0"));
                 }
             }
@@ -126,12 +134,39 @@ impl Reader {
                     return Err(child.error("a fixed tendon is made of <joint joint=… coef=…/>"));
                 }
                 let joint = Self::find(child, "joint", "joint", self.model.joints.iter().map(|j| j.name.as_str()))?;
-                let coef = child.raw("coef").and_then(|c| c.trim().parse::<f64>().ok()).filter(|c| c.is_finite());
-                let Some(coef) = coef else { return Err(child.error("needs a number `coef`")) };
+                let text = child.raw("coef").unwrap_or("");
+                let [coef] = schema::numbers(child, "coef", text, 1)?[..] else {
+                    return Err(child.error("needs a number `coef`"));
+                };
                 wraps.push((joint, coef));
             }
             self.model.tendons.push(FixedTendon { name: a.name(), wraps });
         }
         Ok(())
     }
+}
+
+/// Gain and bias, if they are of a kind that is honoured.
+fn supported(a: &Attrs<'_>, kind: ActuatorKind, gains: &Gains) -> Result<(f64, [f64; 3]), ModelError> {
+    let name = |general: &'static str, shortcut: &'static str| match kind {
+        ActuatorKind::General => general,
+        _ => shortcut,
+    };
+    if gains.dyn_type != "none" {
+        let message = format!("dynamics `{}` are not supported: actuators have no state of their own", gains.dyn_type);
+        return Err(a.error(name("dyntype", "timeconst"), message));
+    }
+    if gains.gain_type != "fixed" {
+        return Err(a.error("gaintype", format!("`{}` is not supported: the gain must be fixed", gains.gain_type)));
+    }
+    let bias = match gains.bias_type {
+        "none" => [0.0; 3],
+        "affine" => [gains.bias[0], gains.bias[1], gains.bias[2]],
+        other => return Err(a.error("biastype", format!("`{other}` is not supported: expected none or affine"))),
+    };
+    if gains.is_servo() && bias[2] > 0.0 {
+        let message = format!("a ratio of damping, {} here, is not supported: give `kv`", bias[2]);
+        return Err(a.error(name("biasprm", "dampratio"), message));
+    }
+    Ok((gains.gain[0], bias))
 }

@@ -8,14 +8,14 @@ use crate::reader::{InertiaFromGeom, Reader};
 use crate::rotation::{IDENTITY, difference, from_z, norm, orientation, scaled, sum};
 use crate::xml::Element;
 
-const DEFAULT_SOLREF: [f64; 2] = [0.02, 1.0];
+pub(crate) const DEFAULT_SOLREF: [f64; 2] = [0.02, 1.0];
 pub(crate) const DEFAULT_SOLIMP: [f64; 5] = [0.9, 0.95, 0.001, 0.5, 2.0];
 
 /// Most degrees of freedom.
 const MAX_DOFS: usize = 500;
 
 /// Elements without physics that may stand among bodies.
-const IGNORED: [&str; 3] = ["camera", "light", "plugin"];
+const IGNORED: [&str; 2] = ["camera", "light"];
 
 impl Reader {
     /// Reads a body (or the world) with everything below it.
@@ -32,8 +32,10 @@ impl Reader {
         }
         a.refuse("sleep", &["auto", "allowed", "init"], "bodies do not sleep here")?;
         let index = self.model.bodies.len();
-        let childclass = element.raw("childclass").or(childclass).map(str::to_string);
-        let childclass = childclass.as_deref();
+        let childclass = element.raw("childclass").or(childclass);
+        if let Some(class) = element.raw("childclass") {
+            self.defaults.class(element, "childclass", class)?;
+        }
         let joints: Vec<&Element> =
             element.children.iter().filter(|c| c.tag == "joint" || c.tag == "freejoint").collect();
         if world && !joints.is_empty() {
@@ -76,7 +78,8 @@ impl Reader {
                 "site" => self.site(child, index, childclass)?,
                 "inertial" if !world => inertial = Some(self.inertial(child)?),
                 "body" | "joint" | "freejoint" => {}
-                tag if IGNORED.contains(&tag) && tag != "plugin" => {}
+                // only drawn, but read as far as the attributes
+                tag if IGNORED.contains(&tag) => drop(Attrs::classed(child, &self.defaults, childclass)?),
                 _ => {
                     return Err(child
                         .error("this element is not supported here")
@@ -182,29 +185,36 @@ impl Reader {
             a.refuse("align", &["false", "auto"], "the free frame stays where the body frame is")?;
         }
         let angle = if matches!(kind, JointKind::Hinge | JointKind::Ball) { self.angles.unit } else { 1.0 };
-        let axis: Vec3 = a.partial("axis", [0.0, 0.0, 1.0])?;
+        let axis: Vec3 = a.array("axis")?.unwrap_or([0.0, 0.0, 1.0]);
         let directed = matches!(kind, JointKind::Hinge | JointKind::Slide);
         if directed && norm(axis) < 1e-15 {
             return Err(a.error("axis", "has length zero"));
         }
         let limited = kind != JointKind::Free && a.limited("limited", "range", self.autolimits)?;
-        let range = a.array::<2>("range")?.unwrap_or([0.0; 2]).map(|v| v * angle);
+        // a range that is not enforced stays in the file's unit, as in MuJoCo
+        let range = a.array::<2>("range")?.unwrap_or([0.0; 2]).map(|v| if limited { v * angle } else { v });
         if limited && kind == JointKind::Ball && range[0] != 0.0 {
             return Err(a.error("range", "of a ball joint must start at 0"));
         }
-        if limited && range[0] >= range[1] {
+        // a ball may be held where it is
+        let held = kind == JointKind::Ball && range[1] == 0.0;
+        if limited && range[0] >= range[1] && !held {
             return Err(a.error("range", "the lower limit must be below the upper"));
         }
-        let actfrc = a.limited("actuatorfrclimited", "actuatorfrcrange", self.autolimits)?;
+        let clamped = a.limited("actuatorfrclimited", "actuatorfrcrange", self.autolimits)?;
+        let actfrcrange = a.array::<2>("actuatorfrcrange")?.unwrap_or([0.0; 2]);
+        if clamped && directed && actfrcrange[0] >= actfrcrange[1] {
+            return Err(a.error("actuatorfrcrange", "the lower limit must be below the upper"));
+        }
         let reference = a.number("ref", 0.0)? * angle;
         let spring = a.number("springref", 0.0)? * angle;
         let joint = self.model.joints.len();
         let (qposadr, dofadr) = (self.model.qpos0.len(), self.model.dofs.len());
         let unit_axis = if directed { scaled(axis, 1.0 / norm(axis)) } else { [0.0, 0.0, 1.0] };
-        let stiffness = a.partial::<1>("stiffness", [0.0])?[0];
+        let (stiffness, damping) = (a.linear("stiffness")?, a.linear("damping")?);
         for (name, value) in [
             ("stiffness", stiffness),
-            ("damping", a.number("damping", 0.0)?),
+            ("damping", damping),
             ("armature", a.number("armature", 0.0)?),
             ("frictionloss", a.number("frictionloss", 0.0)?),
         ] {
@@ -218,7 +228,7 @@ impl Reader {
             body,
             qposadr,
             dofadr,
-            pos: if kind == JointKind::Free { [0.0; 3] } else { a.partial("pos", [0.0; 3])? },
+            pos: if kind == JointKind::Free { [0.0; 3] } else { a.array("pos")?.unwrap_or([0.0; 3]) },
             axis: unit_axis,
             limited,
             range,
@@ -226,7 +236,7 @@ impl Reader {
             solref_limit: a.partial("solreflimit", DEFAULT_SOLREF)?,
             solimp_limit: a.partial("solimplimit", DEFAULT_SOLIMP)?,
             stiffness,
-            actfrcrange: if actfrc { a.array("actuatorfrcrange")? } else { None },
+            actfrcrange: (clamped && directed).then_some(actfrcrange),
         });
         let b = &self.model.bodies[body];
         match kind {
@@ -260,7 +270,7 @@ impl Reader {
                 joint,
                 parent: parent_dof,
                 armature: a.number("armature", 0.0)?,
-                damping: a.partial::<1>("damping", [0.0])?[0],
+                damping,
                 frictionloss: a.number("frictionloss", 0.0)?,
                 solref_friction: a.partial("solreffriction", DEFAULT_SOLREF)?,
                 solimp_friction: a.partial("solimpfriction", DEFAULT_SOLIMP)?,
@@ -306,6 +316,7 @@ impl Reader {
             if norm(span) < 1e-15 {
                 return Err(a.error("fromto", "the two ends are the same point"));
             }
+            not_placed(&a, pos)?;
             let half = 0.5 * norm(span);
             match kind {
                 GeomKind::Box => size = [size[0], size[0], half],
@@ -381,15 +392,35 @@ impl Reader {
     fn site(&mut self, element: &Element, body: usize, childclass: Option<&str>) -> Result<(), ModelError> {
         let a = Attrs::classed(element, &self.defaults, childclass)?;
         self.count("site", element, self.model.sites.len())?;
+        let kind = a.text("type").unwrap_or("sphere");
         let (mut pos, mut quat) = (a.array("pos")?.unwrap_or([0.0; 3]), orientation(&a, self.angles)?);
+        let mut size = a.partial("size", [0.005; 3])?;
         if let Some([x0, y0, z0, x1, y1, z1]) = a.array::<6>("fromto")? {
             let (from, to) = ([x0, y0, z0], [x1, y1, z1]);
+            let half = 0.5 * norm(difference(from, to));
+            match kind {
+                _ if half < 1e-15 => return Err(a.error("fromto", "the two ends are the same point")),
+                "capsule" | "cylinder" => size[1] = half,
+                "box" | "ellipsoid" => size = [size[0], size[0], half],
+                _ => {
+                    let message = "only capsules, cylinders, boxes and ellipsoids can be given by two ends";
+                    return Err(a.error("fromto", message));
+                }
+            }
+            not_placed(&a, pos)?;
             pos = scaled(sum(from, to), 0.5);
             quat = from_z(difference(from, to));
         }
-        let size = a.partial("size", [0.005; 3])?;
-        self.round_sites.push(matches!(a.text("type"), None | Some("sphere")));
+        self.round_sites.push(kind == "sphere");
         self.model.sites.push(Site { name: a.name(), body, pos, quat, size });
         Ok(())
+    }
+}
+
+/// Refuses a position beside two ends, which say where the shape is.
+fn not_placed(a: &Attrs<'_>, pos: Vec3) -> Result<(), ModelError> {
+    match pos == [0.0; 3] {
+        true => Ok(()),
+        false => Err(a.error("pos", "`fromto` is given too, and says where the shape is: give one of them")),
     }
 }

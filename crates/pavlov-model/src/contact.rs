@@ -4,15 +4,19 @@
 //! sized for all of them to touch at once, so their number is bounded.
 
 use crate::attrs::Attrs;
+use crate::body::{DEFAULT_SOLIMP, DEFAULT_SOLREF};
 use crate::error::ModelError;
 use crate::model::*;
 use crate::reader::Reader;
+use crate::schema;
 use crate::xml::Element;
 use std::collections::HashSet;
 
 const MIN_FRICTION: f64 = 1e-5;
 const MINVAL: f64 = 1e-15;
 const MAX_PAIRS: usize = 10_000;
+/// slide, slide, torsion, roll, roll of a `<pair>` that does not say.
+const PAIR_FRICTION: [f64; 5] = [1.0, 1.0, 0.005, 0.0001, 0.0001];
 
 /// Contact points two shapes can have; `None` when the pair is not supported.
 fn max_contacts(a: GeomKind, b: GeomKind) -> Option<usize> {
@@ -34,6 +38,7 @@ impl Reader {
         for e in sections.flat_map(|s| &s.children) {
             match e.tag.as_str() {
                 "exclude" => {
+                    schema::check(e)?;
                     let bodies = self.model.bodies.iter().map(|b| b.name.as_str());
                     let a = Self::find(e, "body1", "body", bodies.clone())?;
                     let b = Self::find(e, "body2", "body", bodies)?;
@@ -44,6 +49,8 @@ impl Reader {
             }
             self.bound_pairs(&pairs)?;
         }
+        let bodies = |p: &Pair| [p.geom1, p.geom2].map(|g| self.model.geoms[g].body);
+        pairs.sort_by_key(|p| (bodies(p).into_iter().min(), bodies(p).into_iter().max()));
         let explicit: HashSet<(usize, usize)> = pairs.iter().map(|p: &Pair| (p.geom1, p.geom2)).collect();
         let m = &self.model;
         let touching =
@@ -64,7 +71,7 @@ impl Reader {
                         if explicit.contains(&(a, b)) {
                             continue;
                         }
-                        let pair = self.mixed(a, b, None)?;
+                        let pair = self.mixed(a, b)?;
                         if pair.max_contacts > 0 {
                             pairs.push(pair);
                             self.bound_pairs(&pairs)?;
@@ -101,30 +108,10 @@ impl Reader {
         !(self.filter_parent && w1 != 0 && w2 != 0 && (parent(w1) == w2 || parent(w2) == w1))
     }
 
-    /// A pair with the parameters two geoms give it. Errors are placed at `element`, else at the geom that is not
-    /// supported.
-    fn mixed(&self, a: usize, b: usize, element: Option<&Element>) -> Result<Pair, ModelError> {
-        let m = &self.model;
-        let (x, y) = (&m.geoms[a], &m.geoms[b]);
-        let Some(max_contacts) = max_contacts(x.kind, y.kind) else {
-            let name =
-                |g: &Geom, i: usize| if g.name.is_empty() { format!("number {i}") } else { format!("`{}`", g.name) };
-            let message = format!(
-                "geoms {} ({:?}) and {} ({:?}) may touch, and contact of these shapes is not supported",
-                name(x, a),
-                x.kind,
-                name(y, b),
-                y.kind
-            );
-            let culprit = if x.kind == GeomKind::Cylinder { a } else { b };
-            let error = match element {
-                Some(e) => e.error(message),
-                None => ModelError::at(&self.geom_places[culprit].0, self.geom_places[culprit].1, "geom", message),
-            };
-            return Err(error.with_hint(
-                "make one of them a sphere or capsule, or mask the pair with contype/conaffinity or <exclude>",
-            ));
-        };
+    /// A pair with the parameters two geoms give it.
+    fn mixed(&self, a: usize, b: usize) -> Result<Pair, ModelError> {
+        let max_contacts = self.room(a, b, None)?;
+        let (x, y) = (&self.model.geoms[a], &self.model.geoms[b]);
         let max3 = |p: Vec3, q: Vec3| [p[0].max(q[0]), p[1].max(q[1]), p[2].max(q[2])];
         let (friction_from, friction, solref, solimp, condim) = match x.priority.cmp(&y.priority) {
             std::cmp::Ordering::Greater => (FrictionFrom::Geom1, x.friction, x.solref, x.solimp, x.condim),
@@ -155,32 +142,57 @@ impl Reader {
         })
     }
 
-    /// `<pair>`: bypasses all filters; what it does not say is mixed.
+    /// Contact points of two geoms, or an error, placed at `element`, else at the geom that is not supported.
+    fn room(&self, a: usize, b: usize, element: Option<&Element>) -> Result<usize, ModelError> {
+        let (x, y) = (&self.model.geoms[a], &self.model.geoms[b]);
+        max_contacts(x.kind, y.kind).ok_or_else(|| {
+            let name =
+                |g: &Geom, i: usize| if g.name.is_empty() { format!("number {i}") } else { format!("`{}`", g.name) };
+            let message = format!(
+                "geoms {} ({:?}) and {} ({:?}) may touch, and contact of these shapes is not supported",
+                name(x, a),
+                x.kind,
+                name(y, b),
+                y.kind
+            );
+            let culprit = if x.kind == GeomKind::Cylinder { a } else { b };
+            let error = match element {
+                Some(e) => e.error(message),
+                None => ModelError::at(&self.geom_places[culprit].0, self.geom_places[culprit].1, "geom", message),
+            };
+            error.with_hint(
+                "make one of them a sphere or capsule, or mask the pair with contype/conaffinity or <exclude>",
+            )
+        })
+    }
+
+    /// `<pair>`: no filter applies. What neither it nor its class says is that of every pair, whatever its geoms say.
     fn explicit_pair(&self, e: &Element) -> Result<Pair, ModelError> {
         let a = Attrs::classed(e, &self.defaults, None)?;
-        a.refuse("solreffriction", &["0 0"], "friction rows use solref")?;
+        if a.partial("solreffriction", [0.0; 2])? != [0.0; 2] {
+            return Err(a.error("solreffriction", "is not supported: friction rows use solref; set it to 0 0"));
+        }
         let names = self.model.geoms.iter().map(|g| g.name.as_str());
         let g1 = Self::find(e, "geom1", "geom", names.clone())?;
         let g2 = Self::find(e, "geom2", "geom", names)?;
-        let swap = self.model.geoms[g1].kind > self.model.geoms[g2].kind;
-        let (g1, g2) = if swap { (g2, g1) } else { (g1, g2) };
-        let mut pair = self.mixed(g1, g2, Some(e))?;
-        if a.has("condim") {
-            let condim = a.integer("condim", 3, 1..=6)?;
-            if ![1, 3, 4, 6].contains(&condim) {
-                return Err(a.error("condim", format!("{condim} is not 1, 3, 4 or 6")));
-            }
-            pair.condim = condim as u8;
+        let order = |g: usize| (self.model.geoms[g].kind, g);
+        let (geom1, geom2) = if order(g1) > order(g2) { (g2, g1) } else { (g1, g2) };
+        let condim = a.integer("condim", 3, 1..=6)?;
+        if ![1, 3, 4, 6].contains(&condim) {
+            return Err(a.error("condim", format!("{condim} is not 1, 3, 4 or 6")));
         }
-        if a.has("friction") {
-            pair.friction_from = FrictionFrom::Explicit;
-            pair.friction = a.partial("friction", pair.friction)?.map(|v| v.max(MIN_FRICTION));
-        }
-        pair.solref = a.partial("solref", pair.solref)?;
-        pair.solimp = a.partial("solimp", pair.solimp)?;
-        pair.margin = a.number("margin", pair.margin)?;
-        pair.gap = a.number("gap", pair.gap)?;
-        Ok(pair)
+        Ok(Pair {
+            geom1,
+            geom2,
+            condim: condim as u8,
+            margin: a.number("margin", 0.0)?,
+            gap: a.number("gap", 0.0)?,
+            friction: a.partial("friction", PAIR_FRICTION)?.map(|v| v.max(MIN_FRICTION)),
+            solref: a.partial("solref", DEFAULT_SOLREF)?,
+            solimp: a.partial("solimp", DEFAULT_SOLIMP)?,
+            friction_from: FrictionFrom::Explicit,
+            max_contacts: self.room(geom1, geom2, Some(e))?,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Robot and scene description: MJCF read and compiled to an immutable [`Model`].
 //!
 //! ```text
-//! file ─ xml (tree with places) ─ attrs (defaults, typed) ─ reader ─ body, actuator, contact, sensor ─> Model
+//! file ─ xml (tree with places) ─ schema, defaults, attrs (typed) ─ reader ─ body, actuator, contact, sensor ─> Model
 //! ```
 //! What the reader cannot honour is a [`ModelError`] that names file, line, element and attribute.
 
@@ -9,13 +9,16 @@ mod actuator;
 mod attrs;
 mod body;
 mod contact;
+mod defaults;
 mod describe;
 mod error;
+mod gains;
 mod inertia;
 mod model;
 mod options;
 mod reader;
 mod rotation;
+mod schema;
 mod sensor;
 mod xml;
 

@@ -210,7 +210,7 @@ pub struct Joint {
     pub axis: Vec3,
     /// Is `range` enforced?
     pub limited: bool,
-    /// rad or m; for a ball joint `range[1]` is the largest angle.
+    /// rad or m; for a ball joint `range[1]` is the largest angle. What the file says, in its unit, if not `limited`.
     pub range: [f64; 2],
     /// A limit is a constraint when the distance to it is below this.
     pub margin: f64,

@@ -3,7 +3,8 @@
 //! Anything that carries physics and is not honoured is an error; what is accepted without effect (lights, cameras,
 //! textures, display settings) is listed here.
 
-use crate::attrs::{Attrs, Defaults};
+use crate::attrs::Attrs;
+use crate::defaults::Defaults;
 use crate::error::{ModelError, did_you_mean};
 use crate::model::*;
 use crate::rotation::Angles;
@@ -61,6 +62,7 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
         return Err(root.error("the outermost element must be <mujoco>"));
     }
     let mut r = Reader::new(root.raw("model").unwrap_or(stem));
+    warn_of_text(root, &mut r.model.warnings);
     let sections = |tag: &'static str| root.children.iter().filter(move |c| c.tag == tag);
     for child in &root.children {
         section_known(child)?;
@@ -72,13 +74,13 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
         r.option(e)?;
     }
     for e in sections("default") {
-        r.defaults.read(e, None)?;
+        r.defaults.read(e)?;
     }
     for material in sections("asset").flat_map(|e| &e.children).filter(|e| e.tag == "material") {
-        let rgba: Vec<f32> =
-            material.raw("rgba").unwrap_or("").split_whitespace().filter_map(|v| v.parse().ok()).collect();
-        if let (Some(name), Ok(rgba)) = (material.raw("name"), rgba.try_into()) {
-            r.materials.insert(name.to_string(), rgba);
+        let a = Attrs::classed(material, &r.defaults, None)?;
+        let rgba = a.array::<4>("rgba")?.unwrap_or([1.0; 4]);
+        if !a.name().is_empty() {
+            r.materials.insert(a.name(), rgba.map(|v| v as f32));
         }
     }
     let worlds: Vec<&Element> = sections("worldbody").collect();
@@ -107,6 +109,16 @@ fn compile(root: &Element, stem: &str) -> Result<Model, ModelError> {
         r.model.actuators.iter_mut().for_each(|a| a.ctrlrange = None);
     }
     Ok(r.model)
+}
+
+/// Says where text stands that MuJoCo passes over, and so does this reader: often the rest of a comment or of a tag.
+fn warn_of_text(element: &Element, warnings: &mut Vec<String>) {
+    const MOST: usize = 10;
+    if let Some(text) = element.stray.as_ref().filter(|_| warnings.len() < MOST) {
+        let Element { file, line, tag, .. } = element;
+        warnings.push(format!("{file}:{line}: text between the elements of <{tag}> is passed over: `{text}`"));
+    }
+    element.children.iter().for_each(|child| warn_of_text(child, warnings));
 }
 
 /// Sections that are read, that may be there without effect, and that are refused.
@@ -354,7 +366,10 @@ mod tests {
     #[test]
     fn default_classes_share_what_they_inherit() {
         let value = "1 ".repeat(30_000);
-        let nested = format!("<default class='a'><geom user='{value}'/>{}</default>", "<default class='X'/>".repeat(3));
+        let nested = format!(
+            "<default class='a'><geom user='{value}'/>{}</default>",
+            "<default class='X'/><default class='Y'/><default class='Z'/>"
+        );
         let text = format!(
             "<mujoco><default>{nested}</default><worldbody><body><geom class='X' size='1'/></body></worldbody></mujoco>"
         );
@@ -388,6 +403,14 @@ mod tests {
         assert_eq!(parse_mjcf(&site("sphere"), "arm.xml").unwrap().sensors[0].kind, SensorKind::Touch);
         let e = parse_mjcf(&site("box"), "arm.xml").unwrap_err();
         assert_eq!((e.line, e.element.as_str(), e.attribute.as_deref()), (13, "touch", Some("site")), "{e}");
+    }
+
+    #[test]
+    fn text_between_elements_is_passed_over_with_a_warning() {
+        let text = format!("\u{feff}\nhello\n{}", ARM.replacen("<body name=\"tip\"", "-->\n<body name=\"tip\"", 1));
+        let m = parse_mjcf(&text, "arm.xml").unwrap();
+        assert_eq!(m.bodies, parse_mjcf(ARM, "arm.xml").unwrap().bodies);
+        assert_eq!(m.warnings, ["arm.xml:8: text between the elements of <body> is passed over: `-->`"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::attrs::Attrs;
 use crate::error::ModelError;
 use crate::model::{Quat, Vec3};
+use crate::schema::ORIENTATIONS;
 
 pub(crate) const IDENTITY: Quat = [1.0, 0.0, 0.0, 0.0];
 
@@ -91,13 +92,11 @@ pub(crate) struct Angles {
     pub(crate) sequence: [char; 3],
 }
 
-/// The orientation an element gives, by whichever attribute; at most one may be there.
+/// The orientation an element gives, by whichever attribute. It takes the place of that of the defaults, whichever way
+/// they say it.
 pub(crate) fn orientation(a: &Attrs<'_>, angles: Angles) -> Result<Quat, ModelError> {
-    let ways: Vec<&str> = ["quat", "axisangle", "euler", "xyaxes", "zaxis"].into_iter().filter(|w| a.has(w)).collect();
-    if ways.len() > 1 {
-        return Err(a.error(ways[1], format!("orientation is given twice, by `{}` and `{}`", ways[0], ways[1])));
-    }
-    let Some(&way) = ways.first() else { return Ok(IDENTITY) };
+    let own = ORIENTATIONS.into_iter().find(|way| a.own(way).is_some());
+    let Some(way) = own.or_else(|| ORIENTATIONS.into_iter().find(|way| a.has(way))) else { return Ok(IDENTITY) };
     let zero = |name: &str| a.error(name, "has length zero");
     match way {
         "quat" => {

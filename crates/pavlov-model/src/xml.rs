@@ -4,6 +4,7 @@
 //! files, 300 000 elements, 200 levels; 64 KiB for an attribute; no DTD. Everything here takes time linear in the text.
 
 use crate::error::ModelError;
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) struct Element {
     pub(crate) children: Vec<Element>,
     pub(crate) line: usize,
     pub(crate) file: Arc<str>,
+    /// The beginning of text that stands between its children, where it does not belong.
+    pub(crate) stray: Option<String>,
 }
 
 impl Element {
@@ -39,6 +42,33 @@ impl Element {
     pub(crate) fn raw(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
+}
+
+/// The text with nothing but space before the first tag that is neither a comment nor a declaration: a byte order mark,
+/// blank lines and text are passed over there, as MuJoCo does. Lines stay where they are.
+fn without_prolog(text: &str) -> Cow<'_, str> {
+    let (mut at, mut start) = (0, 0);
+    while let Some(tag) = text[at..].find('<') {
+        let rest = &text[at + tag..];
+        let end = if rest.starts_with("<!--") {
+            "-->"
+        } else if rest.starts_with("<?") {
+            "?>"
+        } else {
+            start = at + tag;
+            break;
+        };
+        match rest.find(end) {
+            Some(length) => at += tag + length + end.len(),
+            None => break,
+        }
+    }
+    if start == 0 {
+        return Cow::Borrowed(text);
+    }
+    let (before, rest) = text.split_at(start);
+    let blank = before.chars().filter(|c| *c != '\u{feff}').map(|c| if c == '\n' { c } else { ' ' });
+    Cow::Owned(blank.chain(rest.chars()).collect())
 }
 
 /// Deepest nesting of tags, read without building anything.
@@ -146,6 +176,7 @@ fn parse(
     if nesting(text) > MAX_DEPTH {
         return Err(ModelError::file(file, format!("elements are nested deeper than {MAX_DEPTH} levels")));
     }
+    let text = &*without_prolog(text);
     // text between elements makes nodes too
     let nodes_limit = 3 * MAX_ELEMENTS as u32;
     let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit, ..Default::default() };
@@ -178,6 +209,7 @@ fn convert(
         children: Vec::new(),
         line: place.starts.partition_point(|&start| start <= node.range().start),
         file: place.file.clone(),
+        stray: None,
     };
     budget.elements += 1;
     if budget.elements > MAX_ELEMENTS {
@@ -193,9 +225,9 @@ fn convert(
         element.attributes.push((a.name().to_string(), a.value().to_string()));
     }
     for child in node.children() {
-        if child.is_text() && !child.text().unwrap_or("").trim().is_empty() {
-            let text: String = child.text().unwrap_or("").trim().chars().take(30).collect();
-            return Err(element.error(format!("stray text `{text}` between elements")));
+        let text = child.text().filter(|_| child.is_text()).map_or("", str::trim);
+        if !text.is_empty() && element.stray.is_none() {
+            element.stray = Some(text.chars().take(30).collect());
         }
         if !child.is_element() {
             continue;
