@@ -2,17 +2,20 @@
 
 use crate::builtins::Fault;
 use crate::diag::{Diagnostics, Finding, Severity, Sink};
+use crate::foreign::foreign;
 use crate::graph::{Graph, Node};
 use crate::interp::{Interp, all_inputs, flatten, neutral, unflatten};
 use crate::library::{Modules, Refused};
+use crate::lint::{lint, literal_divisions, refused_calls};
 use crate::lower::{Lowerer, Stop};
+use crate::notes::Note;
 use crate::path::V;
 use crate::program::Lowered;
 use crate::run::{Origin, Program, Way};
 use crate::scene::Scene;
-use crate::script::{EntryKind, Parts, Script, place};
+use crate::script::{Constant, EntryKind, Parts, Script, lint_text, place};
 use crate::value::{Handle, Kind, Value};
-use rhai::Position;
+use rhai::{AST, ASTFlags, Position, Stmt};
 use std::sync::Arc;
 
 impl Script {
@@ -27,15 +30,23 @@ impl Script {
         scene: &Arc<Scene>,
         params: &[(String, f64)],
     ) -> Result<Program, Diagnostics> {
+        let mut sink = Sink::new(&self.file, &self.text);
+        say(&mut sink, &self.text, &self.ast, Some(entry));
         let modules = match Modules::load(&self.file, &self.text, &self.ast, &scene.lib) {
             Ok(modules) => Arc::new(modules),
             Err(Refused { file, text, pos, message, hint }) => {
-                let mut sink = Sink::new(&file, &text);
-                sink.add(Severity::Error, "import", place(pos), message, hint);
-                return Err(Diagnostics { findings: sink.sorted() });
+                let mut of_module = Sink::new(&file, &text);
+                of_module.add(Severity::Error, "import", place(pos), message, hint);
+                let mut findings = sink.sorted();
+                findings.extend(of_module.sorted());
+                return Err(Diagnostics { findings });
             }
         };
-        let mut sink = Sink::new(&self.file, &self.text);
+        for module in &modules.0[1..] {
+            sink.enter(&module.file, &module.text);
+            say(&mut sink, &module.text, &module.ast, None);
+        }
+        sink.enter(&self.file, &self.text);
         match self.build(entry, kind, (scene, &modules), params, &mut sink) {
             Some(mut program) if !sink.failed() => {
                 program.findings = sink.sorted();
@@ -66,37 +77,108 @@ impl Script {
             sink.add(Severity::Error, "shape", (0, 0), message, hint);
             return None;
         }
-        let memory = if args == 3 { Some(self.memory(scene, modules, sink)?) } else { None };
+        let above = self.above(scene, modules, sink)?;
+        let memory = if args == 3 { Some(self.memory(scene, modules, &above, sink)?) } else { None };
         let mut start = Vec::new();
         if let Some(shape) = &memory {
             flatten(shape, shape, &mut start)?;
         }
-        let parts = Parts { entry, kind, args, scene, modules, params, memory, start };
-        match self.lower(&parts) {
+        let parts = Parts { entry, kind, args, scene, modules, params, memory, start, above };
+        let (ended, notes) = self.lower(&parts);
+        for Note { module, term, lint } in notes {
+            sink.term = term;
+            sink.enter(&modules.0[module].file, &modules.0[module].text);
+            sink.add(Severity::Warning, lint.rule, lint.at, lint.message, lint.hint);
+        }
+        sink.term.clear();
+        sink.enter(&self.file, &self.text);
+        match ended {
             Ok((lowered, origin, outputs)) => Some(self.program(parts, outputs, Some((lowered, origin)))),
             Err(Ended { stop: Stop::Error(Fault { rule, message, hint }, pos), term, module }) => {
                 sink.term = term;
-                sink.enter(&modules.0[module].file, &modules.0[module].text);
-                sink.add(Severity::Error, rule, place(pos), message, hint);
+                let module = &modules.0[module];
+                sink.enter(&module.file, &module.text);
+                // What another language has there says more than the name that is not known.
+                let at = place(pos);
+                let foreign = if rule == "unknown-name" { foreign(&module.text) } else { Vec::new() };
+                let (here, elsewhere): (Vec<_>, Vec<_>) = foreign.into_iter().partition(|f| f.at == at);
+                let hint = here.into_iter().next().map_or(hint, |f| f.hint);
+                sink.add(Severity::Error, rule, at, message, hint);
+                sink.term.clear();
+                for f in elsewhere {
+                    sink.add(Severity::Error, "unknown-name", f.at, f.message, f.hint);
+                }
                 None
             }
             Err(Ended { stop: Stop::Interpret(construct, pos), term, module }) => {
                 sink.term = term;
                 sink.enter(&modules.0[module].file, &modules.0[module].text);
-                self.interpreted(parts, &construct, pos, sink)
+                self.interpreted(parts, (&construct, pos, module), modules, sink)
             }
         }
     }
 
+    /// The constants above the functions. Nothing else may stand there, as it would not run.
+    fn above(&self, scene: &Arc<Scene>, modules: &Modules, sink: &mut Sink<'_>) -> Option<Vec<Constant>> {
+        let mut l = Lowerer::new(Graph::new(scene.clone()), modules, &[]);
+        let mut out = Vec::new();
+        let errors = sink.errors();
+        for stmt in self.ast.statements() {
+            let (var, flags, pos) = match stmt {
+                Stmt::Noop(_) | Stmt::Import(..) => continue,
+                Stmt::Var(var, flags, pos) => (var, flags, *pos),
+                other => {
+                    let message = "this stands outside of the functions and would never run";
+                    let hint = "write it within a function; above the functions stand constants only: `const W = 2.0;`";
+                    sink.add(Severity::Error, "syntax", place(other.position()), message.into(), hint.into());
+                    continue;
+                }
+            };
+            let name = var.0.name.as_str();
+            let mut refuse = |pos: Position, rule: &str, message: String, hint: &str| {
+                sink.add(Severity::Error, rule, place(pos), message, hint.into());
+            };
+            match l.execute_above(&var.1) {
+                Ok(value) => match constant(&l.g, &value) {
+                    Some(known) => {
+                        let constant = flags.intersects(ASTFlags::CONSTANT);
+                        l.declare_above(name, value, constant);
+                        out.push(Constant { name: name.into(), value: known, constant });
+                    }
+                    None => {
+                        let message = format!("`{name}` is a {} and cannot stand above the functions", value.type_name());
+                        refuse(pos, "type", message, "write it within the function, or as a function: `fn name(x) { ... }`");
+                    }
+                },
+                Err(Stop::Interpret(construct, at)) => {
+                    let message = format!("{construct} cannot be computed before the functions run (for `{name}`)");
+                    refuse(at, "type", message, "write it within the function");
+                }
+                Err(Stop::Error(f, at)) if is_argument(&f) => {
+                    let hint = "what depends on the state or on parameters stands within the function: `let x = ...;`";
+                    refuse(at, f.rule, format!("{}, above the functions", f.message.trim_end_matches(" here")), hint);
+                }
+                Err(Stop::Error(f, at)) => refuse(at, f.rule, f.message, &f.hint),
+            }
+        }
+        (sink.errors() == errors).then_some(out)
+    }
+
     /// The start value of what is remembered.
-    fn memory(&self, scene: &Arc<Scene>, modules: &Modules, sink: &mut Sink<'_>) -> Option<Value<f64>> {
+    fn memory(
+        &self,
+        scene: &Arc<Scene>,
+        modules: &Modules,
+        above: &[Constant],
+        sink: &mut Sink<'_>,
+    ) -> Option<Value<f64>> {
         if !self.has("memory") {
             let hint = "add `fn memory() { #{ name: 0.0 } }`";
             let message = "the third parameter is the script's memory, but no memory is declared";
             sink.add(Severity::Error, "unknown-name", (0, 0), message.into(), hint.into());
             return None;
         }
-        let mut l = Lowerer::new(Graph::new(scene.clone()), modules);
+        let mut l = Lowerer::new(Graph::new(scene.clone()), modules, above);
         let value = match l.call("memory", Vec::new(), Position::NONE) {
             Ok((value, _)) => value,
             Err(Stop::Error(f, pos)) => {
@@ -109,18 +191,7 @@ impl Script {
                 return None;
             }
         };
-        fn constant(g: &Graph, v: &V) -> Option<Value<f64>> {
-            Some(match v {
-                Value::Num(n) | Value::Int(n) => Value::Num(g.constant(*n)?),
-                Value::Bool(n) => Value::Bool(g.constant(*n)?),
-                Value::Array(a) => Value::Array(a.iter().map(|x| constant(g, x)).collect::<Option<_>>()?),
-                Value::Map(m) => {
-                    Value::Map(m.iter().map(|(k, x)| Some((k.clone(), constant(g, x)?))).collect::<Option<_>>()?)
-                }
-                _ => return None,
-            })
-        }
-        let found = constant(&l.g, &value).filter(|v| matches!(v, Value::Map(_)));
+        let found = constant(&l.g, &value).and_then(numbers).filter(|v| matches!(v, Value::Map(_)));
         if found.is_none() {
             let message = "`memory` must return a map of numbers, booleans and arrays of them";
             sink.add(Severity::Error, "type", (0, 0), message.into(), "for example #{ air: [0.0, 0.0] }".into());
@@ -128,7 +199,8 @@ impl Script {
         found
     }
 
-    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Origin, Vec<String>), Ended> {
+    /// The lowered program, or why there is none, and what there is to say about it.
+    fn lower(&self, parts: &Parts<'_>) -> (Result<Made, Ended>, Vec<Note>) {
         let mut g = Graph::new(parts.scene.clone());
         let mut args: Vec<V> = vec![Value::Handle(Handle { kind: Kind::State, index: 0, prev: false })];
         let names = parts.params.iter().enumerate();
@@ -138,12 +210,24 @@ impl Script {
             args.push(slots(&mut g, shape, &mut 0));
         }
         args.truncate(parts.args);
-        let mut l = Lowerer::new(g, parts.modules);
-        let (value, left) = match l.call(parts.entry, args, Position::NONE) {
-            Ok(done) => done,
-            Err(stop) => return Err(Ended { stop, term: l.term, module: l.ended_in }),
+        let mut l = Lowerer::new(g, parts.modules, &parts.above);
+        l.memory = parts.memory.is_some().then(|| self.parameter(parts.entry, 2)).flatten();
+        let done = l.call(parts.entry, args, Position::NONE);
+        let notes = std::mem::take(&mut l.notes);
+        let made = match done {
+            Ok((value, left)) => self.made(parts, l.g, &value, &left),
+            Err(stop) => Err(Ended { stop, term: l.term, module: l.ended_in }),
         };
-        let outputs = self.outputs(parts, &value).map_err(|f| Ended::in_script(Stop::Error(f, Position::NONE)))?;
+        (made, notes)
+    }
+
+    /// Name of a parameter of a function.
+    fn parameter(&self, function: &str, i: usize) -> Option<String> {
+        self.ast.iter_functions().find(|f| f.name == function)?.params.get(i).map(|p| (*p).to_string())
+    }
+
+    fn made(&self, parts: &Parts<'_>, g: Graph, value: &V, left: &[V]) -> Result<Made, Ended> {
+        let outputs = self.outputs(parts, value).map_err(|f| Ended::in_script(Stop::Error(f, Position::NONE)))?;
         let mut memory = Vec::new();
         if let Some(shape) = &parts.memory
             && flatten(shape, &left[2], &mut memory).is_none()
@@ -153,13 +237,30 @@ impl Script {
             return Err(Ended::in_script(stop));
         }
         let ids: Vec<u32> = outputs.iter().map(|(_, n)| *n).collect();
-        let lowered = Lowered::new(&l.g, &ids, &memory);
+        let lowered = Lowered::new(&g, &ids, &memory);
         let names = outputs.into_iter().map(|(name, _)| name).collect();
-        Ok((lowered, Origin { graph: l.g, outputs: ids, memory }, names))
+        Ok((lowered, Origin { graph: g, outputs: ids, memory }, names))
     }
 
     /// A program for the interpreter, after a trial on a robot at rest that shows which terms there are.
-    fn interpreted(&self, parts: Parts<'_>, construct: &str, pos: Position, sink: &mut Sink<'_>) -> Option<Program> {
+    fn interpreted<'m>(
+        &self,
+        parts: Parts<'_>,
+        (construct, pos, module): (&str, Position, usize),
+        modules: &'m Modules,
+        sink: &mut Sink<'m>,
+    ) -> Option<Program> {
+        let errors = sink.errors();
+        for module in &parts.modules.0 {
+            sink.enter(&module.file, &module.text);
+            for lint in refused_calls(&module.ast) {
+                sink.add(Severity::Error, lint.rule, lint.at, lint.message, lint.hint);
+            }
+        }
+        if sink.errors() > errors {
+            return None;
+        }
+        sink.enter(&modules.0[module].file, &modules.0[module].text);
         let mut program = self.program(parts.clone(), Vec::new(), None);
         let values = neutral(&program.inputs).iter().map(|&x| f64::from(x)).collect();
         let params: Vec<f32> = parts.params.iter().map(|(_, x)| *x as f32).collect();
@@ -179,8 +280,9 @@ impl Script {
                     let mut names: Vec<&str> = crate::table::BUILTINS.iter().map(|b| b.name).collect();
                     let functions = self.functions();
                     names.extend(functions.iter().map(String::as_str));
-                    hint =
-                        pavlov_model::nearest(name, names).map(|n| format!("did you mean `{n}`?")).unwrap_or_default();
+                    hint = crate::foreign::other_function(name)
+                        .or_else(|| pavlov_model::nearest(name, names).map(|n| format!("did you mean `{n}`?")))
+                        .unwrap_or_default();
                 }
                 let rule = if message.contains("Too many operations") || message.contains("too large") {
                     "limit"
@@ -210,7 +312,9 @@ impl Script {
             parts.args,
             &inputs,
             parts.params,
-            parts.memory.clone(),
+            parts.memory.clone().zip(self.parameter(parts.entry, 2)),
+            &parts.above,
+            lowered.is_some(),
             parts.modules,
         );
         Program {
@@ -229,6 +333,59 @@ impl Script {
             modules: parts.modules.clone(),
         }
     }
+}
+
+/// A lowered program, what it was made from, and its outputs' names.
+type Made = (Lowered, Origin, Vec<String>);
+
+/// What there is to say about the text of a script (with its entry function) or of a module.
+fn say(sink: &mut Sink<'_>, text: &str, ast: &AST, entry: Option<&str>) {
+    let (errors, mut warnings) = lint_text(text);
+    warnings.extend(entry.map_or_else(|| literal_divisions(ast), |entry| lint(ast, entry)));
+    for (severity, lints) in [(Severity::Error, errors), (Severity::Warning, warnings)] {
+        for lint in lints {
+            sink.add(severity, lint.rule, lint.at, lint.message, lint.hint);
+        }
+    }
+}
+
+/// Is the name that is not known that of the state or the parameters?
+fn is_argument(f: &Fault) -> bool {
+    f.rule == "unknown-name" && ["s", "p", "m"].iter().any(|name| f.message.starts_with(&format!("no variable `{name}`")))
+}
+
+/// A value whose numbers are all known.
+fn constant(g: &Graph, v: &V) -> Option<Value<f64>> {
+    fn all<const K: usize>(g: &Graph, ids: &[u32; K]) -> Option<[f64; K]> {
+        let mut out = [0.0; K];
+        for (x, id) in out.iter_mut().zip(ids) {
+            *x = g.constant(*id)?;
+        }
+        Some(out)
+    }
+    Some(match v {
+        Value::Num(n) => Value::Num(g.constant(*n)?),
+        Value::Int(n) => Value::Int(g.constant(*n)?),
+        Value::Bool(n) => Value::Bool(g.constant(*n)?),
+        Value::Str(s) => Value::Str(s.clone()),
+        Value::Vec2(n) => Value::Vec2(all(g, n)?),
+        Value::Vec3(n) => Value::Vec3(all(g, n)?),
+        Value::Quat(n) => Value::Quat(all(g, n)?),
+        Value::Array(a) => Value::Array(a.iter().map(|x| constant(g, x)).collect::<Option<_>>()?),
+        Value::Map(m) => Value::Map(m.iter().map(|(k, x)| Some((k.clone(), constant(g, x)?))).collect::<Option<_>>()?),
+        Value::Unit | Value::Handle(_) | Value::Fn(..) | Value::Range(..) => return None,
+    })
+}
+
+/// The value, if it is made of numbers and truth values, its whole numbers as floats: what can be remembered.
+fn numbers(v: Value<f64>) -> Option<Value<f64>> {
+    Some(match v {
+        Value::Num(x) | Value::Int(x) => Value::Num(x),
+        Value::Bool(x) => Value::Bool(x),
+        Value::Array(a) => Value::Array(a.into_iter().map(numbers).collect::<Option<_>>()?),
+        Value::Map(m) => Value::Map(m.into_iter().map(|(k, x)| Some((k, numbers(x)?))).collect::<Option<_>>()?),
+        _ => return None,
+    })
 }
 
 /// Why lowering ended, in which term and module.

@@ -11,11 +11,16 @@ mod builtins;
 mod compile;
 mod diag;
 mod engine;
+mod foreign;
 mod graph;
 mod interp;
 mod library;
+mod lint;
 mod lower;
 mod lower_expr;
+mod lower_ops;
+mod notes;
+mod parity;
 mod path;
 mod program;
 mod run;
@@ -23,6 +28,7 @@ mod scene;
 mod script;
 mod table;
 mod tail;
+mod tokens;
 mod value;
 
 pub use diag::{Diagnostics, Finding, Severity};
@@ -30,9 +36,13 @@ pub use library::{
     ModuleFunction, available as available_modules, documentation as module_documentation, outline as module_outline,
 };
 pub use program::Machine;
-pub use run::{Parity, Program, Scratch, ScriptError};
+pub use parity::Parity;
+pub use run::{Program, Scratch, ScriptError};
 pub use scene::{Channel, Input, JointInfo, Scene, SensorInfo};
 pub use script::{EntryKind, Script};
 pub use table::{BUILTINS, Builtin, CLOSURES, Form, Ty, documentation};
+/// What differs from other languages, as Markdown: for documentation pages.
+pub const LANGUAGE: &str = include_str!("language.md");
+
 pub use tail::{Num, Slot, Tail, TailError};
 pub use value::{Bin, Un};

@@ -97,7 +97,7 @@ impl Modules {
                         if m.len() > MAX_TEXT {
                             Err(std::io::ErrorKind::FileTooLarge.into())
                         } else {
-                            std::fs::read_to_string(&path)
+                            pavlov_common::text::read(&path)
                         }
                     });
                     let shown = path.display().to_string();
@@ -217,7 +217,7 @@ pub fn outline(text: &str) -> (String, Vec<ModuleFunction>) {
 pub fn documentation(folders: &[PathBuf]) -> String {
     let mut out = String::new();
     for (name, path) in available(folders) {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let Ok(text) = pavlov_common::text::read(&path) else { continue };
         let (about, functions) = outline(&text);
         out += &format!("### {name}\n\n");
         if !about.is_empty() {
