@@ -1,4 +1,5 @@
-//! Text files as people save them: a byte order mark at the front, which editors on Windows write, is no part of the text.
+//! Text files as people save them: a byte order mark at the front, which editors on Windows write, is no part of the
+//! text.
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;

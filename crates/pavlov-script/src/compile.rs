@@ -1,5 +1,6 @@
 //! Compiling an entry function of a script: checked against a scene, and lowered where possible.
 
+use crate::above::constant;
 use crate::builtins::Fault;
 use crate::diag::{Diagnostics, Finding, Severity, Sink};
 use crate::foreign::foreign;
@@ -15,7 +16,7 @@ use crate::run::{Origin, Program, Way};
 use crate::scene::Scene;
 use crate::script::{Constant, EntryKind, Parts, Script, lint_text, place};
 use crate::value::{Handle, Kind, Value};
-use rhai::{AST, ASTFlags, Position, Stmt};
+use rhai::{AST, Position};
 use std::sync::Arc;
 
 impl Script {
@@ -116,52 +117,6 @@ impl Script {
                 self.interpreted(parts, (&construct, pos, module), modules, sink)
             }
         }
-    }
-
-    /// The constants above the functions. Nothing else may stand there, as it would not run.
-    fn above(&self, scene: &Arc<Scene>, modules: &Modules, sink: &mut Sink<'_>) -> Option<Vec<Constant>> {
-        let mut l = Lowerer::new(Graph::new(scene.clone()), modules, &[]);
-        let mut out = Vec::new();
-        let errors = sink.errors();
-        for stmt in self.ast.statements() {
-            let (var, flags, pos) = match stmt {
-                Stmt::Noop(_) | Stmt::Import(..) => continue,
-                Stmt::Var(var, flags, pos) => (var, flags, *pos),
-                other => {
-                    let message = "this stands outside of the functions and would never run";
-                    let hint = "write it within a function; above the functions stand constants only: `const W = 2.0;`";
-                    sink.add(Severity::Error, "syntax", place(other.position()), message.into(), hint.into());
-                    continue;
-                }
-            };
-            let name = var.0.name.as_str();
-            let mut refuse = |pos: Position, rule: &str, message: String, hint: &str| {
-                sink.add(Severity::Error, rule, place(pos), message, hint.into());
-            };
-            match l.execute_above(&var.1) {
-                Ok(value) => match constant(&l.g, &value) {
-                    Some(known) => {
-                        let constant = flags.intersects(ASTFlags::CONSTANT);
-                        l.declare_above(name, value, constant);
-                        out.push(Constant { name: name.into(), value: known, constant });
-                    }
-                    None => {
-                        let message = format!("`{name}` is a {} and cannot stand above the functions", value.type_name());
-                        refuse(pos, "type", message, "write it within the function, or as a function: `fn name(x) { ... }`");
-                    }
-                },
-                Err(Stop::Interpret(construct, at)) => {
-                    let message = format!("{construct} cannot be computed before the functions run (for `{name}`)");
-                    refuse(at, "type", message, "write it within the function");
-                }
-                Err(Stop::Error(f, at)) if is_argument(&f) => {
-                    let hint = "what depends on the state or on parameters stands within the function: `let x = ...;`";
-                    refuse(at, f.rule, format!("{}, above the functions", f.message.trim_end_matches(" here")), hint);
-                }
-                Err(Stop::Error(f, at)) => refuse(at, f.rule, f.message, &f.hint),
-            }
-        }
-        (sink.errors() == errors).then_some(out)
     }
 
     /// The start value of what is remembered.
@@ -280,7 +235,7 @@ impl Script {
                     let mut names: Vec<&str> = crate::table::BUILTINS.iter().map(|b| b.name).collect();
                     let functions = self.functions();
                     names.extend(functions.iter().map(String::as_str));
-                    hint = crate::foreign::other_function(name)
+                    hint = crate::words::other_function(name)
                         .or_else(|| pavlov_model::nearest(name, names).map(|n| format!("did you mean `{n}`?")))
                         .unwrap_or_default();
                 }
@@ -347,34 +302,6 @@ fn say(sink: &mut Sink<'_>, text: &str, ast: &AST, entry: Option<&str>) {
             sink.add(severity, lint.rule, lint.at, lint.message, lint.hint);
         }
     }
-}
-
-/// Is the name that is not known that of the state or the parameters?
-fn is_argument(f: &Fault) -> bool {
-    f.rule == "unknown-name" && ["s", "p", "m"].iter().any(|name| f.message.starts_with(&format!("no variable `{name}`")))
-}
-
-/// A value whose numbers are all known.
-fn constant(g: &Graph, v: &V) -> Option<Value<f64>> {
-    fn all<const K: usize>(g: &Graph, ids: &[u32; K]) -> Option<[f64; K]> {
-        let mut out = [0.0; K];
-        for (x, id) in out.iter_mut().zip(ids) {
-            *x = g.constant(*id)?;
-        }
-        Some(out)
-    }
-    Some(match v {
-        Value::Num(n) => Value::Num(g.constant(*n)?),
-        Value::Int(n) => Value::Int(g.constant(*n)?),
-        Value::Bool(n) => Value::Bool(g.constant(*n)?),
-        Value::Str(s) => Value::Str(s.clone()),
-        Value::Vec2(n) => Value::Vec2(all(g, n)?),
-        Value::Vec3(n) => Value::Vec3(all(g, n)?),
-        Value::Quat(n) => Value::Quat(all(g, n)?),
-        Value::Array(a) => Value::Array(a.iter().map(|x| constant(g, x)).collect::<Option<_>>()?),
-        Value::Map(m) => Value::Map(m.iter().map(|(k, x)| Some((k.clone(), constant(g, x)?))).collect::<Option<_>>()?),
-        Value::Unit | Value::Handle(_) | Value::Fn(..) | Value::Range(..) => return None,
-    })
 }
 
 /// The value, if it is made of numbers and truth values, its whole numbers as floats: what can be remembered.
@@ -485,6 +412,82 @@ mod tests {
         let deep = format!("fn reward(s) {{ {}1.0{} }}", "(".repeat(100_000), ")".repeat(100_000));
         assert!(!errors(&deep).is_empty());
         assert!(clock.elapsed().as_secs() < 20, "{:?}", clock.elapsed());
+    }
+
+    fn warnings(text: &str) -> Vec<(String, usize)> {
+        let script = Script::parse("reward.rhai", text).unwrap();
+        let params = [("forward".to_string(), 1.0), ("on".to_string(), 1.0)];
+        let program = script.compile("reward", EntryKind::Terms, &Arc::new(example()), &params);
+        let program = program.unwrap_or_else(|e| panic!("{text}\n{e}"));
+        program.findings().iter().map(|f| (f.rule.clone(), f.line)).collect()
+    }
+
+    #[test]
+    fn measured_numbers_are_not_compared_for_equality() {
+        for (expr, found) in [
+            ("s.qpos[0] == 0.0", true),
+            ("s.qpos[0] != s.qvel[0]", true),
+            ("sin(s.time) == 1.0", true),
+            ("p.forward == s.qpos[0]", true),
+            ("s.feet[0].contact == 1.0", false),
+            ("s.feet[0].contact == s.feet[1].contact", false),
+            ("s.step == 1", false),
+            ("s.command.vx == 0.0", false),
+            ("p.on == 1.0", false),
+            ("round(s.qpos[0]) == 1.0", false),
+            ("(if s.qpos[0] > 0.5 { 1.0 } else { 0.0 }) == s.feet[0].contact", false),
+            ("(s.qpos[0] > 0.5) == (s.qpos[1] > 0.5)", false),
+        ] {
+            let text = format!("fn reward(s, p) {{\n #{{ a: if {expr} {{ 1.0 }} else {{ p.forward }} }} }}");
+            let expected = if found { vec![("float-equal".to_string(), 2)] } else { Vec::new() };
+            assert_eq!(warnings(&text), expected, "{expr}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_divided_are_spoken_of_once() {
+        for (body, n) in [
+            ("let n = s.feet.len(); #{ a: s.time * (1 / n) }", 1),
+            ("let x = 0.0; for i in 0..4 { x += i / 4; } #{ a: x }", 1),
+            ("let x = 0.0; for i in 0..4 { x += s.qpos[i / 2]; } #{ a: x }", 0),
+            ("let x = 0.0; for i in 0..4 { let leg = i / 2; x += s.qpos[leg]; } #{ a: x }", 0),
+            ("let x = 0.0; for i in 0..4 { x += i / 4.0; } #{ a: x }", 0),
+            ("let c = if s.time > 1.0 { 1 } else { 3 }; #{ a: c / 2 }", 1),
+            ("#{ a: (1 / 2) * s.time }", 1),
+            ("#{ a: s.feet.len() / 2 }", 0),
+        ] {
+            let found = warnings(&format!("fn reward(s) {{\n {body} }}"));
+            assert_eq!(found, vec![("whole-division".to_string(), 2); n], "{body}");
+        }
+    }
+
+    #[test]
+    fn helpers_whose_s_is_no_state_are_spoken_of() {
+        let text = "fn kernel(x, s) {\n exp(-x * x / s) }\nfn reward(s) { #{ a: kernel(s.time, 0.5) } }";
+        assert_eq!(warnings(text), [("shadow".to_string(), 1)]);
+        let text = "fn f(s, p) { p.forward * s.time }\nfn reward(s, p) { #{ a: f(s.prev, p) } }";
+        assert_eq!(warnings(text), []);
+    }
+
+    #[test]
+    fn a_minus_before_a_power_is_refused_whatever_else_is_wrong() {
+        for text in [
+            "fn reward(s) {\n #{ a: -s.qpos[0] ** 2 } }",
+            "fn reward(s) {\n #{ a: -s.qpos[0] ** 2, b: vell } }",
+            "fn reward(s) {\n #{ a: -s.qpos[0] ** 2, b: 1.0 and 2.0 } }",
+            "import \"lib/none\" as g;\nfn reward(s) { #{ a: -s.qpos[0] ** 2 } }",
+            "fn other(x) {\n -x ** 2 }\nfn reward(s) { #{ a: s.time } }",
+        ] {
+            let found = errors(text);
+            assert!(found.iter().any(|f| f.rule == "minus-power" && f.line == 2), "{text}\n{found:#?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told_however_many_warnings_there_are() {
+        let unread: String = (0..100).map(|i| format!("let a{i} = 1.0;\n")).collect();
+        let found = errors(&format!("fn reward(s) {{ {unread} #{{ b: vell }} }}"));
+        assert!(found[0].message.contains("vell"), "{}", found[0]);
     }
 
     const GOOD: &str = "fn memory() { #{ n: 0.0 } }\nfn reward(s, p, m) {\n  let v = s.body(\"torso\").linvel;\n  \

@@ -1,4 +1,5 @@
-//! rhai's engine with limits for scripts that nobody vouches for: no files, no modules, no clock, bounded work and memory.
+//! rhai's engine with limits for scripts that nobody vouches for: no files, no modules, no clock, bounded work and
+//! memory.
 //!
 //! What rhai brings along is named here, package by package, in place of its standard library: that has `timestamp()`
 //! and `sleep()`, and what a reward pays must not depend on when it is computed.

@@ -4,8 +4,8 @@
 //! for here is only looked for in a script that is refused anyway, so a rule may be generous; a name that the script
 //! itself declares is left alone.
 
-use crate::table::{BUILTINS, Form};
 use crate::tokens::{Tok, tokens};
+use crate::words::{DECLARES, DEFINES, OPENS, PREFIXES, SIGNS, WORDS, function, known};
 use rhai::{LexError, Token};
 use std::collections::HashSet;
 
@@ -22,106 +22,6 @@ pub(crate) struct Foreign {
 
 /// More than these say nothing new.
 const MAX_FOUND: usize = 12;
-
-/// Libraries whose functions are called by a prefix.
-const PREFIXES: [&str; 21] = [
-    "np", "numpy", "jnp", "jax", "math", "Math", "torch", "tf", "F", "nn", "cmath", "std", "f64", "f32", "scipy", "mjx",
-    "cp", "nalgebra", "keras", "glm", "ops",
-];
-
-/// Functions of these libraries by their own names, and how rhai says them. What has the name of a built-in needs no
-/// row.
-const FUNCTIONS: &[(&[&str], &str)] = &[
-    (&["fabs", "absolute"], "`abs(x)`"),
-    (&["power", "float_power", "powi", "powf"], "`x ** y`"),
-    (&["square"], "`x * x`, or `v.norm2()` of a vector or an array"),
-    (&["maximum", "fmax", "amax"], "`max(x, y)`, or `a.max()` of an array"),
-    (&["minimum", "fmin", "amin"], "`min(x, y)`, or `a.min()` of an array"),
-    (&["clip"], "`clamp(x, low, high)`"),
-    (&["where", "cond", "select"], "`if c { a } else { b }`"),
-    (&["linalg", "hypot"], "`v.norm()` of a vector or an array, or `v.norm2()` of its square"),
-    (&["arcsin"], "`asin(x)`"),
-    (&["arccos"], "`acos(x)`"),
-    (&["arctan"], "`atan(x)`"),
-    (&["arctan2"], "`atan2(y, x)`"),
-    (&["pi", "PI", "consts"], "`PI()`"),
-    (&["array", "asarray", "tensor", "stack", "concatenate"], "an array: `[a, b]`, or `vec3(x, y, z)`"),
-    (&["log10"], "`ln(x) / ln(10.0)`"),
-    (&["log2"], "`ln(x) / ln(2.0)`"),
-    (&["deg2rad", "radians"], "`x * PI() / 180.0`"),
-    (&["rad2deg", "degrees"], "`x * 180.0 / PI()`"),
-    (&["sigmoid", "expit"], "`1.0 / (1.0 + exp(-x))`"),
-    (&["relu"], "`max(x, 0.0)`"),
-    (&["logical_and"], "`a && b`"),
-    (&["logical_or"], "`a || b`"),
-    (&["logical_not"], "`!a`"),
-    (&["signum"], "`sign(x)`"),
-    (&["inf", "INFINITY", "nan", "NAN"], "a finite number: a term must be finite in every state"),
-];
-
-/// Single words, and what rhai has instead.
-const WORDS: &[(&str, &str)] = &[
-    ("True", "write `true`"),
-    ("False", "write `false`"),
-    ("None", "there is no such value: a term is a number, so write `0.0`"),
-    ("null", "there is no such value: a term is a number, so write `0.0`"),
-    ("nil", "there is no such value: a term is a number, so write `0.0`"),
-    ("undefined", "there is no such value: a term is a number, so write `0.0`"),
-    ("elif", "write `else if c { ... }`"),
-    ("elsif", "write `else if c { ... }`"),
-    ("elseif", "write `else if c { ... }`"),
-    ("lambda", "a closure is `|x| x * x`"),
-    ("self", "the state is `s`, as in `s.qpos`; parameters are `p.name`"),
-    ("this", "the state is `s`, as in `s.qpos`; parameters are `p.name`"),
-    ("M_PI", "write `PI()`"),
-    ("pi", "write `PI()`"),
-    ("PI", "write `PI()`"),
-    ("inf", "write a finite number: a term must be finite in every state"),
-    ("nan", "write a finite number: a term must be finite in every state"),
-    ("yield", "a function gives its last expression: a map of named numbers"),
-    ("await", "everything is computed at once: leave it out"),
-    ("async", "everything is computed at once: leave it out"),
-    ("match", "write `if ... { ... } else if ... { ... } else { ... }`"),
-    ("case", "write `if ... { ... } else if ... { ... } else { ... }`"),
-    ("new", "write `vec3(x, y, z)`, `[a, b]` or `#{ name: 1.0 }`"),
-];
-
-/// Words that begin a declaration elsewhere.
-const DECLARES: [&str; 16] = [
-    "var", "val", "local", "auto", "float", "double", "int", "bool", "f64", "f32", "real", "number", "string", "global",
-    "static", "final",
-];
-
-/// Words that begin a function elsewhere.
-const DEFINES: [&str; 12] =
-    ["def", "function", "func", "fun", "sub", "proc", "pub", "void", "public", "class", "struct", "impl"];
-
-/// Words that begin a block with a colon in Python.
-const OPENS: [&str; 9] = ["if", "elif", "else", "for", "while", "with", "try", "except", "def"];
-
-/// Signs that look like those of the keyboard.
-const SIGNS: &[(char, &str)] = &[
-    ('\u{2212}', "-"),
-    ('\u{2013}', "-"),
-    ('\u{2014}', "-"),
-    ('\u{d7}', "*"),
-    ('\u{b7}', "*"),
-    ('\u{22c5}', "*"),
-    ('\u{f7}', "/"),
-    ('\u{2264}', "<="),
-    ('\u{2265}', ">="),
-    ('\u{2260}', "!="),
-    ('\u{b2}', "** 2"),
-    ('\u{221a}', "sqrt(x)"),
-    ('\u{3c0}', "PI()"),
-    ('\u{201c}', "\""),
-    ('\u{201d}', "\""),
-    ('\u{2018}', "\""),
-    ('\u{2019}', "\""),
-    ('\u{a0}', "an ordinary space"),
-    ('\u{200b}', "nothing: it cannot be seen"),
-    ('\u{feff}', "nothing: it cannot be seen"),
-];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -223,7 +123,6 @@ pub(crate) fn foreign(text: &str) -> Vec<Foreign> {
             found.push(Foreign { at: w.at, message, hint });
         }
     }
-    found.extend(divided_by_a_comment(text, &words));
     found.sort_by_key(|f| f.at);
     found.dedup_by(|b, a| a.at == b.at || (a.at.0 == b.at.0 && a.hint == b.hint));
     found.truncate(MAX_FOUND);
@@ -304,7 +203,8 @@ impl Scan<'_> {
             Kind::Bad => return self.bad(i),
             Kind::Number => return self.number(i),
             Kind::Sign => match text {
-                "{" if before != ")" && self.words.get(i + 1).is_some_and(|w| matches!(w.kind, Kind::Text | Kind::Word))
+                "{" if before != ")"
+                    && self.words.get(i + 1).is_some_and(|w| matches!(w.kind, Kind::Text | Kind::Word))
                     && self.text(i + 2) == ":" =>
                 {
                     return say("`{` begins a block, not a map".into(), "a map is `#{ name: 1.0 }`");
@@ -317,7 +217,10 @@ impl Scan<'_> {
                     }
                 }
                 "=" if call && self.is_word(i.wrapping_sub(1)) && matches!(self.text(i.wrapping_sub(2)), "(" | ",") => {
-                    return say(format!("`{before}=`: arguments have no names"), "write the values alone, in their order");
+                    return say(
+                        format!("`{before}=`: arguments have no names"),
+                        "write the values alone, in their order",
+                    );
                 }
                 _ => return None,
             },
@@ -399,7 +302,10 @@ impl Scan<'_> {
         let (w, next) = (&self.words[i], self.words.get(i + 1)?);
         let suffix = next.kind == Kind::Word && next.at.0 == w.at.0 && next.text.starts_with(['f', 'F', 'd', '_']);
         if suffix && matches!(next.text.trim_start_matches('_'), "f" | "F" | "f64" | "f32" | "d") {
-            return Some((format!("`{}` behind a number is not rhai", next.text), "write the number alone: `1.0`".into()));
+            return Some((
+                format!("`{}` behind a number is not rhai", next.text),
+                "write the number alone: `1.0`".into(),
+            ));
         }
         if i > 0 && self.text(i - 1) == "." && !(i > 1 && self.operand(i - 2)) {
             return Some(("a number needs a digit before its point".into(), "write `0.5` for `.5`".into()));
@@ -444,74 +350,12 @@ impl Scan<'_> {
     }
 }
 
-const DEFINITION: &str =
-    "a function is `fn reward(s, p) { #{ name: 1.0 } }`: blocks in braces, statements end with `;`, the last expression is the result";
-
-/// Is it a function of ours, or one with a row?
-fn known(name: &str) -> bool {
-    BUILTINS.iter().any(|b| b.form == Form::Function && b.name == name)
-        || FUNCTIONS.iter().any(|f| f.0.contains(&name) && !matches!(name, "consts" | "linalg"))
-}
-
-/// How a function of another library is written here.
-fn function(name: &str) -> String {
-    if let Some((_, ours)) = FUNCTIONS.iter().find(|f| f.0.contains(&name)) {
-        return format!("write {ours}");
-    }
-    match BUILTINS.iter().find(|b| b.form == Form::Function && b.name == name) {
-        Some(b) => format!("write `{}`", b.usage()),
-        None => "write the function alone, as in `exp(x)`; `pavlov rewards doc` lists all there are".into(),
-    }
-}
-
-/// What a name that is not there may have been meant for: a word of another language, or a property of the state.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    if let Some((_, hint)) = WORDS.iter().find(|w| w.0 == name) {
-        return Some((*hint).to_string());
-    }
-    let of_state = |b: &&crate::table::Builtin| {
-        b.form == Form::Property && b.name == name && b.args.first().is_some_and(|t| t.name() == "state")
-    };
-    if BUILTINS.iter().any(|b| of_state(&b)) {
-        return Some(format!("it belongs to the state: `s.{name}`"));
-    }
-    matches!(name, "state" | "obs" | "observation" | "env" | "robot" | "data" | "sim" | "physics" | "model")
-        .then(|| "the state is `s`, the first parameter of the function: `s.qpos`, `s.body(\"name\")`".into())
-}
-
-/// A function that scripts do not have on purpose, and what is there instead.
-pub(crate) fn refused_function(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "timestamp" | "elapsed" | "now" | "clock" | "time" | "perf_counter" | "monotonic" => {
-            "scripts cannot read the clock, so that they give the same whenever they run: `s.time` is the time of the \
-             episode (s), `s.step` its control steps, `s.dt` the time between two of them (s)"
-        }
-        "sleep" => "scripts cannot wait: leave it out",
-        "rand" | "random" | "uniform" | "randn" | "normal" | "randint" => {
-            "scripts have no random numbers, so that they give the same whenever they run; a task file can randomise"
-        }
-        "exit" | "eval" | "open" | "read" | "write" | "parse_json" => "scripts only compute: leave it out",
-        _ => return None,
-    })
-}
-
-/// A function of another language, and how rhai says it.
-pub(crate) fn other_function(name: &str) -> Option<String> {
-    if name == "range" {
-        return Some("write `0..n`".into());
-    }
-    // These two are rhai's own.
-    let of_rhai = matches!(name, "hypot" | "log10");
-    (!of_rhai && FUNCTIONS.iter().any(|f| f.0.contains(&name))).then(|| function(name))
-}
+const DEFINITION: &str = "a function is `fn reward(s, p) { #{ name: 1.0 } }`: blocks in braces, statements end \
+                          with `;`, the last expression is the result";
 
 /// `x // 2` is `x` and a comment: a comment that reads like the rest of a division.
 pub(crate) fn division_by_a_comment(text: &str) -> Vec<Foreign> {
     let words: Vec<Word> = tokens(text).into_iter().map(word).collect();
-    divided_by_a_comment(text, &words)
-}
-
-fn divided_by_a_comment(text: &str, words: &[Word]) -> Vec<Foreign> {
     let mut out = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let Some((code, comment)) = line.split_once("//") else { continue };
@@ -535,4 +379,125 @@ fn divided_by_a_comment(text: &str, words: &[Word]) -> Vec<Foreign> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scene::example;
+    use crate::{EntryKind, Finding, Script};
+    use std::sync::Arc;
+
+    fn findings(text: &str) -> Vec<Finding> {
+        let params = [("w".to_string(), 1.0)];
+        let compiled = Script::parse("reward.rhai", text)
+            .and_then(|s| s.compile("reward", EntryKind::Terms, &Arc::new(example()), &params));
+        match compiled {
+            Ok(program) => program.findings().to_vec(),
+            Err(e) => e.findings,
+        }
+    }
+
+    #[test]
+    fn words_of_other_languages_get_rhais_form_at_their_line() {
+        for (body, hint) in [
+            ("if s.time > 0.9 and s.time < 1.1 { 1.0 } else { 0.0 }", "`&&`"),
+            ("if s.time > 0.9\n or s.time < 0.1 { 1.0 } else { 0.0 }", "`||`"),
+            ("if not s.time > 0.9 { 1.0 } else { 0.0 }", "`!x`"),
+            ("s.time > 0.5 ? 0.5 : 0.0", "`if c { a } else { b }`"),
+            ("1.0 if s.time > 0.5 else 0.0", "`if c { x } else { y }`"),
+            ("if s.time > 0.5:\n 1.0", "in braces"),
+            ("if s.time > 0.5 { 1.0 } elif s.time > 0.2 { 0.5 } else { 0.0 }", "else if"),
+            ("let up = True; 1.0", "`true`"),
+            ("let a = None; 1.0", "`0.0`"),
+            ("let a = null; 1.0", "`0.0`"),
+            ("np.exp(-s.time)", "`exp(number)`"),
+            ("1.0 - math.exp(-s.time)", "`exp(number)`"),
+            ("np.linalg.norm(s.qvel)", "norm"),
+            ("np.clip(s.time, 0.0, 1.0)", "clamp(x, low, high)"),
+            ("np.square(s.time)", "x * x"),
+            ("torch.abs(s.time)", "`abs(number)`"),
+            ("s.time * math.pi", "`PI()`"),
+            ("s.time * Math.PI", "`PI()`"),
+            ("s.time * std::f64::consts::PI", "`PI()`"),
+            ("s.time * PI", "`PI()`"),
+            ("self.time", "the state is `s`"),
+            ("let f = lambda x: x * x; f(1.0)", "|x|"),
+            ("s.time ^ 2", "x ** 2"),
+            ("2 ^ 3", "x ** 2"),
+            ("s.time.powi(2)", "x ** y"),
+            ("let x = 1.0f64; x", "`1.0`"),
+            ("let x = 1.0_f64; x", "`1.0`"),
+            ("let x = 0.5f; x", "`0.5`"),
+            ("let x: f64 = 1.0; x", "`let x = ...`"),
+            ("let mut x = 1.0; x", "`let x = ...`"),
+            ("var x = 1.0; x", "`let x = ...`"),
+            ("float x = 1.0; x", "`let x = ...`"),
+            ("s.body('torso').height", "`\"torso\"`"),
+            ("let x = 1.0; x++; x", "`x += 1`"),
+            ("return { \"up\": 1.0 };", "#{ name: 1.0 }"),
+            ("{ up: 1.0 }", "#{ name: 1.0 }"),
+            ("1.0 # the rest", "`//`"),
+            ("sum(v * v for v in s.qvel)", ".map(|x| ...)"),
+            ("[v * v for v in s.qvel].sum()", ".map(|x| ...)"),
+            ("for i in range(3) { } 1.0", "`0..n`"),
+            ("import numpy as np\n 1.0", "functions are built in"),
+            ("s->time", "`s.qpos`"),
+            ("s.time === 1.0", "`==`"),
+            ("s.time \u{2212} 1.0", "write -"),
+            ("clamp(s.time, low=0.0, high=1.0)", "values alone"),
+            ("qvel[0] + 1.0", "`s.qvel`"),
+            ("obs[0] + 1.0", "the state is `s`"),
+            ("w * s.time", "`p.w`"),
+            ("timestamp().elapsed", "`s.time`"),
+            ("sleep(1); 1.0", "leave it out"),
+            ("rand()", "no random numbers"),
+            ("if s.time > 100.0 { sleep(1); } let n = 0; while n < s.time { n += 1; } 1.0", "leave it out"),
+            ("let n = 0; while n < s.time { n += 1; } if s.time > 100.0 { sleep(1); } 1.0", "leave it out"),
+            ("let x = s.time // 2;\n x", "floor"),
+            ("let x = s.time // 2.0\n; x", "floor"),
+            ("s.time // 2", "floor"),
+        ] {
+            let text = format!("fn reward(s, p) {{\n\n {body}\n}}");
+            let found = findings(&text);
+            let named = found.iter().find(|f| f.hint.contains(hint));
+            let named = named.unwrap_or_else(|| panic!("{body}\n{found:#?}"));
+            let line = 3 + usize::from(body.contains("\n or"));
+            assert_eq!(named.line, line, "{body}\n{found:#?}");
+        }
+    }
+
+    #[test]
+    fn whole_files_of_other_languages_are_named() {
+        let python = "import numpy as np\n\ndef reward(s):\n    \"\"\"Stand, don't fall.\"\"\"\n    \
+                      # it's up\n    up = np.cos(s.qpos[2])\n    return {\"up\": up if up > 0 else 0.0}\n";
+        let found = findings(python);
+        let lines: Vec<usize> = found.iter().map(|f| f.line).collect();
+        for line in [1, 3, 4, 5, 6, 7] {
+            assert!(lines.contains(&line), "{line}: {found:#?}");
+        }
+        assert!(found.iter().any(|f| f.message.contains("Python") && f.line == 3), "{found:#?}");
+        let rust = "pub fn reward(s: &State) -> f64 {\n    let x: f64 = 1.0;\n    x\n}\n";
+        assert!(findings(rust).iter().any(|f| f.line == 1 && f.hint.contains("fn reward(s, p)")));
+        let javascript = "function reward(s) {\n  return { up: Math.cos(s.qpos[2]) };\n}\n";
+        let found = findings(javascript);
+        assert!(found.iter().any(|f| f.line == 1) && found.iter().any(|f| f.line == 2), "{found:#?}");
+    }
+
+    #[test]
+    fn names_that_a_script_declares_are_its_own() {
+        for body in [
+            "let and = 1.0; #{ a: and }",
+            "let end = s.time; let begin = 0.0; #{ pass: end - begin }",
+            "#{ or: 1.0, not: 0.5, def: s.time }",
+            "let m = #{ math: 1.0 }; m.math",
+            "let pi = PI(); pi * s.time // half a turn, in rad",
+        ] {
+            let text = format!("fn reward(s) {{\n {body}\n}}");
+            let found = findings(&text);
+            assert!(found.is_empty(), "{body}\n{found:#?}");
+            // Nor are they named where something else is wrong.
+            let found = findings(&text.replace("fn reward(s) {", "fn reward(s) { let x = vell;"));
+            assert!(found.iter().all(|f| f.message.contains("vell") || f.rule == "unused"), "{body}\n{found:#?}");
+        }
+    }
 }

@@ -173,7 +173,8 @@ fn unread(statements: &[Stmt], uses: &Uses, out: &mut Vec<Lint>) {
     }
 }
 
-/// Statements that compute a value and drop it. The last of a list is its value, which is dropped where `kept` is false.
+/// Statements that compute a value and drop it. The last of a list is its value, which is dropped where `kept` is
+/// false.
 fn discarded(statements: &[Stmt], kept: bool, out: &mut Vec<Lint>) {
     let last = statements.iter().rposition(|s| !matches!(s, Stmt::Noop(_)));
     for (i, stmt) in statements.iter().enumerate() {
@@ -382,7 +383,7 @@ pub(crate) fn refused_calls(ast: &AST) -> Vec<Lint> {
     ast.walk(&mut |nodes| {
         if let Some(ASTNode::Expr(Expr::FnCall(call, pos)) | ASTNode::Stmt(Stmt::FnCall(call, pos))) = nodes.last()
             && !call.is_qualified()
-            && let Some(hint) = crate::foreign::refused_function(&call.name)
+            && let Some(hint) = crate::words::refused_function(&call.name)
             && !own(&call.name)
         {
             let message = format!("scripts have no function `{}`", call.name);

@@ -76,8 +76,7 @@ impl Lowerer<'_> {
         let hint = if parameter {
             format!("it is a parameter: `p.{name}`")
         } else {
-            crate::foreign::variable(name)
-                .unwrap_or_else(|| pavlov_model::did_you_mean(name, self.variable_names()))
+            crate::words::variable(name).unwrap_or_else(|| pavlov_model::did_you_mean(name, self.variable_names()))
         };
         Stop::Error(fault("unknown-name", format!("no variable `{name}` here"), hint), pos)
     }
@@ -217,10 +216,10 @@ impl Lowerer<'_> {
             let hint = "a power is `x ** 2`; for whole numbers `^` is an exclusive or of bits";
             return Err(Stop::Error(fault("type", format!("`^` cannot take ({types})"), hint), pos));
         }
-        if let Some(hint) = crate::foreign::refused_function(name) {
+        if let Some(hint) = crate::words::refused_function(name) {
             return Err(Stop::Error(fault("unknown-name", format!("scripts have no function `{name}`"), hint), pos));
         }
-        if let Some(hint) = crate::foreign::other_function(name) {
+        if let Some(hint) = crate::words::other_function(name) {
             return Err(Stop::Error(fault("unknown-name", format!("no function `{name}` on ({types})"), hint), pos));
         }
         if matches!(name, "+" | "-" | "*" | "/" | "%" | "**" | "<" | ">" | "<=" | ">=" | "!" | "&" | "|") {

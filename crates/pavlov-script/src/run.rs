@@ -388,6 +388,88 @@ mod tests {
         }
     }
 
+    /// Closures that read what they run on, or what is around them: rhai by itself fails in most of these.
+    const CLOSURES: &[&str] = &[
+        "fn reward(s) { let q = s.qpos; #{ a: q.map(|x| x - q[0]).norm2() } }",
+        "fn reward(s) { #{ a: sum(s.feet.map(|f| f.pos.x - s.com.pos.x)) } }",
+        "fn reward(s) { #{ a: s.feet.map(|f| s.joints.map(|j| j.pos * f.contact).sum()).sum() } }",
+        "fn reward(s) { let v = s.qvel; #{ a: v.map(|x| v.map(|y| x * y - v[0]).sum()).sum() } }",
+        "fn reward(s, p) { #{ a: s.qvel.reduce(|t, v| t + v * v * p.w + s.time, 0.0) } }",
+        "fn reward(s) { let q = s.qpos; let m = q.mean(); \
+         #{ a: if q.all(|x| x < q[0] + 10.0) { m } else { q.map(|x| q.map(|y| y * x).max()).min() } } }",
+        "fn reward(s) { let q = s.qpos; q[0] = 1.0; #{ a: q.map(|x| x * q[0]).sum() } }",
+        "fn f(list, k) { list.map(|x| list.map(|y| x * y * k).sum()).sum() } fn reward(s) { #{ a: f(s.qvel, s.time) } }",
+        "fn memory() { #{ air: [0.0, 0.0], n: 0.0 } } \
+         fn reward(s, p, m) { m.n += 1.0; let air = m.air; m.air = s.feet.map(|f, i| air[i] + f.contact); \
+         #{ a: air.map(|x| x + air[0]).sum() } }",
+    ];
+
+    #[test]
+    fn closures_are_lowered_and_run_by_the_interpreter_alike() {
+        for text in CLOSURES {
+            let program = compile(text);
+            assert!(program.is_lowered(), "{text}: {:?}", program.findings());
+            let parity = program.parity(50, 7).unwrap_or_else(|e| panic!("{text}\n{e}"));
+            assert!(parity.max_error < 1e-4, "{text}: {parity:?}");
+        }
+    }
+
+    #[test]
+    fn closures_that_change_variables_are_interpreted_or_refused() {
+        let text = "fn reward(s) { let t = 0.0; s.feet.map(|f| { t += f.contact * s.dt; t }); #{ a: t } }";
+        let program = compile(text);
+        assert!(!program.is_lowered(), "a closure that changes what it takes");
+        let (mut out, mut memory) = (vec![0.0; 8], Vec::new());
+        let inputs = vec![1.0; program.inputs().len() * 8];
+        program.run_interpreted(1, 8, &inputs, &[0.7, 0.25], &mut memory, &mut out).unwrap();
+        assert!((out[0] - 0.04).abs() < 1e-6, "{out:?}");
+        for (text, words) in [
+            ("fn reward(s) { let q = s.qpos; q.map(|x| { q[0] = x; x }); #{ a: q[0] } }", "copy it first"),
+            (
+                "fn memory() { #{ air: [0.0], n: 0.0 } } \
+                 fn reward(s, p, m) { #{ a: m.air.map(|x| x + m.n).sum() } }",
+                "copy the part first",
+            ),
+        ] {
+            let script = Script::parse("reward.rhai", text).unwrap();
+            let error = script.compile("reward", EntryKind::Terms, &Arc::new(example()), &[]).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn the_work_of_the_interpreter_is_counted() {
+        let text =
+            |n: usize| format!("fn reward(s) {{ let n = 0.0; while n < s.time + {n}.0 {{ n += 1.0; }} #{{ n: n }} }}");
+        let count = |n: usize| {
+            let program = compile(&text(n));
+            let mut scratch = program.scratch();
+            let inputs = vec![0.0; program.inputs().len() * 8];
+            let mut out = vec![0.0; 8];
+            program.run(2, 8, &inputs, &[0.7, 0.25], &mut [], &mut scratch, &mut out).unwrap();
+            scratch.operations()
+        };
+        let (few, many) = (count(10), count(1000));
+        assert!(few > 10 && many > 50 * few, "{few} {many}");
+        assert_eq!(many, count(1000), "it repeats");
+    }
+
+    #[test]
+    fn a_thousand_terms_are_compiled_and_compared_in_no_time() {
+        let params: Vec<(String, f64)> = (0..1000).map(|i| (format!("w{i}"), 0.5)).collect();
+        let terms: String = (0..1000).map(|i| format!("t{i}: p.w{i} * s.qpos[{}] * {i}.0,\n", i % 9)).collect();
+        let text = format!("fn reward(s, p) {{ #{{ {terms} }} }}");
+        let clock = std::time::Instant::now();
+        let script = Script::parse("reward.rhai", &text).unwrap();
+        let program = script.compile("reward", EntryKind::Terms, &Arc::new(example()), &params).unwrap();
+        assert!(program.is_lowered() && program.outputs()[999] == "t999");
+        let states = program.parity_states(1000);
+        program.parity(states, 1).unwrap();
+        let seconds = clock.elapsed().as_secs_f64();
+        println!("1,000 terms, {} operations, {states} states: {seconds:.2} s", program.operations());
+        assert!(seconds < 10.0, "{seconds} s");
+    }
+
     #[test]
     fn terms_stand_in_the_order_of_the_text() {
         assert_eq!(compile(SCRIPTS[0]).outputs(), ["forward", "up", "cost"]);

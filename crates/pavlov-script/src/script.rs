@@ -3,12 +3,12 @@
 use crate::builtins::Fault;
 use crate::diag::{Diagnostics, Severity, Sink};
 use crate::engine::engine;
+use crate::foreign::{division_by_a_comment, foreign};
 use crate::library::Modules;
-use crate::scene::Scene;
-use crate::value::Value;
-use crate::foreign::foreign;
 use crate::lint::Lint;
+use crate::scene::Scene;
 use crate::tokens::{minus_before_power, tokens};
+use crate::value::Value;
 use rhai::{AST, ParseError, ParseErrorType, Position};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,13 +63,16 @@ fn places(text: &str) -> HashMap<String, usize> {
 /// What is wrong with a text that is not rhai: the words of other languages in it, else what rhai says.
 fn refuse(sink: &mut Sink<'_>, text: &str, e: &ParseError) {
     let at = place(e.1);
-    let words = foreign(text);
+    let mut words = foreign(text);
+    words.extend(division_by_a_comment(text));
     // A word is the cause of an error on its line, or of one on the line that follows.
     let explained = words.iter().any(|w| w.at.0 == at.0 || w.at.0 + 1 == at.0);
     if !explained {
         let hint = match &*e.0 {
             ParseErrorType::MissingToken(token, _) if token == ";" => "a statement ends with `;`",
-            ParseErrorType::MissingToken(token, _) if token == "}" => "a block or map that is opened by `{` or `#{` is not closed",
+            ParseErrorType::MissingToken(token, _) if token == "}" => {
+                "a block or map that is opened by `{` or `#{` is not closed"
+            }
             ParseErrorType::MissingToken(token, _) if token == ")" => "a parenthesis is not closed",
             ParseErrorType::DuplicatedProperty(_) => "each term has one name",
             _ => "",
@@ -88,7 +91,7 @@ fn refuse(sink: &mut Sink<'_>, text: &str, e: &ParseError) {
 /// the other sign.
 pub(crate) fn lint_text(text: &str) -> (Vec<Lint>, Vec<Lint>) {
     let errors = minus_before_power(text, &tokens(text));
-    let comments = crate::foreign::division_by_a_comment(text).into_iter();
+    let comments = division_by_a_comment(text).into_iter();
     let warnings = comments.map(|f| Lint { at: f.at, rule: "whole-division", message: f.message, hint: f.hint });
     (errors, warnings.collect())
 }

@@ -115,9 +115,7 @@ pub(crate) fn minus_before_power(text: &str, tokens: &[Tok]) -> Vec<Lint> {
                 (power, between(i + 1, power))
             }
             // A minus is part of the literal behind it.
-            Token::IntegerConstant(n) if *n < 0 => {
-                (i + 1, between(i, i + 1).map(|x| x.trim_start_matches('-').into()))
-            }
+            Token::IntegerConstant(n) if *n < 0 => (i + 1, between(i, i + 1).map(|x| x.trim_start_matches('-').into())),
             Token::FloatConstant(x) if *x.0 < 0.0 => {
                 (i + 1, between(i, i + 1).map(|x| x.trim_start_matches('-').into()))
             }
@@ -135,8 +133,8 @@ pub(crate) fn minus_before_power(text: &str, tokens: &[Tok]) -> Vec<Lint> {
             at: t.at,
             rule: "minus-power",
             message: format!(
-                "a minus before a power: rhai reads `-{base} ** {exponent}` as `(-{base}) ** {exponent}`, which has the \
-                 other sign than people mean"
+                "a minus before a power: rhai reads `-{base} ** {exponent}` as `(-{base}) ** {exponent}`, which has \
+                 the other sign than people mean"
             ),
             hint: format!(
                 "write `-({base} ** {exponent})`, or with parentheses `(-{base}) ** {exponent}` where that is meant"

@@ -72,7 +72,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "minus-power",
         about: "No minus stands before a power: `-x ** 2`.",
-        why: "rhai takes the minus first, so that `-x ** 2` is x * x; everywhere else it is -(x * x). A penalty would be paid.",
+        why: "rhai takes the minus first, so that `-x ** 2` is x * x; everywhere else it is -(x * x). A penalty would \
+              be paid.",
         fix: "Write `-(x ** 2)`.",
     },
     Rule {
