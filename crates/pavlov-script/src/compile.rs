@@ -58,7 +58,7 @@ impl Script {
     }
 
     fn build<'m>(
-        &self,
+        &'m self,
         entry: &str,
         kind: EntryKind,
         (scene, modules): (&Arc<Scene>, &'m Arc<Modules>),
@@ -206,7 +206,7 @@ impl Script {
         sink: &mut Sink<'m>,
     ) -> Option<Program> {
         let errors = sink.errors();
-        for module in &parts.modules.0 {
+        for module in &modules.0 {
             sink.enter(&module.file, &module.text);
             for lint in refused_calls(&module.ast) {
                 sink.add(Severity::Error, lint.rule, lint.at, lint.message, lint.hint);
@@ -481,6 +481,13 @@ mod tests {
             let found = errors(text);
             assert!(found.iter().any(|f| f.rule == "minus-power" && f.line == 2), "{text}\n{found:#?}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_script() {
+        assert!(errors("\u{feff}fn reward(s) { s.time }").is_empty());
+        let found = errors("\u{feff}fn reward(s) { vell }");
+        assert_eq!((found[0].line, found[0].column), (1, 16));
     }
 
     #[test]

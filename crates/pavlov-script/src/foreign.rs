@@ -45,7 +45,7 @@ fn word(tok: Tok) -> Word {
         Token::Identifier(s) => (Kind::Word, s.to_string()),
         Token::Reserved(s) if s.starts_with(char::is_alphabetic) => (Kind::Word, s.to_string()),
         Token::Reserved(s) => (Kind::Bad, s.to_string()),
-        Token::IntegerConstant(_) | Token::FloatConstant(_) => (Kind::Number, String::new()),
+        number @ (Token::IntegerConstant(_) | Token::FloatConstant(_)) => (Kind::Number, number.to_string()),
         Token::StringConstant(_) | Token::InterpolatedString(_) | Token::CharConstant(_) => (Kind::Text, String::new()),
         Token::EOF => (Kind::End, String::new()),
         Token::LexError(e) => match *e {
@@ -239,6 +239,9 @@ impl Scan<'_> {
                 let hint = "write `list.map(|x| ...)`, and `.sum()` of it for a sum";
                 return say("`... for x in list` is Python".into(), hint);
             }
+            "mut" if before == "let" => {
+                return say(named("mut"), "every `let` can be changed: write `let x = ...`");
+            }
             "let" | "const" if self.text(i + 2) == ":" => {
                 return say("types are not written in rhai".into(), &format!("write `{text} {next} = ...`"));
             }
@@ -276,7 +279,6 @@ impl Scan<'_> {
             }
             "pass" if self.first_on_line(i) => say(named("pass"), "leave it out: a block may be empty, `{ }`"),
             "def" => say("`def` is Python: a script is rhai".into(), DEFINITION),
-            "mut" if before == "let" => say(named("mut"), "every `let` can be changed: write `let x = ...`"),
             _ if DEFINES.contains(&text) && self.first_on_line(i) => say(named(text), DEFINITION),
             _ if DECLARES.contains(&text) && self.is_word(i + 1) && self.text(i + 2) == "=" => {
                 say(named(text), &format!("write `let {next} = ...`"))
@@ -294,6 +296,7 @@ impl Scan<'_> {
                 let called = format!("{prefix}{}", self.text(i + 2));
                 say(format!("`{called}`: functions have no prefix in rhai"), &function(self.text(name)))
             }
+            "PI" if matches!(next, "()" | "(") => None,
             _ => WORDS.iter().find(|w| w.0 == text).and_then(|(_, hint)| say(named(text), hint)),
         }
     }
@@ -302,10 +305,8 @@ impl Scan<'_> {
         let (w, next) = (&self.words[i], self.words.get(i + 1)?);
         let suffix = next.kind == Kind::Word && next.at.0 == w.at.0 && next.text.starts_with(['f', 'F', 'd', '_']);
         if suffix && matches!(next.text.trim_start_matches('_'), "f" | "F" | "f64" | "f32" | "d") {
-            return Some((
-                format!("`{}` behind a number is not rhai", next.text),
-                "write the number alone: `1.0`".into(),
-            ));
+            let message = format!("`{}` behind a number is not rhai", next.text);
+            return Some((message, format!("write the number alone: `{}`", w.text)));
         }
         if i > 0 && self.text(i - 1) == "." && !(i > 1 && self.operand(i - 2)) {
             return Some(("a number needs a digit before its point".into(), "write `0.5` for `.5`".into()));

@@ -496,17 +496,22 @@ impl<'a> Lowerer<'a> {
         self.frames.last().map_or(Vec::new(), |f| f.vars.iter().map(|v| v.name.as_str()).collect())
     }
 
+    /// Why what is no variable of the function cannot be changed.
+    pub fn cannot_change(&self, name: &str, pos: Position) -> Stop {
+        if self.above(name).is_some() {
+            let message = format!("`{name}` stands above the functions and cannot be changed");
+            let hint = "copy it: `let x = ...;`; what lasts from step to step is declared in `fn memory()`";
+            return Stop::Error(fault("type", message, hint), pos);
+        }
+        let hint = pavlov_model::did_you_mean(name, self.variable_names());
+        Stop::Error(fault("unknown-name", format!("no variable `{name}`: declare it by `let`"), hint), pos)
+    }
+
     /// Puts a value where `path` leads inside the variable, in the worlds of the present mask.
     pub fn put(&mut self, name: &str, path: &[Step], value: V, pos: Position) -> Res<()> {
         let mask = self.mask;
         let Some(at) = self.frame().vars.iter().rposition(|v| v.name == name) else {
-            if self.above(name).is_some() {
-                let message = format!("`{name}` stands above the functions and cannot be changed");
-                let hint = "copy it: `let x = ...;`; what lasts from step to step is declared in `fn memory()`";
-                return Err(Stop::Error(fault("type", message, hint), pos));
-            }
-            let hint = pavlov_model::did_you_mean(name, self.variable_names());
-            return Err(Stop::Error(fault("unknown-name", format!("no variable `{name}`"), hint), pos));
+            return Err(self.cannot_change(name, pos));
         };
         let var = &self.frame().vars[at];
         if var.constant {

@@ -379,7 +379,7 @@ impl Lowerer<'_> {
         }
         if let Some((.., symbol)) = op.get_op_assignment_info() {
             let Some(var) = self.variable(&name) else {
-                return Err(Stop::Error(fault("unknown-name", format!("no variable `{name}`"), ""), pos));
+                return Err(self.cannot_change(&name, pos));
             };
             let old = walk(var, &path).map_err(|f| Stop::Error(f, pos))?.clone();
             value = self.apply_named(symbol, vec![old, value], pos)?;

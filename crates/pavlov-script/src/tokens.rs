@@ -124,7 +124,10 @@ pub(crate) fn minus_before_power(text: &str, tokens: &[Tok]) -> Vec<Lint> {
         if tokens.get(power).is_none_or(|t| t.token != Token::PowerOf) || odd(tokens, power + 1) {
             continue;
         }
-        let exponent = behind_operand(tokens, power + 1).and_then(|end| between(power + 1, end));
+        let exponent = behind_operand(tokens, power + 1).and_then(|end| {
+            // A single token may be the last of its line.
+            if end == power + 2 { Some(tokens[power + 1].token.to_string()) } else { between(power + 1, end) }
+        });
         let (base, exponent) = match base.zip(exponent).filter(|(b, e)| b.len() + e.len() < 80 && !e.is_empty()) {
             Some((base, exponent)) => (base, exponent),
             None => ("x".into(), "2".into()),
