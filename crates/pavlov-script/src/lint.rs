@@ -517,6 +517,32 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_of_what_is_shipped() {
+        fn scripts(folder: &std::path::Path, out: &mut Vec<std::path::PathBuf>) {
+            for path in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+                if path.is_dir() {
+                    scripts(&path, out);
+                } else if path.extension().is_some_and(|e| e == "rhai") {
+                    out.push(path);
+                }
+            }
+        }
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut all = Vec::new();
+        for folder in ["rewards", "tasks", "assets/audit/rewards", "tests/faulty"] {
+            scripts(&root.join(folder), &mut all);
+        }
+        assert!(all.len() > 80, "{}", all.len());
+        for path in all {
+            let text = pavlov_common::text::read(&path).unwrap();
+            let (errors, warnings) = crate::script::lint_text(&text);
+            let ast = crate::engine::engine().compile(&text).unwrap();
+            let found = lint(&ast, "reward");
+            assert!(errors.is_empty() && warnings.is_empty() && found.is_empty(), "{path:?}: {found:?}");
+        }
+    }
+
+    #[test]
     fn what_is_changed_is_known() {
         let ast = crate::engine::engine()
             .compile("fn f(m, a, b, c) { m.x[0] = 1.0; a += 1; b.push(2); c.map(|x| x + m.y).sum() + c.len() }")
