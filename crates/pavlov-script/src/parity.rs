@@ -5,7 +5,7 @@ use crate::scene::{Channel, Input};
 
 /// Operations of the lowered program over all random states of a comparison; the interpreter takes some hundred
 /// nanoseconds for each.
-const PARITY_OPERATIONS: usize = 1_000_000;
+const PARITY_OPERATIONS: usize = 400_000;
 /// Fewest random states of a comparison.
 const PARITY_LEAST: usize = 32;
 
@@ -25,7 +25,7 @@ pub struct Parity {
 }
 
 impl Program {
-    /// As many of `most` random states as both ways get through in about a second, by counted operations: fewer for
+    /// As many of `most` random states as both ways get through in about half a second, by counted operations: fewer for
     /// rewards of many terms, but never less than a few dozen.
     pub fn parity_states(&self, most: usize) -> usize {
         most.min((PARITY_OPERATIONS / self.operations().max(1)).max(PARITY_LEAST))
