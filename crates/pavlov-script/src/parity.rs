@@ -25,8 +25,8 @@ pub struct Parity {
 }
 
 impl Program {
-    /// As many of `most` random states as both ways get through in about half a second, by counted operations: fewer for
-    /// rewards of many terms, but never less than a few dozen.
+    /// As many of `most` random states as both ways get through in about half a second, by counted operations: fewer
+    /// for rewards of many terms, but never less than a few dozen.
     pub fn parity_states(&self, most: usize) -> usize {
         most.min((PARITY_OPERATIONS / self.operations().max(1)).max(PARITY_LEAST))
     }
