@@ -1,7 +1,8 @@
 //! What several crates need alike: charts and pages of reports, statistics, files that are written whole or not at all,
-//! and what a step of an environment gives.
+//! text files as people save them, text of others made fit to be shown, names that were meant, where robots, tasks and
+//! rewards are found, and what a step of an environment gives.
 //!
-//! This crate stands lowest: it uses no other crate of the workspace and knows nothing of robots or rewards.
+//! This crate stands lowest: it uses no other crate of the workspace and knows nothing of what robots or rewards say.
 
 pub mod assets;
 pub mod atomic;
@@ -10,5 +11,6 @@ pub mod names;
 pub mod page;
 pub mod stats;
 mod step;
+pub mod text;
 
 pub use step::StepOut;

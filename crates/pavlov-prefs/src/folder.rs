@@ -25,7 +25,7 @@ const SCRIPT: &str = "fn reward(s, p) {\n    #{ effort: s.action.norm2() }\n}\n"
 /// # Errors
 /// When there is a reward already, a file cannot be read or written, or what came out is none.
 pub fn write_linear(folder: &Path, reward: &Reward, changes: &[Change]) -> Result<(), PrefsError> {
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| PrefsError::io("read", path, e));
+    let read = |path: &Path| pavlov_common::text::read(path).map_err(|e| PrefsError::io("read", path, e));
     let (script, manifest) = if reward.path().is_dir() {
         let manifest = reward.path().join("reward.toml");
         let text = if manifest.is_file() { read(&manifest)? } else { String::new() };

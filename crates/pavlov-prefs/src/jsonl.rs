@@ -27,11 +27,12 @@ pub fn import(text: impl BufRead, path: &Path) -> Result<Vec<Label>, PrefsError>
     let mut records = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.map_err(|e| PrefsError::io("read", path, e))?;
+        let line = if i == 0 { pavlov_common::text::unmarked(&line) } else { &line };
         if line.trim().is_empty() {
             continue;
         }
         let wrong = |e: String| PrefsError::damaged(path, format!("line {}: {e}", i + 1));
-        let record: Label = serde_json::from_str(&line).map_err(|e| wrong(e.to_string()))?;
+        let record: Label = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
         record.entry.check().map_err(|e| wrong(e.to_string()))?;
         records.push(record);
     }

@@ -92,7 +92,7 @@ fn read(path: &Path) -> Result<String, RewardError> {
         let message = format!("{size} bytes, more than the limit of {MAX_BYTES}");
         return Err(RewardError::Manifest { path: path.to_path_buf(), message });
     }
-    std::fs::read_to_string(path).map_err(io)
+    pavlov_common::text::read(path).map_err(io)
 }
 
 /// An error whose place in the manifest is not yet known.
@@ -157,7 +157,7 @@ impl Reward {
         let lone = path.extension().is_some_and(|e| e == "rhai");
         let file = if lone { path.to_path_buf() } else { path.join("reward.rhai") };
         let manifest_path = path.join("reward.toml");
-        let text = manifest.unwrap_or_default();
+        let text = pavlov_common::text::unmarked(manifest.unwrap_or_default());
         let placed = |Fault { path, message }| {
             let (line, column) = place(text, &path);
             RewardError::Graph { path: manifest_path.clone(), line, column, message }

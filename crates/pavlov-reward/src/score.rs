@@ -36,6 +36,9 @@ pub struct Scored {
     pub step_terms: Vec<Vec<f32>>,
     /// The first term that was not finite: (term, step from 1, value). As in training it counts as 0.
     pub bad: Option<(usize, usize, f32)>,
+    /// Most operations that the script took in a step of the rows it was run with, as rhai counts them; 0 where it is
+    /// lowered.
+    pub operations: u64,
 }
 
 /// Why recorded states cannot be scored.
@@ -136,6 +139,7 @@ impl Run<'_> {
                 into[..width].copy_from_slice(&column[from..from + width]);
             }
             program.run(width, CHUNK, &self.inputs, self.reward.values(), &mut [], &mut self.scratch, &mut self.out)?;
+            scored.operations = scored.operations.max(self.scratch.operations());
             for row in 0..width {
                 add(self.reward, &self.out, CHUNK, row, start + row, scored);
             }
@@ -163,6 +167,7 @@ impl Run<'_> {
             program.run(width, SIDE, &self.inputs, values, &mut memory, &mut self.scratch, &mut self.out)?;
             for (k, scored) in scored.iter_mut().enumerate().filter(|(k, _)| step < spans[*k].steps) {
                 add(self.reward, &self.out, SIDE, k, step, scored);
+                scored.operations = scored.operations.max(self.scratch.operations());
             }
         }
         Ok(())

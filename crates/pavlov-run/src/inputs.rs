@@ -216,7 +216,7 @@ fn robot_files(robot: &Path) -> Vec<(String, PathBuf)> {
     let mut files = vec![(file_name(robot), robot.to_path_buf())];
     let mut next = 0;
     while next < files.len() && files.len() < MAX_FILES {
-        let text = fs::read_to_string(&files[next].1).unwrap_or_default();
+        let text = pavlov_common::text::read(&files[next].1).unwrap_or_default();
         let folder = files[next].1.parent().unwrap_or(base).to_path_buf();
         next += 1;
         for part in text.split("<include").skip(1) {

@@ -34,7 +34,12 @@ pub(crate) fn fits<N: Copy>(value: &Value<N>, ty: Ty) -> bool {
 
 /// The row of that name and form which takes these arguments.
 pub(crate) fn find<N: Copy>(name: &str, form: Form, args: &[Value<N>]) -> Option<&'static Builtin> {
-    rows(name, form).find(|b| b.args.len() == args.len() && args.iter().zip(b.args).all(|(a, t)| fits(a, *t)))
+    rows(name, form).find(|b| takes(b, args))
+}
+
+/// Does the row take these arguments?
+pub(crate) fn takes<N: Copy>(row: &Builtin, args: &[Value<N>]) -> bool {
+    row.args.len() == args.len() && args.iter().zip(row.args).all(|(a, t)| fits(a, *t))
 }
 
 /// Names of the properties of a value of this type.

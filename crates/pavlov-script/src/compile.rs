@@ -1,18 +1,22 @@
 //! Compiling an entry function of a script: checked against a scene, and lowered where possible.
 
+use crate::above::constant;
 use crate::builtins::Fault;
 use crate::diag::{Diagnostics, Finding, Severity, Sink};
+use crate::foreign::foreign;
 use crate::graph::{Graph, Node};
 use crate::interp::{Interp, all_inputs, flatten, neutral, unflatten};
 use crate::library::{Modules, Refused};
+use crate::lint::{lint, literal_divisions, refused_calls};
 use crate::lower::{Lowerer, Stop};
+use crate::notes::Note;
 use crate::path::V;
 use crate::program::Lowered;
 use crate::run::{Origin, Program, Way};
 use crate::scene::Scene;
-use crate::script::{EntryKind, Parts, Script, place};
+use crate::script::{Constant, EntryKind, Parts, Script, lint_text, place};
 use crate::value::{Handle, Kind, Value};
-use rhai::Position;
+use rhai::{AST, Position};
 use std::sync::Arc;
 
 impl Script {
@@ -27,15 +31,23 @@ impl Script {
         scene: &Arc<Scene>,
         params: &[(String, f64)],
     ) -> Result<Program, Diagnostics> {
+        let mut sink = Sink::new(&self.file, &self.text);
+        say(&mut sink, &self.text, &self.ast, Some(entry));
         let modules = match Modules::load(&self.file, &self.text, &self.ast, &scene.lib) {
             Ok(modules) => Arc::new(modules),
             Err(Refused { file, text, pos, message, hint }) => {
-                let mut sink = Sink::new(&file, &text);
-                sink.add(Severity::Error, "import", place(pos), message, hint);
-                return Err(Diagnostics { findings: sink.sorted() });
+                let mut of_module = Sink::new(&file, &text);
+                of_module.add(Severity::Error, "import", place(pos), message, hint);
+                let mut findings = sink.sorted();
+                findings.extend(of_module.sorted());
+                return Err(Diagnostics { findings });
             }
         };
-        let mut sink = Sink::new(&self.file, &self.text);
+        for module in &modules.0[1..] {
+            sink.enter(&module.file, &module.text);
+            say(&mut sink, &module.text, &module.ast, None);
+        }
+        sink.enter(&self.file, &self.text);
         match self.build(entry, kind, (scene, &modules), params, &mut sink) {
             Some(mut program) if !sink.failed() => {
                 program.findings = sink.sorted();
@@ -46,7 +58,7 @@ impl Script {
     }
 
     fn build<'m>(
-        &self,
+        &'m self,
         entry: &str,
         kind: EntryKind,
         (scene, modules): (&Arc<Scene>, &'m Arc<Modules>),
@@ -66,37 +78,62 @@ impl Script {
             sink.add(Severity::Error, "shape", (0, 0), message, hint);
             return None;
         }
-        let memory = if args == 3 { Some(self.memory(scene, modules, sink)?) } else { None };
+        let above = self.above(scene, modules, sink)?;
+        let memory = if args == 3 { Some(self.memory(scene, modules, &above, sink)?) } else { None };
         let mut start = Vec::new();
         if let Some(shape) = &memory {
             flatten(shape, shape, &mut start)?;
         }
-        let parts = Parts { entry, kind, args, scene, modules, params, memory, start };
-        match self.lower(&parts) {
+        let parts = Parts { entry, kind, args, scene, modules, params, memory, start, above };
+        let (ended, notes) = self.lower(&parts);
+        for Note { module, term, lint } in notes {
+            sink.term = term;
+            sink.enter(&modules.0[module].file, &modules.0[module].text);
+            sink.add(Severity::Warning, lint.rule, lint.at, lint.message, lint.hint);
+        }
+        sink.term.clear();
+        sink.enter(&self.file, &self.text);
+        match ended {
             Ok((lowered, origin, outputs)) => Some(self.program(parts, outputs, Some((lowered, origin)))),
             Err(Ended { stop: Stop::Error(Fault { rule, message, hint }, pos), term, module }) => {
                 sink.term = term;
-                sink.enter(&modules.0[module].file, &modules.0[module].text);
-                sink.add(Severity::Error, rule, place(pos), message, hint);
+                let module = &modules.0[module];
+                sink.enter(&module.file, &module.text);
+                // What another language has there says more than the name that is not known.
+                let at = place(pos);
+                let foreign = if rule == "unknown-name" { foreign(&module.text) } else { Vec::new() };
+                let (here, elsewhere): (Vec<_>, Vec<_>) = foreign.into_iter().partition(|f| f.at == at);
+                let hint = here.into_iter().next().map_or(hint, |f| f.hint);
+                sink.add(Severity::Error, rule, at, message, hint);
+                sink.term.clear();
+                for f in elsewhere {
+                    sink.add(Severity::Error, "unknown-name", f.at, f.message, f.hint);
+                }
                 None
             }
             Err(Ended { stop: Stop::Interpret(construct, pos), term, module }) => {
                 sink.term = term;
                 sink.enter(&modules.0[module].file, &modules.0[module].text);
-                self.interpreted(parts, &construct, pos, sink)
+                self.interpreted(parts, (&construct, pos, module), modules, sink)
             }
         }
     }
 
     /// The start value of what is remembered.
-    fn memory(&self, scene: &Arc<Scene>, modules: &Modules, sink: &mut Sink<'_>) -> Option<Value<f64>> {
+    fn memory(
+        &self,
+        scene: &Arc<Scene>,
+        modules: &Modules,
+        above: &[Constant],
+        sink: &mut Sink<'_>,
+    ) -> Option<Value<f64>> {
         if !self.has("memory") {
             let hint = "add `fn memory() { #{ name: 0.0 } }`";
             let message = "the third parameter is the script's memory, but no memory is declared";
             sink.add(Severity::Error, "unknown-name", (0, 0), message.into(), hint.into());
             return None;
         }
-        let mut l = Lowerer::new(Graph::new(scene.clone()), modules);
+        let mut l = Lowerer::new(Graph::new(scene.clone()), modules, above);
         let value = match l.call("memory", Vec::new(), Position::NONE) {
             Ok((value, _)) => value,
             Err(Stop::Error(f, pos)) => {
@@ -109,18 +146,7 @@ impl Script {
                 return None;
             }
         };
-        fn constant(g: &Graph, v: &V) -> Option<Value<f64>> {
-            Some(match v {
-                Value::Num(n) | Value::Int(n) => Value::Num(g.constant(*n)?),
-                Value::Bool(n) => Value::Bool(g.constant(*n)?),
-                Value::Array(a) => Value::Array(a.iter().map(|x| constant(g, x)).collect::<Option<_>>()?),
-                Value::Map(m) => {
-                    Value::Map(m.iter().map(|(k, x)| Some((k.clone(), constant(g, x)?))).collect::<Option<_>>()?)
-                }
-                _ => return None,
-            })
-        }
-        let found = constant(&l.g, &value).filter(|v| matches!(v, Value::Map(_)));
+        let found = constant(&l.g, &value).and_then(numbers).filter(|v| matches!(v, Value::Map(_)));
         if found.is_none() {
             let message = "`memory` must return a map of numbers, booleans and arrays of them";
             sink.add(Severity::Error, "type", (0, 0), message.into(), "for example #{ air: [0.0, 0.0] }".into());
@@ -128,7 +154,8 @@ impl Script {
         found
     }
 
-    fn lower(&self, parts: &Parts<'_>) -> Result<(Lowered, Origin, Vec<String>), Ended> {
+    /// The lowered program, or why there is none, and what there is to say about it.
+    fn lower(&self, parts: &Parts<'_>) -> (Result<Made, Ended>, Vec<Note>) {
         let mut g = Graph::new(parts.scene.clone());
         let mut args: Vec<V> = vec![Value::Handle(Handle { kind: Kind::State, index: 0, prev: false })];
         let names = parts.params.iter().enumerate();
@@ -138,12 +165,24 @@ impl Script {
             args.push(slots(&mut g, shape, &mut 0));
         }
         args.truncate(parts.args);
-        let mut l = Lowerer::new(g, parts.modules);
-        let (value, left) = match l.call(parts.entry, args, Position::NONE) {
-            Ok(done) => done,
-            Err(stop) => return Err(Ended { stop, term: l.term, module: l.ended_in }),
+        let mut l = Lowerer::new(g, parts.modules, &parts.above);
+        l.memory = parts.memory.is_some().then(|| self.parameter(parts.entry, 2)).flatten();
+        let done = l.call(parts.entry, args, Position::NONE);
+        let notes = std::mem::take(&mut l.notes);
+        let made = match done {
+            Ok((value, left)) => self.made(parts, l.g, &value, &left),
+            Err(stop) => Err(Ended { stop, term: l.term, module: l.ended_in }),
         };
-        let outputs = self.outputs(parts, &value).map_err(|f| Ended::in_script(Stop::Error(f, Position::NONE)))?;
+        (made, notes)
+    }
+
+    /// Name of a parameter of a function.
+    fn parameter(&self, function: &str, i: usize) -> Option<String> {
+        self.ast.iter_functions().find(|f| f.name == function)?.params.get(i).map(|p| (*p).to_string())
+    }
+
+    fn made(&self, parts: &Parts<'_>, g: Graph, value: &V, left: &[V]) -> Result<Made, Ended> {
+        let outputs = self.outputs(parts, value).map_err(|f| Ended::in_script(Stop::Error(f, Position::NONE)))?;
         let mut memory = Vec::new();
         if let Some(shape) = &parts.memory
             && flatten(shape, &left[2], &mut memory).is_none()
@@ -153,13 +192,30 @@ impl Script {
             return Err(Ended::in_script(stop));
         }
         let ids: Vec<u32> = outputs.iter().map(|(_, n)| *n).collect();
-        let lowered = Lowered::new(&l.g, &ids, &memory);
+        let lowered = Lowered::new(&g, &ids, &memory);
         let names = outputs.into_iter().map(|(name, _)| name).collect();
-        Ok((lowered, Origin { graph: l.g, outputs: ids, memory }, names))
+        Ok((lowered, Origin { graph: g, outputs: ids, memory }, names))
     }
 
     /// A program for the interpreter, after a trial on a robot at rest that shows which terms there are.
-    fn interpreted(&self, parts: Parts<'_>, construct: &str, pos: Position, sink: &mut Sink<'_>) -> Option<Program> {
+    fn interpreted<'m>(
+        &self,
+        parts: Parts<'_>,
+        (construct, pos, module): (&str, Position, usize),
+        modules: &'m Modules,
+        sink: &mut Sink<'m>,
+    ) -> Option<Program> {
+        let errors = sink.errors();
+        for module in &modules.0 {
+            sink.enter(&module.file, &module.text);
+            for lint in refused_calls(&module.ast) {
+                sink.add(Severity::Error, lint.rule, lint.at, lint.message, lint.hint);
+            }
+        }
+        if sink.errors() > errors {
+            return None;
+        }
+        sink.enter(&modules.0[module].file, &modules.0[module].text);
         let mut program = self.program(parts.clone(), Vec::new(), None);
         let values = neutral(&program.inputs).iter().map(|&x| f64::from(x)).collect();
         let params: Vec<f32> = parts.params.iter().map(|(_, x)| *x as f32).collect();
@@ -179,8 +235,9 @@ impl Script {
                     let mut names: Vec<&str> = crate::table::BUILTINS.iter().map(|b| b.name).collect();
                     let functions = self.functions();
                     names.extend(functions.iter().map(String::as_str));
-                    hint =
-                        pavlov_model::nearest(name, names).map(|n| format!("did you mean `{n}`?")).unwrap_or_default();
+                    hint = crate::words::other_function(name)
+                        .or_else(|| pavlov_model::nearest(name, names).map(|n| format!("did you mean `{n}`?")))
+                        .unwrap_or_default();
                 }
                 let rule = if message.contains("Too many operations") || message.contains("too large") {
                     "limit"
@@ -210,7 +267,9 @@ impl Script {
             parts.args,
             &inputs,
             parts.params,
-            parts.memory.clone(),
+            parts.memory.clone().zip(self.parameter(parts.entry, 2)),
+            &parts.above,
+            lowered.is_some(),
             parts.modules,
         );
         Program {
@@ -229,6 +288,31 @@ impl Script {
             modules: parts.modules.clone(),
         }
     }
+}
+
+/// A lowered program, what it was made from, and its outputs' names.
+type Made = (Lowered, Origin, Vec<String>);
+
+/// What there is to say about the text of a script (with its entry function) or of a module.
+fn say(sink: &mut Sink<'_>, text: &str, ast: &AST, entry: Option<&str>) {
+    let (errors, mut warnings) = lint_text(text);
+    warnings.extend(entry.map_or_else(|| literal_divisions(ast), |entry| lint(ast, entry)));
+    for (severity, lints) in [(Severity::Error, errors), (Severity::Warning, warnings)] {
+        for lint in lints {
+            sink.add(severity, lint.rule, lint.at, lint.message, lint.hint);
+        }
+    }
+}
+
+/// The value, if it is made of numbers and truth values, its whole numbers as floats: what can be remembered.
+fn numbers(v: Value<f64>) -> Option<Value<f64>> {
+    Some(match v {
+        Value::Num(x) | Value::Int(x) => Value::Num(x),
+        Value::Bool(x) => Value::Bool(x),
+        Value::Array(a) => Value::Array(a.into_iter().map(numbers).collect::<Option<_>>()?),
+        Value::Map(m) => Value::Map(m.into_iter().map(|(k, x)| Some((k, numbers(x)?))).collect::<Option<_>>()?),
+        _ => return None,
+    })
 }
 
 /// Why lowering ended, in which term and module.
@@ -328,6 +412,89 @@ mod tests {
         let deep = format!("fn reward(s) {{ {}1.0{} }}", "(".repeat(100_000), ")".repeat(100_000));
         assert!(!errors(&deep).is_empty());
         assert!(clock.elapsed().as_secs() < 20, "{:?}", clock.elapsed());
+    }
+
+    fn warnings(text: &str) -> Vec<(String, usize)> {
+        let script = Script::parse("reward.rhai", text).unwrap();
+        let params = [("forward".to_string(), 1.0), ("on".to_string(), 1.0)];
+        let program = script.compile("reward", EntryKind::Terms, &Arc::new(example()), &params);
+        let program = program.unwrap_or_else(|e| panic!("{text}\n{e}"));
+        program.findings().iter().map(|f| (f.rule.clone(), f.line)).collect()
+    }
+
+    #[test]
+    fn measured_numbers_are_not_compared_for_equality() {
+        for (expr, found) in [
+            ("s.qpos[0] == 0.0", true),
+            ("s.qpos[0] != s.qvel[0]", true),
+            ("sin(s.time) == 1.0", true),
+            ("p.forward == s.qpos[0]", true),
+            ("s.feet[0].contact == 1.0", false),
+            ("s.feet[0].contact == s.feet[1].contact", false),
+            ("s.step == 1", false),
+            ("s.command.vx == 0.0", false),
+            ("p.on == 1.0", false),
+            ("round(s.qpos[0]) == 1.0", false),
+            ("(if s.qpos[0] > 0.5 { 1.0 } else { 0.0 }) == s.feet[0].contact", false),
+            ("(s.qpos[0] > 0.5) == (s.qpos[1] > 0.5)", false),
+        ] {
+            let text = format!("fn reward(s, p) {{\n #{{ a: if {expr} {{ 1.0 }} else {{ p.forward }} }} }}");
+            let expected = if found { vec![("float-equal".to_string(), 2)] } else { Vec::new() };
+            assert_eq!(warnings(&text), expected, "{expr}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_divided_are_spoken_of_once() {
+        for (body, n) in [
+            ("let n = s.feet.len(); #{ a: s.time * (1 / n) }", 1),
+            ("let x = 0.0; for i in 0..4 { x += i / 4; } #{ a: x }", 1),
+            ("let x = 0.0; for i in 0..4 { x += s.qpos[i / 2]; } #{ a: x }", 0),
+            ("let x = 0.0; for i in 0..4 { let leg = i / 2; x += s.qpos[leg]; } #{ a: x }", 0),
+            ("let x = 0.0; for i in 0..4 { x += i / 4.0; } #{ a: x }", 0),
+            ("let c = if s.time > 1.0 { 1 } else { 3 }; #{ a: c / 2 }", 1),
+            ("#{ a: (1 / 2) * s.time }", 1),
+            ("#{ a: s.feet.len() / 2 }", 0),
+        ] {
+            let found = warnings(&format!("fn reward(s) {{\n {body} }}"));
+            assert_eq!(found, vec![("whole-division".to_string(), 2); n], "{body}");
+        }
+    }
+
+    #[test]
+    fn helpers_whose_s_is_no_state_are_spoken_of() {
+        let text = "fn kernel(x, s) {\n exp(-x * x / s) }\nfn reward(s) { #{ a: kernel(s.time, 0.5) } }";
+        assert_eq!(warnings(text), [("shadow".to_string(), 1)]);
+        let text = "fn f(s, p) { p.forward * s.time }\nfn reward(s, p) { #{ a: f(s.prev, p) } }";
+        assert_eq!(warnings(text), []);
+    }
+
+    #[test]
+    fn a_minus_before_a_power_is_refused_whatever_else_is_wrong() {
+        for text in [
+            "fn reward(s) {\n #{ a: -s.qpos[0] ** 2 } }",
+            "fn reward(s) {\n #{ a: -s.qpos[0] ** 2, b: vell } }",
+            "fn reward(s) {\n #{ a: -s.qpos[0] ** 2, b: 1.0 and 2.0 } }",
+            "import \"lib/none\" as g;\nfn reward(s) { #{ a: -s.qpos[0] ** 2 } }",
+            "fn other(x) {\n -x ** 2 }\nfn reward(s) { #{ a: s.time } }",
+        ] {
+            let found = errors(text);
+            assert!(found.iter().any(|f| f.rule == "minus-power" && f.line == 2), "{text}\n{found:#?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_script() {
+        assert!(errors("\u{feff}fn reward(s) { s.time }").is_empty());
+        let found = errors("\u{feff}fn reward(s) { vell }");
+        assert_eq!((found[0].line, found[0].column), (1, 16));
+    }
+
+    #[test]
+    fn errors_are_told_however_many_warnings_there_are() {
+        let unread: String = (0..100).map(|i| format!("let a{i} = 1.0;\n")).collect();
+        let found = errors(&format!("fn reward(s) {{ {unread} #{{ b: vell }} }}"));
+        assert!(found[0].message.contains("vell"), "{}", found[0]);
     }
 
     const GOOD: &str = "fn memory() { #{ n: 0.0 } }\nfn reward(s, p, m) {\n  let v = s.body(\"torso\").linvel;\n  \

@@ -107,7 +107,7 @@ pub(crate) struct Sink<'a> {
     pub term: String,
 }
 
-/// Findings beyond this number say nothing new.
+/// Errors, or warnings, beyond this number say nothing new.
 const MAX_FINDINGS: usize = 50;
 
 impl<'a> Sink<'a> {
@@ -118,7 +118,9 @@ impl<'a> Sink<'a> {
     pub fn add(&mut self, severity: Severity, rule: &str, at: (usize, usize), message: String, hint: String) {
         let (line, column) = at;
         let repeat = |f: &Finding| f.line == line && f.column == column && f.rule == rule && f.message == message;
-        if self.findings.len() >= MAX_FINDINGS || self.findings.iter().any(repeat) {
+        // Warnings never keep an error out.
+        let of_kind = self.findings.iter().filter(|f| f.severity == severity).count();
+        if of_kind >= MAX_FINDINGS || self.findings.iter().any(repeat) {
             return;
         }
         let source = if line > 0 { self.lines.get(line - 1).copied().unwrap_or("") } else { "" };
@@ -142,7 +144,11 @@ impl<'a> Sink<'a> {
     }
 
     pub fn failed(&self) -> bool {
-        self.findings.iter().any(|f| f.severity == Severity::Error)
+        self.errors() > 0
+    }
+
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|f| f.severity == Severity::Error).count()
     }
 
     pub fn sorted(mut self) -> Vec<Finding> {

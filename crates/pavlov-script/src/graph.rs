@@ -1,6 +1,6 @@
 //! The program as a graph of single-number operations: constants folded in `f64`, equal nodes shared.
 
-use crate::scene::{Input, Scene};
+use crate::scene::{Channel, Input, Scene};
 use crate::value::{Bin, Builder, Un};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,6 +63,30 @@ impl Graph {
             Node::Lit(bits) => Some(f64::from_bits(bits)),
             _ => None,
         }
+    }
+
+    /// Does the node vary without steps? What is counted, commanded, chosen among constants, or remembered does not.
+    pub fn is_continuous(&self, id: Id) -> bool {
+        let mut seen = vec![false; id as usize + 1];
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[id as usize], true) {
+                continue;
+            }
+            match self.nodes[id as usize] {
+                Node::Input(i) => match i.channel {
+                    Channel::BodyContact(_) | Channel::FootContact(_) | Channel::EpisodeStep | Channel::Command(_) => {}
+                    Channel::Terminated | Channel::Success => {}
+                    _ => return true,
+                },
+                Node::Un(Un::Floor | Un::Ceil | Un::Round | Un::Trunc | Un::Sign | Un::Not, _) => {}
+                Node::Un(_, a) => open.push(a),
+                Node::Bin(Bin::Lt | Bin::Le | Bin::Eq | Bin::Ne | Bin::And | Bin::Or, ..) => {}
+                Node::Bin(_, a, b) | Node::Sel(_, a, b) => open.extend([a, b]),
+                Node::Lit(_) | Node::Param(_) | Node::Memory(_) | Node::Term(_) | Node::Before(_) => {}
+            }
+        }
+        false
     }
 
     /// Is the node surely 0 or 1?

@@ -3,14 +3,19 @@
 //! Every row of the table is registered under its name; the meaning comes from `builtins.rs`, the control flow is
 //! rhai's.
 
-use crate::builtins::{Fault, apply, find};
+use crate::builtins::{Fault, apply, takes};
 use crate::engine::engine;
 use crate::library::{Modules, Resolver};
+use crate::lint::{changed, takes_closures};
 use crate::scene::{Channel, Input, Scene};
-use crate::table::{BUILTINS, Form, Ty};
+use crate::script::Constant;
+use crate::table::{BUILTINS, Builtin, Form, Ty, rows};
 use crate::value::{Bin, Builder, Handle, Kind, Un, Value};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FLOAT, INT, ImmutableString, Position, Scope};
+use rhai::{
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, EvalContext, FLOAT, INT, ImmutableString, Position, Scope,
+};
 use std::any::TypeId;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -145,19 +150,20 @@ fn register(engine: &mut Engine, scene: &Arc<Scene>) {
             signatures = signatures.iter().flat_map(longer).collect();
         }
         let (name, form) = (row.name, row.form);
+        let candidates: Arc<[&'static Builtin]> = rows(name, form).collect();
         let rhai_name = if form == Form::Property { format!("get${name}") } else { name.to_string() };
         for signature in signatures {
             if !done.insert((rhai_name.clone(), signature.clone())) {
                 continue;
             }
-            let scene = scene.clone();
+            let (scene, candidates) = (scene.clone(), candidates.clone());
             engine.register_raw_fn(
                 rhai_name.as_str(),
                 &signature,
                 move |_, args| -> Result<Dynamic, Box<EvalAltResult>> {
                     let mut view = None;
                     let values: Option<Vec<Value<f64>>> = args.iter().map(|a| to_value(a, &mut view)).collect();
-                    let row = values.as_ref().and_then(|v| find(name, form, v));
+                    let row = values.as_ref().and_then(|v| candidates.iter().find(|row| takes(row, v)));
                     let (Some(values), Some(row)) = (values, row) else {
                         return Err(format!("`{name}` cannot take these values").into());
                     };
@@ -171,6 +177,29 @@ fn register(engine: &mut Engine, scene: &Arc<Scene>) {
             );
         }
     }
+}
+
+thread_local! {
+    /// Operations of the call that runs on this thread, as rhai counts them.
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How a closure's variables and what stands above the functions are found.
+///
+/// rhai shares a variable that a closure takes, and holds it while a method of it runs: `q.map(|x| x - q[0])` reads `q`
+/// while it is held, and fails. Here a shared variable that nothing changes is read as a copy, which is the same to the
+/// script. What the text changes stays shared.
+#[expect(deprecated, reason = "rhai marks `on_var` so, as it may change; the version is held")]
+fn resolve_variables(engine: &mut Engine, above: &[Constant], kept_shared: HashSet<String>) {
+    let above: HashMap<String, Dynamic> =
+        above.iter().map(|c| (c.name.clone(), to_dynamic(c.value.clone(), None))).collect();
+    engine.on_var(move |name: &str, _, context: EvalContext<'_, '_, '_, '_, '_, '_>| {
+        let Some(value) = context.scope().get(name) else { return Ok(above.get(name).cloned()) };
+        if !value.is_shared() || kept_shared.contains(name) {
+            return Ok(None);
+        }
+        Ok((!value.is_locked()).then(|| value.flatten_clone()))
+    });
 }
 
 /// What is remembered: the numbers in a fixed order, put into a map of that shape and taken out of it.
@@ -210,6 +239,8 @@ pub(crate) struct Interp {
     places: Arc<HashMap<Input, usize>>,
     names: Vec<String>,
     memory: Option<Value<f64>>,
+    /// Are operations counted?
+    counted: bool,
 }
 
 impl std::fmt::Debug for Interp {
@@ -237,16 +268,39 @@ impl Interp {
         args: usize,
         inputs: &[Input],
         params: &[(String, f64)],
-        memory: Option<Value<f64>>,
+        memory: Option<(Value<f64>, String)>,
+        above: &[Constant],
+        lowered: bool,
         modules: &Arc<Modules>,
     ) -> Self {
         let mut engine = engine();
         engine.set_max_modules(MAX_IMPORTS);
         engine.set_module_resolver(Resolver::new(modules.clone()));
         register(&mut engine, scene);
+        // A script that is lowered changes nothing that a closure has taken, but what it remembers.
+        let (memory, memory_name) = memory.unzip();
+        let mut kept_shared: HashSet<String> = memory_name.into_iter().collect();
+        if !lowered {
+            kept_shared.extend(modules.0.iter().flat_map(|m| changed(&m.ast)));
+        }
+        let closures = modules.0.iter().any(|m| takes_closures(&m.ast));
+        if closures || !above.is_empty() {
+            resolve_variables(&mut engine, above, kept_shared);
+        }
+        if !lowered {
+            engine.on_progress(|operations| {
+                OPERATIONS.set(operations);
+                None
+            });
+        }
         let places = Arc::new(inputs.iter().enumerate().map(|(i, &input)| (input, i)).collect());
         let names = params.iter().map(|(n, _)| n.clone()).collect();
-        Self { engine, ast, scene: scene.clone(), entry: entry.into(), args, places, names, memory }
+        Self { engine, ast, scene: scene.clone(), entry: entry.into(), args, places, names, memory, counted: !lowered }
+    }
+
+    /// Operations of the last call on this thread, as rhai counts them; 0 where the script is lowered.
+    pub fn operations(&self) -> u64 {
+        if self.counted { OPERATIONS.get() } else { 0 }
     }
 
     /// Sets anew which column holds which input.
@@ -279,6 +333,11 @@ impl Interp {
                 if !inner.position().is_none() {
                     pos = inner.position();
                 }
+            }
+            if let EvalAltResult::ErrorDataRace(..) = inner {
+                let message = "a closure reads or changes a variable while the variable is in use by the method that \
+                               runs the closure; copy it first: `let copy = x;`, then `copy.map(...)`";
+                return (message.into(), pos);
             }
             let text = inner.to_string();
             (text.split(" (line ").next().unwrap_or(&text).to_string(), pos)

@@ -4,6 +4,8 @@
 //! of the user) and nowhere else. They may import each other, but not in a circle. Their functions are lowered as local
 //! ones are.
 
+use crate::foreign::foreign;
+use crate::script::place;
 use rhai::{AST, Engine, Expr, Position, Stmt};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -74,7 +76,8 @@ impl Modules {
                 Stmt::Noop(_) => continue,
                 other if at > 0 => {
                     let message = format!("module `{}` has a statement outside of functions", module.name);
-                    return Err(refuse(other.position(), message, "a module is functions only".into()));
+                    let hint = "a module is functions only; a constant is one too: `fn width() { 2.0 }`";
+                    return Err(refuse(other.position(), message, hint.into()));
                 }
                 _ => continue,
             };
@@ -97,7 +100,7 @@ impl Modules {
                         if m.len() > MAX_TEXT {
                             Err(std::io::ErrorKind::FileTooLarge.into())
                         } else {
-                            std::fs::read_to_string(&path)
+                            pavlov_common::text::read(&path)
                         }
                     });
                     let shown = path.display().to_string();
@@ -108,7 +111,10 @@ impl Modules {
                         text: text.clone(),
                         pos: e.1,
                         message: e.0.to_string(),
-                        hint: String::new(),
+                        hint: foreign(&text)
+                            .into_iter()
+                            .find(|w| w.at.0 == place(e.1).0)
+                            .map_or_else(String::new, |w| w.hint),
                     })?;
                     if self.0.len() > MAX_MODULES {
                         return Err(refuse(pos, format!("more than {MAX_MODULES} modules"), String::new()));
@@ -217,7 +223,7 @@ pub fn outline(text: &str) -> (String, Vec<ModuleFunction>) {
 pub fn documentation(folders: &[PathBuf]) -> String {
     let mut out = String::new();
     for (name, path) in available(folders) {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let Ok(text) = pavlov_common::text::read(&path) else { continue };
         let (about, functions) = outline(&text);
         out += &format!("### {name}\n\n");
         if !about.is_empty() {

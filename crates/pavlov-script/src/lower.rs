@@ -8,9 +8,13 @@
 use crate::builtins::{Fault, fault};
 use crate::graph::{Graph, Id};
 use crate::library::Modules;
-use crate::path::{Step, V, walk, walk_mut};
+use crate::lint::settled_divisions;
+use crate::notes::Note;
+use crate::path::{Step, V, literal, walk, walk_mut};
+use crate::script::Constant;
 use crate::value::{Bin, Builder, Un, Value};
 use rhai::{AST, ASTFlags, Expr, FlowControl, Position, Stmt, StmtBlock};
+use std::collections::{BTreeMap, HashSet};
 
 /// Why lowering ended.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ struct Var {
 }
 
 /// A function being executed.
+#[derive(Default)]
 struct Frame {
     vars: Vec<Var>,
     result: Option<V>,
@@ -65,6 +70,14 @@ pub(crate) struct Lowerer<'a> {
     pub ended_in: usize,
     /// Term whose expression is being lowered.
     pub term: String,
+    /// Warnings, one a place and rule.
+    pub notes: Vec<Note>,
+    /// Name of the entry's third parameter, what is remembered.
+    pub memory: Option<String>,
+    /// What stands above the functions of the script, and whether it is declared by `const`.
+    above: BTreeMap<String, (V, bool)>,
+    /// Of each module: divisions of whole numbers that are meant, or of which something is said already.
+    pub settled: Vec<HashSet<(usize, usize)>>,
     frames: Vec<Frame>,
     pub mask: Mask,
     steps: usize,
@@ -78,18 +91,47 @@ const MAX_DEPTH: usize = 32;
 const MAX_STEPS: usize = 2_000_000;
 
 impl<'a> Lowerer<'a> {
-    pub fn new(g: Graph, modules: &'a Modules) -> Self {
-        Self {
+    pub fn new(g: Graph, modules: &'a Modules, above: &[Constant]) -> Self {
+        let settled = modules.0.iter().map(|m| settled_divisions(&m.ast)).collect();
+        let mut new = Self {
             g,
             modules,
             module: 0,
             ended_in: 0,
             term: String::new(),
+            notes: Vec::new(),
+            memory: None,
+            above: BTreeMap::new(),
+            settled,
             frames: Vec::new(),
             mask: Mask::All,
             steps: 0,
             deepest: 0,
+        };
+        for Constant { name, value, constant } in above {
+            let value = literal(&mut new.g, value);
+            new.above.insert(name.clone(), (value, *constant));
         }
+        new
+    }
+
+    /// Executes what stands above the functions.
+    pub fn execute_above(&mut self, e: &Expr) -> Res<V> {
+        self.frames.push(Frame::default());
+        let value = self.expr(e);
+        self.frames.pop();
+        self.term.clear();
+        value
+    }
+
+    /// Makes a value known to all functions of the script.
+    pub fn declare_above(&mut self, name: &str, value: V, constant: bool) {
+        self.above.insert(name.into(), (value, constant));
+    }
+
+    /// What stands above the functions of the script under that name, and whether it is declared by `const`.
+    pub fn above(&self, name: &str) -> Option<&(V, bool)> {
+        self.above.get(name).filter(|_| self.module == 0)
     }
 
     /// The file whose function is being executed.
@@ -129,8 +171,22 @@ impl<'a> Lowerer<'a> {
         self.frames.last_mut().expect("a function is being executed")
     }
 
+    /// Calls a closure of a module, whose first arguments are what it has captured.
+    pub fn call_closure(&mut self, module: usize, name: &str, captured: &[V], args: Vec<V>, pos: Position) -> Res<V> {
+        let from = std::mem::replace(&mut self.module, module);
+        let all = captured.iter().cloned().chain(args).collect();
+        let done = self.call_with(name, all, captured.len(), pos);
+        self.module = from;
+        Ok(done?.0)
+    }
+
     /// Calls a script function. Returns its result and the values its parameters have at the end.
     pub fn call(&mut self, name: &str, args: Vec<V>, pos: Position) -> Res<(V, Vec<V>)> {
+        self.call_with(name, args, 0, pos)
+    }
+
+    /// The first `captured` parameters are variables of the function around a closure.
+    fn call_with(&mut self, name: &str, args: Vec<V>, captured: usize, pos: Position) -> Res<(V, Vec<V>)> {
         if self.frames.len() >= MAX_DEPTH {
             return Err(Stop::Interpret(format!("calls nest deeper than {MAX_DEPTH} (in `{name}`)"), pos));
         }
@@ -139,15 +195,18 @@ impl<'a> Lowerer<'a> {
             def.ok_or_else(|| Stop::Interpret(format!("function `{name}` with {} arguments", args.len()), pos))?;
         let entry = self.mask;
         let count = args.len();
-        let var = |(name, value): (&rhai::ImmutableString, V)| Var {
+        if captured == 0 {
+            self.usual_names(&def, &args);
+        }
+        let var = |(i, (name, value)): (usize, (&rhai::ImmutableString, V))| Var {
             name: name.to_string(),
             value,
             declared: entry,
-            shared: false,
+            shared: i < captured,
             constant: false,
         };
-        let vars = def.params.iter().zip(args).map(var).collect();
-        self.frames.push(Frame { vars, result: None, returns: 0, loops: Vec::new() });
+        let vars = def.params.iter().zip(args).enumerate().map(var).collect();
+        self.frames.push(Frame { vars, ..Frame::default() });
         let last = self.statements(def.body.as_ref());
         let last = match last {
             Ok(v) => v,
@@ -437,12 +496,22 @@ impl<'a> Lowerer<'a> {
         self.frames.last().map_or(Vec::new(), |f| f.vars.iter().map(|v| v.name.as_str()).collect())
     }
 
+    /// Why what is no variable of the function cannot be changed.
+    pub fn cannot_change(&self, name: &str, pos: Position) -> Stop {
+        if self.above(name).is_some() {
+            let message = format!("`{name}` stands above the functions and cannot be changed");
+            let hint = "copy it: `let x = ...;`; what lasts from step to step is declared in `fn memory()`";
+            return Stop::Error(fault("type", message, hint), pos);
+        }
+        let hint = pavlov_model::did_you_mean(name, self.variable_names());
+        Stop::Error(fault("unknown-name", format!("no variable `{name}`: declare it by `let`"), hint), pos)
+    }
+
     /// Puts a value where `path` leads inside the variable, in the worlds of the present mask.
     pub fn put(&mut self, name: &str, path: &[Step], value: V, pos: Position) -> Res<()> {
         let mask = self.mask;
         let Some(at) = self.frame().vars.iter().rposition(|v| v.name == name) else {
-            let hint = pavlov_model::did_you_mean(name, self.variable_names());
-            return Err(Stop::Error(fault("unknown-name", format!("no variable `{name}`"), hint), pos));
+            return Err(self.cannot_change(name, pos));
         };
         let var = &self.frame().vars[at];
         if var.constant {
@@ -450,7 +519,7 @@ impl<'a> Lowerer<'a> {
             return Err(Stop::Error(fault("type", message, "declare it with `let` to change it"), pos));
         }
         if var.shared {
-            return Err(Stop::Interpret(format!("`{name}` is changed after a closure took it"), pos));
+            return Err(Stop::Interpret(format!("`{name}`, which a closure has taken and which is changed,"), pos));
         }
         let old = walk(&var.value, path).map_err(|f| Stop::Error(f, pos))?.clone();
         let new = match mask {

@@ -4,11 +4,11 @@ use crate::builtins::{apply, fault, find, properties};
 use crate::lower::{Lowerer, Res, Stop};
 use crate::path::{Step, V, index, no_key, walk};
 use crate::table::{BUILTINS, Form, rows};
-use crate::value::{Bin, Builder, Un, Value};
-use rhai::{ASTFlags, BinaryExpr, Dynamic, Expr, FnCallExpr, FnPtr, OpAssignment, Position};
+use crate::value::{Bin, Builder, Value};
+use rhai::{ASTFlags, ASTNode, BinaryExpr, Dynamic, Expr, FnCallExpr, FnPtr, OpAssignment, Position};
 
 /// Between the module and the name of a function that is a value.
-const MODULE: char = '\u{1}';
+pub(crate) const MODULE: char = '\u{1}';
 
 impl Lowerer<'_> {
     pub fn expr(&mut self, e: &Expr) -> Res<V> {
@@ -41,14 +41,11 @@ impl Lowerer<'_> {
                 Ok(Value::Map(out))
             }
             Expr::Variable(v, _, pos) => {
-                if !v.2.is_empty() {
-                    return Err(Stop::Interpret("a qualified name".into(), *pos));
-                }
                 let name = v.1.as_str();
-                self.variable(name).cloned().ok_or_else(|| {
-                    let hint = pavlov_model::did_you_mean(name, self.variable_names());
-                    Stop::Error(fault("unknown-name", format!("no variable `{name}` here"), hint), *pos)
-                })
+                if !v.2.is_empty() {
+                    return self.qualified_variable(v.2.root(), name, *pos);
+                }
+                self.known(name).cloned().ok_or_else(|| self.unknown(name, *pos))
             }
             Expr::Stmt(block) => self.block(block),
             Expr::FnCall(call, pos) => self.function(call, *pos),
@@ -66,6 +63,36 @@ impl Lowerer<'_> {
                 Ok(Value::Bool(result))
             }
             other => Err(Stop::Interpret("this expression".into(), other.position())),
+        }
+    }
+
+    /// A variable of the function, or what stands above the functions.
+    fn known(&self, name: &str) -> Option<&V> {
+        self.variable(name).or_else(|| self.above(name).map(|(value, _)| value))
+    }
+
+    fn unknown(&self, name: &str, pos: Position) -> Stop {
+        let parameter = matches!(self.variable("p"), Some(Value::Map(p)) if p.contains_key(name));
+        let hint = if parameter {
+            format!("it is a parameter: `p.{name}`")
+        } else {
+            crate::words::variable(name).unwrap_or_else(|| pavlov_model::did_you_mean(name, self.variable_names()))
+        };
+        Stop::Error(fault("unknown-name", format!("no variable `{name}` here"), hint), pos)
+    }
+
+    /// `global::W`
+    fn qualified_variable(&self, root: &str, name: &str, pos: Position) -> Res<V> {
+        let wrong = |message: String, hint: &str| Err(Stop::Error(fault("unknown-name", message, hint), pos));
+        match self.above(name) {
+            Some((value, true)) if root == "global" => Ok(value.clone()),
+            Some(_) if root == "global" => {
+                wrong(format!("`global::{name}` is no constant"), "declare it by `const`, or write the name alone")
+            }
+            _ if self.alias(root).is_ok() => {
+                wrong(format!("module `{root}` has no variable `{name}`"), "a module is functions only: `name::f()`")
+            }
+            _ => wrong(format!("no variable `{root}::{name}`"), "write the name alone, or the number"),
         }
     }
 
@@ -185,6 +212,16 @@ impl Lowerer<'_> {
             let message = format!("`{name}` cannot take ({types})");
             return Err(Stop::Error(fault("type", message, format!("it takes {}", known.join(" or "))), pos));
         }
+        if name == "^" {
+            let hint = "a power is `x ** 2`; for whole numbers `^` is an exclusive or of bits";
+            return Err(Stop::Error(fault("type", format!("`^` cannot take ({types})"), hint), pos));
+        }
+        if let Some(hint) = crate::words::refused_function(name) {
+            return Err(Stop::Error(fault("unknown-name", format!("scripts have no function `{name}`"), hint), pos));
+        }
+        if let Some(hint) = crate::words::other_function(name) {
+            return Err(Stop::Error(fault("unknown-name", format!("no function `{name}` on ({types})"), hint), pos));
+        }
         if matches!(name, "+" | "-" | "*" | "/" | "%" | "**" | "<" | ">" | "<=" | ">=" | "!" | "&" | "|") {
             let message = format!("operator `{name}` cannot take ({types})");
             return Err(Stop::Error(fault("type", message, ""), pos));
@@ -192,143 +229,34 @@ impl Lowerer<'_> {
         Err(Stop::Interpret(format!("function `{name}` on ({types})"), pos))
     }
 
-    /// rhai's own operators on numbers and booleans.
-    fn operator(&mut self, name: &str, args: &[V], pos: Position) -> Res<Option<V>> {
-        let value = match args {
-            [x] => match (name, x) {
-                ("-", Value::Int(n)) => Value::Int(self.g.un(Un::Neg, *n)),
-                ("-", Value::Num(n)) => Value::Num(self.g.un(Un::Neg, *n)),
-                ("+", Value::Int(_) | Value::Num(_)) => x.clone(),
-                ("!", Value::Bool(n)) => Value::Bool(self.g.un(Un::Not, *n)),
-                _ => return Ok(None),
-            },
-            [Value::Bool(x), Value::Bool(y)] => {
-                let op = match name {
-                    "&" => Bin::And,
-                    "|" => Bin::Or,
-                    "==" => Bin::Eq,
-                    "^" | "!=" => Bin::Ne,
-                    _ => return Ok(None),
-                };
-                Value::Bool(self.g.bin(op, *x, *y))
-            }
-            [Value::Str(x), Value::Str(y)] if matches!(name, "==" | "!=") => {
-                Value::Bool(self.g.lit(f64::from((x == y) == (name == "=="))))
-            }
-            [a, b] => {
-                let (Some(x), Some(y)) = (a.num(), b.num()) else { return Ok(None) };
-                let whole = matches!((a, b), (Value::Int(_), Value::Int(_)));
-                return self.arithmetic(name, x, y, whole, pos).map(Some).or_else(|stop| match stop {
-                    None => Ok(None),
-                    Some(stop) => Err(stop),
-                });
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(value))
-    }
-
-    fn arithmetic(&mut self, name: &str, x: u32, y: u32, whole: bool, pos: Position) -> Result<V, Option<Stop>> {
-        let bin = |l: &mut Self, op| l.g.bin(op, x, y);
-        let number = |n| if whole { Value::Int(n) } else { Value::Num(n) };
-        Ok(match name {
-            "+" => number(bin(self, Bin::Add)),
-            "-" => number(bin(self, Bin::Sub)),
-            "*" => number(bin(self, Bin::Mul)),
-            "/" | "%" if whole => match self.g.constant(y) {
-                Some(0.0) => {
-                    return Err(Some(Stop::Error(fault("value", "a whole number divided by 0", "use floats"), pos)));
-                }
-                Some(_) if name == "%" => Value::Int(bin(self, Bin::Rem)),
-                Some(_) => {
-                    let ratio = bin(self, Bin::Div);
-                    Value::Int(self.g.un(Un::Trunc, ratio))
-                }
-                None => return Err(Some(Stop::Interpret("a division of whole numbers".into(), pos))),
-            },
-            "/" => Value::Num(bin(self, Bin::Div)),
-            "%" => Value::Num(bin(self, Bin::Rem)),
-            "**" => match (whole, self.g.constant(y)) {
-                (false, _) => Value::Num(bin(self, Bin::Pow)),
-                (true, Some(n)) if n >= 0.0 => Value::Int(bin(self, Bin::Pow)),
-                _ => return Err(Some(Stop::Interpret("a power of whole numbers".into(), pos))),
-            },
-            "<" => Value::Bool(bin(self, Bin::Lt)),
-            "<=" => Value::Bool(bin(self, Bin::Le)),
-            ">" => Value::Bool(self.g.bin(Bin::Lt, y, x)),
-            ">=" => Value::Bool(self.g.bin(Bin::Le, y, x)),
-            "==" => Value::Bool(bin(self, Bin::Eq)),
-            "!=" => Value::Bool(bin(self, Bin::Ne)),
-            ".." | "..=" | "range" => match (self.g.constant(x), self.g.constant(y), whole) {
-                (Some(a), Some(b), true) => Value::Range(a as i64, b as i64 + i64::from(name == "..=")),
-                _ => return Err(Some(Stop::Interpret("a range that is not known beforehand".into(), pos))),
-            },
-            _ => return Err(None),
-        })
-    }
-
-    /// rhai's functions over arrays that take a closure.
-    fn over_array(
-        &mut self,
-        name: &str,
-        items: &[V],
-        f: &str,
-        captured: &[V],
-        start: Option<&V>,
-        pos: Position,
-    ) -> Res<Option<V>> {
-        let (module, f) = match f.split_once(MODULE) {
-            Some((module, f)) => (module.parse().unwrap_or(self.module), f),
-            None => (self.module, f),
-        };
-        let from = std::mem::replace(&mut self.module, module);
-        let lib = self.ast().shared_lib();
-        self.module = from;
-        let takes = |n: usize| lib.get_script_fn(f, captured.len() + n).is_some();
-        let with_index = !takes(1) && takes(2);
-        let each = |l: &mut Self, i: usize, item: &V| -> Res<V> {
-            let mut args = captured.to_vec();
-            args.push(item.clone());
-            if with_index {
-                args.push(Value::Int(l.g.lit(i as f64)));
-            }
-            Ok(l.call_in(module, f, args, pos)?.0)
-        };
-        match (name, start) {
-            ("map", None) => {
-                let found = items.iter().enumerate().map(|(i, x)| each(self, i, x)).collect::<Res<_>>()?;
-                Ok(Some(Value::Array(found)))
-            }
-            ("all" | "some", None) => {
-                let every = name == "all";
-                let mut found = self.g.lit(f64::from(every));
-                for (i, x) in items.iter().enumerate() {
-                    let Value::Bool(c) = each(self, i, x)? else {
-                        let message = format!("the closure of `{name}` must give true or false");
-                        return Err(Stop::Error(fault("type", message, ""), pos));
-                    };
-                    found = self.g.bin(if every { Bin::And } else { Bin::Or }, found, c);
-                }
-                Ok(Some(Value::Bool(found)))
-            }
-            ("reduce", Some(start)) if takes(2) => {
-                let mut sum = start.clone();
-                for x in items {
-                    let mut args = captured.to_vec();
-                    args.extend([sum, x.clone()]);
-                    sum = self.call_in(module, f, args, pos)?.0;
-                }
-                Ok(Some(sum))
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// `a.b[c].d(e)`: rhai nests these to the right.
     fn chain(&mut self, e: &Expr) -> Res<V> {
         let (base, steps) = unchain(e);
-        let mut value = self.expr(base)?;
-        for (is_dot, operand) in steps {
+        self.own_closure(base, &steps)?;
+        let mut steps = steps.as_slice();
+        let variable = match base {
+            Expr::Variable(v, ..) if v.2.is_empty() => self.known(&v.1),
+            _ => None,
+        };
+        let mut value = match variable {
+            Some(mut part) => {
+                // A part of a variable is taken without a copy of the whole.
+                loop {
+                    let inner = match (part, steps.first()) {
+                        (Value::Map(map), Some((true, Expr::Property(p, _)))) => map.get(p.2.as_str()),
+                        (Value::Array(a), Some((false, Expr::IntegerConstant(i, _)))) => {
+                            usize::try_from(*i).ok().and_then(|i| a.get(i))
+                        }
+                        _ => None,
+                    };
+                    let Some(inner) = inner else { break };
+                    (part, steps) = (inner, &steps[1..]);
+                }
+                part.clone()
+            }
+            None => self.expr(base)?,
+        };
+        for &(is_dot, operand) in steps {
             let pos = operand.position();
             value = match (is_dot, operand) {
                 (true, Expr::Property(p, pos)) => self.property(value, p.2.as_str(), *pos)?,
@@ -341,6 +269,24 @@ impl Lowerer<'_> {
             };
         }
         Ok(value)
+    }
+
+    /// A closure that reads what is remembered cannot run on a part of it: rhai holds that part while it runs.
+    fn own_closure(&self, base: &Expr, steps: &[(bool, &Expr)]) -> Res<()> {
+        let Expr::Variable(v, ..) = base else { return Ok(()) };
+        let name = v.1.as_str();
+        if self.memory.as_deref() != Some(name) {
+            return Ok(());
+        }
+        for (_, step) in steps {
+            let Expr::MethodCall(call, pos) = step else { continue };
+            if call.args.iter().any(|a| captures(a, name)) {
+                let message = format!("`{name}` is read by a closure that runs on a part of `{name}`");
+                let hint = format!("copy the part first: `let part = {name}.part;`, then `part.map(...)`");
+                return Err(Stop::Error(fault("type", message, hint), *pos));
+            }
+        }
+        Ok(())
     }
 
     fn property(&mut self, value: V, name: &str, pos: Position) -> Res<V> {
@@ -433,7 +379,7 @@ impl Lowerer<'_> {
         }
         if let Some((.., symbol)) = op.get_op_assignment_info() {
             let Some(var) = self.variable(&name) else {
-                return Err(Stop::Error(fault("unknown-name", format!("no variable `{name}`"), ""), pos));
+                return Err(self.cannot_change(&name, pos));
             };
             let old = walk(var, &path).map_err(|f| Stop::Error(f, pos))?.clone();
             value = self.apply_named(symbol, vec![old, value], pos)?;
@@ -441,6 +387,20 @@ impl Lowerer<'_> {
         self.put(&name, &path, value, pos)?;
         Ok(Value::Unit)
     }
+}
+
+/// Does a closure in this expression take the variable?
+fn captures(e: &Expr, name: &str) -> bool {
+    let mut found = false;
+    e.walk(&mut Vec::new(), &mut |nodes| {
+        if let Some(ASTNode::Expr(Expr::FnCall(call, _))) = nodes.last()
+            && call.name == "curry"
+        {
+            found |= call.args.iter().skip(1).any(|a| matches!(a, Expr::Variable(v, ..) if v.1 == name));
+        }
+        true
+    });
+    found
 }
 
 /// The start of a chain and its steps: (is it a dot?, operand).

@@ -1,8 +1,8 @@
-//! Paths into values, such as `.b[2].c`: where property chains and assignments lead.
+//! Values of the lowering, and paths into them, such as `.b[2].c`: where property chains and assignments lead.
 
 use crate::builtins::{Fault, fault};
-use crate::graph::Id;
-use crate::value::Value;
+use crate::graph::{Graph, Id};
+use crate::value::{Builder, Value};
 
 pub(crate) type V = Value<Id>;
 
@@ -59,5 +59,27 @@ pub(crate) fn index(i: i64, len: usize) -> Result<usize, Fault> {
         Ok(at as usize)
     } else {
         Err(fault("shape", format!("index {i} of an array of {len}"), "indices count from 0"))
+    }
+}
+
+/// A value that is known, as nodes.
+pub(crate) fn literal(g: &mut Graph, value: &Value<f64>) -> V {
+    fn each<const K: usize>(g: &mut Graph, x: &[f64; K]) -> [Id; K] {
+        x.map(|x| g.lit(x))
+    }
+    match value {
+        Value::Unit => Value::Unit,
+        Value::Bool(x) => Value::Bool(g.lit(*x)),
+        Value::Int(x) => Value::Int(g.lit(*x)),
+        Value::Num(x) => Value::Num(g.lit(*x)),
+        Value::Str(s) => Value::Str(s.clone()),
+        Value::Vec2(x) => Value::Vec2(each(g, x)),
+        Value::Vec3(x) => Value::Vec3(each(g, x)),
+        Value::Quat(x) => Value::Quat(each(g, x)),
+        Value::Array(a) => Value::Array(a.iter().map(|x| literal(g, x)).collect()),
+        Value::Map(m) => Value::Map(m.iter().map(|(k, x)| (k.clone(), literal(g, x))).collect()),
+        Value::Handle(h) => Value::Handle(*h),
+        Value::Fn(name, captured) => Value::Fn(name.clone(), captured.iter().map(|x| literal(g, x)).collect()),
+        Value::Range(a, b) => Value::Range(*a, *b),
     }
 }

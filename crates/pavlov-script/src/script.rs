@@ -3,10 +3,14 @@
 use crate::builtins::Fault;
 use crate::diag::{Diagnostics, Severity, Sink};
 use crate::engine::engine;
+use crate::foreign::{division_by_a_comment, foreign};
 use crate::library::Modules;
+use crate::lint::Lint;
 use crate::scene::Scene;
+use crate::tokens::{minus_before_power, tokens};
 use crate::value::Value;
-use rhai::{AST, Position};
+use rhai::{AST, ParseError, ParseErrorType, Position};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What an entry function must return.
@@ -28,6 +32,8 @@ pub struct Script {
     pub(crate) file: String,
     pub(crate) text: String,
     pub(crate) ast: AST,
+    /// Where each name stands first before a colon: terms have the order of the text.
+    places: Arc<HashMap<String, usize>>,
 }
 
 /// A longer script is refused.
@@ -38,12 +44,65 @@ pub(crate) fn place(pos: Position) -> (usize, usize) {
     (pos.line().unwrap_or(0), pos.position().unwrap_or(if pos.line().is_some() { 1 } else { 0 }))
 }
 
+/// Where each name stands first before a colon, as a key of a map does.
+fn places(text: &str) -> HashMap<String, usize> {
+    let mut out = HashMap::new();
+    for (colon, _) in text.match_indices(':') {
+        let before = text[..colon].trim_end();
+        let (from, to) = match before.strip_suffix('"') {
+            Some(quoted) => (quoted.rfind('"').map_or(quoted.len(), |open| open + 1), quoted.len()),
+            None => (before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len(), before.len()),
+        };
+        if from < to {
+            out.entry(text[from..to].to_string()).or_insert(from);
+        }
+    }
+    out
+}
+
+/// What is wrong with a text that is not rhai: the words of other languages in it, else what rhai says.
+fn refuse(sink: &mut Sink<'_>, text: &str, e: &ParseError) {
+    let at = place(e.1);
+    let mut words = foreign(text);
+    words.extend(division_by_a_comment(text));
+    // A word is the cause of an error on its line, or of one on the line that follows.
+    let explained = words.iter().any(|w| w.at.0 == at.0 || w.at.0 + 1 == at.0);
+    if !explained {
+        let hint = match &*e.0 {
+            ParseErrorType::MissingToken(token, _) if token == ";" => "a statement ends with `;`",
+            ParseErrorType::MissingToken(token, _) if token == "}" => {
+                "a block or map that is opened by `{` or `#{` is not closed"
+            }
+            ParseErrorType::MissingToken(token, _) if token == ")" => "a parenthesis is not closed",
+            ParseErrorType::DuplicatedProperty(_) => "each term has one name",
+            _ => "",
+        };
+        sink.add(Severity::Error, "syntax", at, e.0.to_string(), hint.into());
+    }
+    for word in words {
+        sink.add(Severity::Error, "syntax", word.at, word.message, word.hint);
+    }
+    for lint in minus_before_power(text, &tokens(text)) {
+        sink.add(Severity::Error, lint.rule, lint.at, lint.message, lint.hint);
+    }
+}
+
+/// What is said of a text whatever its functions are compiled for: a power behind a minus is refused, as it pays with
+/// the other sign.
+pub(crate) fn lint_text(text: &str) -> (Vec<Lint>, Vec<Lint>) {
+    let errors = minus_before_power(text, &tokens(text));
+    let comments = division_by_a_comment(text).into_iter();
+    let warnings = comments.map(|f| Lint { at: f.at, rule: "whole-division", message: f.message, hint: f.hint });
+    (errors, warnings.collect())
+}
+
 impl Script {
     /// Parses `text`; `file` is what findings call it.
     ///
     /// # Errors
     /// When the text is not rhai: what is wrong, and where.
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
+        let text = pavlov_common::text::unmarked(text);
         let mut sink = Sink::new(file, text);
         if text.len() > MAX_TEXT {
             let message = format!("the script has {} bytes, more than the limit of {MAX_TEXT}", text.len());
@@ -51,9 +110,9 @@ impl Script {
             return Err(Diagnostics { findings: sink.sorted() });
         }
         match engine().compile(text) {
-            Ok(ast) => Ok(Self { file: file.into(), text: text.into(), ast }),
+            Ok(ast) => Ok(Self { file: file.into(), text: text.into(), ast, places: Arc::new(places(text)) }),
             Err(e) => {
-                sink.add(Severity::Error, "syntax", place(e.1), e.0.to_string(), String::new());
+                refuse(&mut sink, text, &e);
                 Err(Diagnostics { findings: sink.sorted() })
             }
         }
@@ -103,15 +162,7 @@ impl Script {
                     })?;
                     out.push((name.clone(), n));
                 }
-                let at = |name: &str| {
-                    let found = self.text.match_indices(name).find(|(i, _)| {
-                        let rest = self.text[i + name.len()..].trim_start_matches('"').trim_start();
-                        let before = self.text[..*i].chars().next_back();
-                        rest.starts_with(':') && !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
-                    });
-                    found.map_or(usize::MAX, |(i, _)| i)
-                };
-                out.sort_by_key(|(name, _)| at(name));
+                out.sort_by_key(|(name, _)| self.places.get(name).copied().unwrap_or(usize::MAX));
                 Ok(out)
             }
             (EntryKind::Terms, Value::Num(n) | Value::Int(n)) => Ok(vec![(entry.to_string(), *n)]),
@@ -143,4 +194,14 @@ pub(crate) struct Parts<'a> {
     pub params: &'a [(String, f64)],
     pub memory: Option<Value<f64>>,
     pub start: Vec<f64>,
+    pub above: Vec<Constant>,
+}
+
+/// What stands above the functions: `const W = 2.0;`.
+#[derive(Clone, Debug)]
+pub(crate) struct Constant {
+    pub name: String,
+    pub value: Value<f64>,
+    /// Declared by `const`: only such are `global::W` too.
+    pub constant: bool,
 }

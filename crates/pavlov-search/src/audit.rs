@@ -85,7 +85,7 @@ impl Audit {
 
 fn read(path: &Path) -> Result<AuditFile, SearchError> {
     let wrong = |message: String| SearchError::Audit { path: path.to_path_buf(), message };
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    let text = pavlov_common::text::read(path).map_err(|e| wrong(e.to_string()))?;
     let file: AuditFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     if !(1..=100_000).contains(&file.steps) || !(1..=64).contains(&file.worlds) {
         return Err(wrong(format!("steps {}, worlds {}: expected 1 to 100000 and 1 to 64", file.steps, file.worlds)));

@@ -43,7 +43,7 @@ impl Prompts {
         let text = |(name, own): &(&str, &str)| {
             let file = folders.iter().map(|f| f.join(format!("{name}.md"))).find(|p| p.is_file());
             let text = match file {
-                Some(path) => std::fs::read_to_string(&path).map_err(|e| SearchError::file("read", &path, e))?,
+                Some(path) => pavlov_common::text::read(&path).map_err(|e| SearchError::file("read", &path, e))?,
                 None => (*own).to_string(),
             };
             Ok(((*name).to_string(), text))
@@ -109,7 +109,7 @@ pub fn card(task: &Task) -> String {
         scene.nq, scene.nv, scene.action_dim
     );
     let _ = writeln!(out, "- a control step is {:.4} s, an episode {} steps at most", scene.dt, task.episode_steps());
-    let script = std::fs::read_to_string(task.path.with_extension("rhai")).unwrap_or_default();
+    let script = pavlov_common::text::read(&task.path.with_extension("rhai")).unwrap_or_default();
     if !script.trim().is_empty() {
         let _ = write!(
             out,
@@ -146,7 +146,7 @@ pub fn examples(assets: &Assets, task: &Task) -> String {
         if other.scene().bodies == task.scene().bodies {
             continue;
         }
-        let read = |file: &str| std::fs::read_to_string(entry.path.join(file)).unwrap_or_default();
+        let read = |file: &str| pavlov_common::text::read(&entry.path.join(file)).unwrap_or_default();
         let text = format!(
             "Task {}: {}\n\n```rhai\n{}\n```\n\n```toml\n{}\n```\n",
             other.name,

@@ -132,7 +132,7 @@ fn labels(task: &Task, rollouts: &pavlov_run::Rollouts) -> Result<Vec<bool>, Vis
     let [_, _, script] = task.inputs.as_slice() else {
         return Err(VisionError::Usage(format!("task {} has no script", task.name)));
     };
-    let text = std::fs::read_to_string(script).map_err(|e| VisionError::io(script, e))?;
+    let text = pavlov_common::text::read(script).map_err(|e| VisionError::io(script, e))?;
     let text = format!("{text}\nfn reward(s, p) {{ #{{ label: if success(s) {{ 1.0 }} else {{ 0.0 }} }} }}\n");
     let failed =
         |e: &dyn std::fmt::Display| VisionError::file(script, format!("its `success` cannot label frames: {e}"));

@@ -14,6 +14,8 @@ use std::path::Path;
 /// Largest difference between the two ways of running a reward, relative where values are above 1: `f32` against `f64`
 /// arithmetic over a script's length.
 pub const PARITY_TOLERANCE: f64 = 1e-3;
+/// Random states where none are asked for.
+const PARITY_STATES: usize = 1000;
 /// Seed of the random states.
 pub const PARITY_SEED: u64 = 1;
 
@@ -121,7 +123,10 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         }
     };
     let program = reward.program();
-    let states = usize::try_from(args.parity)?;
+    let states = match args.parity {
+        Some(states) => usize::try_from(states)?,
+        None => program.parity_states(PARITY_STATES),
+    };
     let parity = if states > 0 { Some(program.parity(states, PARITY_SEED)) } else { None };
     let (parity, failure) = match parity.transpose() {
         Ok(parity) => (parity, None),

@@ -79,6 +79,9 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
         line.clear();
         let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(bad)?;
         number += 1;
+        if number == 1 && line.starts_with(pavlov_common::text::MARK_BYTES) {
+            line.drain(..pavlov_common::text::MARK_BYTES.len());
+        }
         if size > 0 && !line.trim_ascii().is_empty() {
             group.push(parse(&physics, &line).map_err(|e| Usage(format!("{}:{number}: {e}", args.states.display())))?);
         }

@@ -29,8 +29,9 @@ pub fn rewards(out: Out, assets: &Assets, args: &Rewards) -> Result<()> {
 
 fn doc(out: Out, assets: &Assets) -> Result<()> {
     let page = format!(
-        "# What scripts may use\n\n{}\n# What `reward.toml` may use\n\n{}# Modules\n\n\
+        "# The language\n\n{}\n# What scripts may use\n\n{}\n# What `reward.toml` may use\n\n{}# Modules\n\n\
          `import \"lib/name\" as name;` at the top of a script, then `name::function(...)`.\n\n{}",
+        pavlov_script::LANGUAGE,
         pavlov_script::documentation(),
         pavlov_reward::documentation(),
         pavlov_script::module_documentation(&assets.lib())
@@ -65,7 +66,7 @@ fn list(out: Out, assets: &Assets, task: Option<&str>) -> Result<()> {
 }
 
 fn manifest(folder: &Path) -> Result<Manifest, String> {
-    let text = fs::read_to_string(folder.join("reward.toml")).map_err(|e| e.to_string())?;
+    let text = pavlov_common::text::read(&folder.join("reward.toml")).map_err(|e| e.to_string())?;
     toml::from_str(&text).map_err(|e| e.message().to_string())
 }
 
@@ -119,7 +120,7 @@ fn new(out: Out, assets: &Assets, name: &str, from: Option<&str>, user: bool) ->
             let source = assets.reward(&task.name, from)?;
             // Nothing is written before the reward is known to work for this task.
             Reward::load(&source, from, task.scene())?;
-            let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| path.display().to_string());
+            let read = |path: PathBuf| pavlov_common::text::read(&path).with_context(|| path.display().to_string());
             if source.is_dir() {
                 for file in ["reward.toml", "reward.rhai", "tests.toml"] {
                     if source.join(file).is_file() {

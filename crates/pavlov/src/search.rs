@@ -51,7 +51,7 @@ fn cores() -> usize {
 
 /// Rewards that a person brings: files, folders, standard input.
 fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: &Path| pavlov_common::text::read(path).with_context(|| format!("cannot read {}", path.display()));
     let read_reward = |path: &PathBuf| {
         let name = path.display().to_string();
         if name == "-" {

@@ -130,7 +130,7 @@ fn write(reward: &pavlov_reward::Reward, folder: &std::path::Path, tuned: &Tuned
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for path in reward.inputs() {
         let Some(file) = path.file_name() else { continue };
-        let mut text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let mut text = pavlov_common::text::read(path).with_context(|| path.display().to_string())?;
         if file == "reward.toml" {
             text = pavlov_reward::with_values(&text, &tuned.best.params);
             let lines: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("parent")).collect();

@@ -16,7 +16,7 @@ pub(crate) fn refuse(plan: &Plan) -> Result<(), EnvError> {
     }
     let mut programs = task.script.all().chain([reward.program()]);
     if let Some(program) = programs.find(|p| !p.is_lowered()) {
-        let place = program.findings().iter().find(|f| f.rule == "not-lowered").or(program.findings().first());
+        let place = program.findings().iter().find(|f| f.rule == "interpreted");
         let place = place.map_or_else(String::new, |f| format!(" ({}:{}: {})", f.file, f.line, f.message));
         let message = format!(
             "`{}` runs by the interpreter, which the GPU has not{place}: change that line, or use `--device cpu`",

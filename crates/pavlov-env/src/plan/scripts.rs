@@ -45,7 +45,14 @@ impl TaskScript {
 
     /// Warnings of the checker.
     pub fn findings(&self) -> Vec<Finding> {
-        self.all().flat_map(|p| p.findings().iter().cloned()).collect()
+        let mut found: Vec<Finding> = Vec::new();
+        for finding in self.all().flat_map(|p| p.findings()) {
+            // What is said of the whole script comes with each of its functions.
+            if !found.contains(finding) {
+                found.push(finding.clone());
+            }
+        }
+        found
     }
 
     /// Lowered against interpreted, function by function.

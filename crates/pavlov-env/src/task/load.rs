@@ -67,7 +67,7 @@ impl Task {
             Some(script) => source.path.with_file_name(script.get_ref()),
             None => source.path.with_extension("rhai"),
         };
-        let text = std::fs::read_to_string(&script_path).map_err(|e| match &file.script {
+        let text = pavlov_common::text::read(&script_path).map_err(|e| match &file.script {
             Some(script) => source.error(script.span(), format!("script `{}`: {e}", script_path.display())),
             None => EnvError::io(&script_path, e),
         })?;

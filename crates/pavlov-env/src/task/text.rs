@@ -30,7 +30,7 @@ impl TaskText {
                 message: format!("a task file of {size} bytes: expected at most {MAX_TASK_BYTES}"),
             });
         }
-        let text = std::fs::read_to_string(path).map_err(|e| EnvError::io(path, e))?;
+        let text = pavlov_common::text::read(path).map_err(|e| EnvError::io(path, e))?;
         Ok(Self { path: path.to_path_buf(), text })
     }
 

@@ -79,7 +79,7 @@ impl Names {
     /// Reads what the modules hold now.
     pub fn read_modules(&mut self) {
         let read = |(name, path): (String, std::path::PathBuf)| {
-            let (about, functions) = module_outline(&std::fs::read_to_string(path).ok()?);
+            let (about, functions) = module_outline(&pavlov_common::text::read(&path).ok()?);
             Some((name, about, functions))
         };
         self.modules = available_modules(&self.scene.lib).into_iter().filter_map(read).collect();

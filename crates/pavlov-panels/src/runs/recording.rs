@@ -138,6 +138,7 @@ impl Recording {
             step_totals: scored.iter().map(|f| f.reward).collect(),
             step_terms: (0..terms).map(|k| scored.iter().map(|f| f.terms[k] as f32).collect()).collect(),
             bad: None,
+            operations: 0,
         };
         Loaded {
             dt: clip.header.dt,

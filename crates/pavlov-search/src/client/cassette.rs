@@ -43,7 +43,7 @@ impl Cassette {
     /// # Errors
     /// When it cannot be read; the line is named.
     pub fn read(path: &Path) -> Result<Self, SearchError> {
-        let text = std::fs::read_to_string(path).map_err(|e| SearchError::file("read", path, e))?;
+        let text = pavlov_common::text::read(path).map_err(|e| SearchError::file("read", path, e))?;
         let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
             let wrong =

@@ -23,7 +23,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "syntax",
-        about: "The script is rhai.",
+        about: "The script is rhai; words of other languages are named with what rhai has.",
         why: "Nothing else can be checked before.",
         fix: "Correct the place that is named.",
     },
@@ -32,6 +32,12 @@ pub const RULES: &[Rule] = &[
         about: "Bodies, joints, sensors, commands, parameters and functions exist in this task.",
         why: "A reward written for another robot fails or, worse, reads something else.",
         fix: "Take the name that is proposed; `pavlov rewards doc` and `pavlov inspect ROBOT` list all.",
+    },
+    Rule {
+        name: "import",
+        about: "Modules that are imported are there, and are functions only.",
+        why: "Scripts read no other files.",
+        fix: "Write `import \"lib/gait\" as gait;` at the top; `pavlov rewards doc` lists the modules.",
     },
     Rule {
         name: "type",
@@ -64,6 +70,37 @@ pub const RULES: &[Rule] = &[
         fix: "Shorten the loop or the array.",
     },
     Rule {
+        name: "minus-power",
+        about: "No minus stands before a power: `-x ** 2`.",
+        why: "rhai takes the minus first, so that `-x ** 2` is x * x; everywhere else it is -(x * x). A penalty would \
+              be paid.",
+        fix: "Write `-(x ** 2)`.",
+    },
+    Rule {
+        name: "whole-division",
+        about: "No division of whole numbers loses its fraction; a warning.",
+        why: "`1 / 2` is 0, and a term weighted by it is nothing. `//` begins a comment and divides nothing.",
+        fix: "Write floats: `1.0 / 2.0`.",
+    },
+    Rule {
+        name: "float-equal",
+        about: "Measured numbers are not compared by `==` or `!=`; a warning.",
+        why: "Two of them are hardly ever equal to the last digit, so the term never changes.",
+        fix: "Write `abs(a - b) < 0.001`, or a threshold.",
+    },
+    Rule {
+        name: "shadow",
+        about: "No variable, loop or closure hides the state `s` or the parameters `p`; a warning.",
+        why: "What follows reads something else than it seems to.",
+        fix: "Give it another name.",
+    },
+    Rule {
+        name: "unused",
+        about: "Every variable is read, and every value that is computed goes somewhere; a warning.",
+        why: "A term that is not in the map is not paid.",
+        fix: "Put it into the map that is returned, or leave it out.",
+    },
+    Rule {
         name: "interpreted",
         about: "The script could be lowered to vector code.",
         why: "The interpreter is some hundred times slower.",
@@ -83,7 +120,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "operations",
-        about: "A step of the reward takes at most 20,000 operations, or 0.5 ms by the interpreter.",
+        about: "A step of the reward takes at most 20,000 operations, or 10,000 as the interpreter counts them.",
         why: "It is run in every step of every world; physics takes some ten microseconds.",
         fix: "Leave out loops over what does not change.",
     },

@@ -196,7 +196,7 @@ fn shared(scene: &Scene) -> Vec<(Partial, String)> {
     let mut out = Vec::new();
     let bodies = names(scene, "body");
     for (module, path) in available_modules(&scene.lib) {
-        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        let Ok(text) = pavlov_common::text::read(&path) else { continue };
         let alias = module.rsplit('/').next().unwrap_or(&module).to_string();
         for f in module_outline(&text).1 {
             let inner = f.signature.split_once('(').map_or("", |(_, p)| p.trim_end_matches([')', ' ']));

@@ -147,7 +147,7 @@ impl Manifest {
             let message = "no such model folder; it holds vision.toml, the ONNX files it names and a tokenizer.json";
             return Err(VisionError::file(folder, message));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| VisionError::io(&path, e))?;
+        let text = pavlov_common::text::read(&path).map_err(|e| VisionError::io(&path, e))?;
         let manifest: Self = toml::from_str(&text).map_err(|e| VisionError::file(&path, e.to_string().trim_end()))?;
         manifest.check().map_err(|m| VisionError::file(&path, m))?;
         Ok(manifest)
