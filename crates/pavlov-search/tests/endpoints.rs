@@ -110,7 +110,7 @@ fn fault(row: &Row) -> Option<String> {
             }
             Err(e) => row.fails.as_ref().is_some_and(|words| e.to_string().contains(words)),
         };
-    (!fits).then(|| format!("{row:?}: found {came:?} after {times} requests"))
+    (!fits).then(|| format!("{}: {row:?}: found {came:?} after {times} requests", row.name))
 }
 
 #[test]
