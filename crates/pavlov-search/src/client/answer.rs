@@ -109,10 +109,7 @@ impl Answer {
 
     /// Takes the data of an event; true: it is the last one.
     fn take_event(&mut self, data: &str, key: &Key) -> Result<bool, Failure> {
-        // Some gateways put a stream into a stream.
-        let data = data.trim();
-        let data = data.strip_prefix("data:").map_or(data, str::trim_start);
-        let (data, done) = data.strip_suffix("[DONE]").map_or((data, false), |before| (before, true));
+        let (data, done) = unwrapped(data);
         // Where no empty lines stand between events, several are one.
         for value in serde_json::Deserializer::from_str(data).into_iter::<Value>() {
             let value = value.map_err(|e| {
@@ -213,7 +210,7 @@ impl Answer {
                 return Err(Failure::lasting(format!("{} in place of an answer", key.cut(&shown))));
             }
             Some(Form::Json) => self.take_json(&body, key)?,
-            Some(Form::Events) => self.take_last_event(key)?,
+            Some(Form::Events) => self.take_last_event()?,
             None => {}
         }
         if !self.begun {
@@ -234,13 +231,14 @@ impl Answer {
     }
 
     /// Takes the event that no empty line ended; one that was cut off in the middle is dropped.
-    fn take_last_event(&mut self, key: &Key) -> Result<(), Failure> {
+    fn take_last_event(&mut self) -> Result<(), Failure> {
         for data in self.events.push(b"\n\n").map_err(|e| Failure::lasting(e.to_string()))? {
-            let is_whole = data.trim() == "[DONE]" || serde_json::from_str::<Value>(&data).is_ok();
-            if is_whole {
+            let (data, done) = unwrapped(&data);
+            for value in serde_json::Deserializer::from_str(data).into_iter::<Value>().map_while(Result::ok) {
                 self.seen += 1;
-                self.take_event(&data, key)?;
+                self.take(&value)?;
             }
+            self.begun |= done;
         }
         Ok(())
     }
@@ -279,6 +277,13 @@ impl Answer {
             _ => None,
         }
     }
+}
+
+/// The data of an event without what gateways put around it (a stream within a stream), and whether it ends the stream.
+fn unwrapped(data: &str) -> (&str, bool) {
+    let data = data.trim();
+    let data = data.strip_prefix("data:").map_or(data, str::trim_start);
+    data.strip_suffix("[DONE]").map_or((data, false), |before| (before, true))
 }
 
 /// Is a part of an answer an error, in one of the forms that servers use?
