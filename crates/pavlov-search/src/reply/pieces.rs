@@ -58,11 +58,7 @@ fn scan(text: &str, mut each: impl FnMut(usize, char) -> bool) {
                     characters.next();
                 }
             }
-            (In::Code, ..) => {
-                if !each(at, c) {
-                    return;
-                }
-            }
+            (In::Code, ..) if !each(at, c) => return,
             (In::Quote(_), '\\', _) => {
                 characters.next();
             }
