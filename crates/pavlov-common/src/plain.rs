@@ -39,7 +39,8 @@ pub fn plain(text: &str) -> String {
 
 /// A message of one or more lines: as [`plain`], with its line breaks and tabs.
 pub fn plain_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| visible(&bounded(line)).into_owned()).collect();
+    let shown = |line: &str| visible(&bounded(line.strip_suffix('\r').unwrap_or(line))).into_owned();
+    let lines: Vec<String> = text.split('\n').map(shown).collect();
     lines.join("\n")
 }
 
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(visible(text), "a\\u{1b}[2Jb\\u{9b}31m\nc\td\\u{7f}\\u{202e}e\\u{0}ü🤖");
         assert_eq!(visible("over\rwritten"), "over\\rwritten");
         assert!(matches!(visible("two\nlines"), Cow::Borrowed(_)));
-        assert_eq!(plain_lines("one\u{8}\ntwo"), "one\\u{8}\ntwo");
+        assert_eq!(plain_lines("one\u{8}\r\ntwo"), "one\\u{8}\ntwo");
     }
 
     #[test]

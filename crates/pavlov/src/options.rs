@@ -295,7 +295,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         command: "prefs loop",
-        options: &["members", "combine", "lambda"],
+        options: &["lambda", "members", "combine"],
         when: &[Is("learn", &["linear"])],
         why: "a linear model is one reward: --learn mlp, gpm or auto makes an ensemble",
     },
@@ -307,7 +307,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         command: "prefs train",
-        options: &["members", "combine", "lambda"],
+        options: &["lambda", "members", "combine"],
         when: &[Is("learn", &["linear"])],
         why: "a linear model is one reward: --learn mlp, gpm or auto makes an ensemble",
     },
@@ -479,6 +479,7 @@ mod tests {
         let possible = arg.get_possible_values();
         let usual = match id {
             "size" => "64x64",
+            "frames" => "2",
             "executor" => "slurm",
             "profile" => "fast",
             "backend" => "batch",
