@@ -9,8 +9,10 @@ pub mod atomic;
 pub mod chart;
 pub mod names;
 pub mod page;
+mod plain;
 pub mod stats;
 mod step;
 pub mod text;
 
+pub use plain::{LONGEST, plain, plain_lines, visible, visible_json};
 pub use step::StepOut;

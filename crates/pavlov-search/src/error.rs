@@ -1,5 +1,6 @@
 //! What can go wrong before a judgement is reached.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// An error of this crate.
@@ -39,7 +40,7 @@ pub enum SearchError {
     /// A file or folder that could not be read or written.
     #[error("cannot {action} {path}: {source}", path = .path.display())]
     File {
-        /// `read`, `write`, `create`.
+        /// `read`, `write`, `create`, `lock`.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -69,9 +70,41 @@ impl SearchError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Run(e) => e.is_bad_input(),
-            Self::File { action, .. } => *action == "read",
+            Self::File { action, source, .. } => *action == "read" || is_of_the_path(source.kind()),
             Self::Model(_) | Self::Budget(_) | Self::Stopped => false,
             _ => true,
         }
+    }
+}
+
+/// Is it the path that was given which cannot be used, rather than the system that fails?
+fn is_of_the_path(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_did_wrong_is_told_from_what_failed() {
+        let file = |action, kind: ErrorKind| SearchError::file(action, std::path::Path::new("x"), kind.into());
+        assert!(file("read", ErrorKind::NotFound).is_bad_input());
+        assert!(file("create", ErrorKind::NotADirectory).is_bad_input());
+        assert!(file("write", ErrorKind::PermissionDenied).is_bad_input());
+        assert!(!file("write", ErrorKind::StorageFull).is_bad_input());
+        assert!(!file("lock", ErrorKind::Other).is_bad_input());
+        assert!(!SearchError::Model("no answer".into()).is_bad_input());
+        assert!(SearchError::Usage("--tries 0".into()).is_bad_input());
     }
 }

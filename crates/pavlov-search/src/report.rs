@@ -35,7 +35,7 @@ pub fn write_report(
     let snapshot = Snapshot::of(lineage)?;
     let times = lineage.times()?;
     let body = html! {
-        h1 { "Search for a reward: " (snapshot.settings.task) }
+        h1 { "Search for a reward: " (snapshot.settings.task_name()) }
         (facts(head(&snapshot, &times)))
         h2 { "Candidates" }
         p {
@@ -50,7 +50,7 @@ pub fn write_report(
         @for candidate in &snapshot.candidates { (details(&snapshot, candidate)) }
     };
     let path = folder.join("report.html");
-    let html = page(&format!("Search {}", snapshot.settings.task), &body);
+    let html = page(&format!("Search {}", snapshot.settings.task_name()), &body);
     atomic::write(&path, html.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
     Ok(path)
 }
@@ -274,7 +274,7 @@ pub fn promote(lineage: &Lineage, at: Option<At>, rewards: &Path, name: &str) ->
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
         return Err(SearchError::Usage(format!("name `{name}`: expected letters, digits, _ and -")));
     }
-    let folder = rewards.join(&settings.task).join(name);
+    let folder = rewards.join(settings.task_name()).join(name);
     if folder.exists() {
         return Err(SearchError::Usage(format!("{} exists already: choose another --name", folder.display())));
     }

@@ -21,6 +21,7 @@ fn settings(task: &str) -> Settings {
         finalists: 2,
         finalist_seeds: 2,
         model: "by-hand".into(),
+        max_tokens: 2048,
         worlds: Some(32),
         set: vec!["eval_episodes=4".into()],
         ..Settings::default()

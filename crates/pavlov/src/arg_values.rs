@@ -43,6 +43,29 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number of 0 or more.
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x >= 0.0 => Ok(x),
+        _ => Err(format!("`{text}`: expected a number of 0 or more")),
+    }
+}
+
+/// Seconds above 0, at most a week.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    const WEEK: f64 = 7.0 * 86_400.0;
+    positive(text)
+        .ok()
+        .filter(|s| *s <= WEEK)
+        .ok_or_else(|| format!("`{text}`: expected seconds above 0, at most {WEEK}"))
+}
+
+/// A temperature of sampling.
+pub(crate) fn temperature(text: &str) -> Result<f32, String> {
+    let value = not_negative(text)? as f32;
+    if value.is_finite() { Ok(value) } else { Err(format!("`{text}`: expected a number such as 0.7")) }
+}
+
 /// `480x360`.
 pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
     let side = |t: &str| t.parse::<u32>().ok().filter(|n| (8..=8192).contains(n));
@@ -76,5 +99,14 @@ mod tests {
         for text in ["", "0", "-3", "1.5", "M", "1e99", "nan", "5MM", "é"] {
             assert!(count(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_have_their_bounds() {
+        assert_eq!((seconds("0.5"), not_negative("0"), temperature("0.7")), (Ok(0.5), Ok(0.0), Ok(0.7)));
+        for text in ["nan", "inf", "-1", "1e999", "x", ""] {
+            assert!(seconds(text).is_err() && not_negative(text).is_err() && temperature(text).is_err(), "{text}");
+        }
+        assert!(seconds("0").is_err() && seconds("1e30").is_err() && temperature("1e300").is_err());
     }
 }

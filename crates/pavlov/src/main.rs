@@ -10,6 +10,7 @@ mod compare;
 mod diagnose;
 mod find;
 mod lists;
+mod options;
 mod out;
 mod prefs;
 mod prefs_args;
@@ -32,7 +33,7 @@ mod vision_args;
 
 use anyhow::Error;
 use args::{Cli, Command};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use out::{Closed, Out, say};
 use pavlov_env::{Assets, EnvError};
 use pavlov_model::ModelError;
@@ -69,8 +70,9 @@ impl std::fmt::Display for Told {
 impl std::error::Error for Told {}
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    match options::refuse(&matches).map_err(Error::from).and_then(|()| run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(report(&error)),
     }
@@ -117,10 +119,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 fn report(error: &Error) -> u8 {
     if !error.is::<Closed>() && !error.is::<Told>() {
         // The script checker's findings bring their own `error[rule]:`.
-        let text = format!("{error:#}");
+        let text = told(error);
         if text.starts_with("error[") { say(&text) } else { say(&format!("error: {text}")) }
     }
     exit_code(error)
+}
+
+/// An error with its causes, each one once: messages of libraries often end with their cause already.
+fn told(error: &Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .reduce(|told, cause| if told.ends_with(&cause) { told } else { format!("{told}: {cause}") })
+        .unwrap_or_default()
 }
 
 /// 0 done, 1 failed while running, 2 wrong use or bad input.
@@ -154,5 +165,13 @@ mod tests {
         assert_eq!(exit_code(&RunError::Usage("x".into()).into()), 2);
         assert_eq!(exit_code(&anyhow::anyhow!("disk full")), 1);
         assert_eq!(exit_code(&Error::from(RunError::Usage("x".into())).context("while training")), 2);
+    }
+    #[test]
+    fn causes_are_told_once() {
+        let file = |source| pavlov_common::atomic::WriteError { path: "a".into(), source };
+        let error = Error::from(file(std::io::Error::other("disk full")));
+        assert_eq!(told(&error), "cannot write a: disk full");
+        assert_eq!(told(&error.context("while training")), "while training: cannot write a: disk full");
+        assert_eq!(told(&Error::from(std::io::Error::other("x")).context("y")), "y: x");
     }
 }

@@ -1,8 +1,10 @@
 //! Results on standard output: aligned tables for people, JSON lines for programs. A reader that went away is not an
 //! error.
+//!
+//! Everything goes through [`pavlov_common::visible`] or the like: what others wrote moves no cursor here.
 
 use anyhow::{Context, Result};
-use pavlov_common::stats;
+use pavlov_common::{plain, plain_lines, stats, visible, visible_json};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 
@@ -26,11 +28,23 @@ impl std::fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 impl Out {
-    /// Writes text as it is.
+    /// Writes text of any length.
     ///
     /// # Errors
     /// [`Closed`] when nobody reads any more.
     pub fn text(self, text: &str) -> Result<()> {
+        Self::write(&visible(text))
+    }
+
+    /// Writes JSON of any length, one object or several lines.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn json(self, text: &str) -> Result<()> {
+        Self::write(&visible_json(text))
+    }
+
+    fn write(text: &str) -> Result<()> {
         let mut out = std::io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         match written {
@@ -39,12 +53,12 @@ impl Out {
         }
     }
 
-    /// Writes a line.
+    /// Writes a line, or a message of several; lines without end are cut.
     ///
     /// # Errors
     /// As [`Out::text`].
     pub fn line(self, text: &str) -> Result<()> {
-        self.text(&format!("{text}\n"))
+        Self::write(&format!("{}\n", plain_lines(text)))
     }
 
     /// Writes an object as a line of JSON.
@@ -52,7 +66,7 @@ impl Out {
     /// # Errors
     /// As [`Out::text`].
     pub fn object(self, value: &impl Serialize) -> Result<()> {
-        self.line(&serde_json::to_string(value)?)
+        self.json(&format!("{}\n", serde_json::to_string(value)?))
     }
 }
 
@@ -68,9 +82,9 @@ impl Table {
         Self { rows: vec![titles.iter().map(|t| (*t).to_string()).collect()] }
     }
 
-    /// Appends a row.
+    /// Appends a row. A cell is of one line.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
     /// Are there only titles?
@@ -156,7 +170,7 @@ pub fn duration(seconds: f64) -> String {
 
 /// A line on standard error. That nobody reads it must not end the program.
 pub fn say(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", plain_lines(message));
 }
 
 /// Warns on standard error.
@@ -191,6 +205,8 @@ mod tests {
         table.row(["ünicode".into(), "7".into(), "x y".into()]);
         table.row(["a".into(), "123".into(), String::new()]);
         assert_eq!(table.to_string(), "name       n  about\nünicode    7  x y\na        123\n");
+        table.row(["b".into(), "-".into(), "two\nlines\u{1b}[2J".into()]);
+        assert!(table.to_string().ends_with("b          -  two\\nlines\\u{1b}[2J\n"), "{table}");
     }
 
     #[test]

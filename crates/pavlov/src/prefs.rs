@@ -198,7 +198,7 @@ fn export(out: Out, runs: &Path, file: &Path) -> Result<()> {
     let mut text = Vec::new();
     pavlov_prefs::jsonl::export(&store.records()?, &mut text, file)?;
     if file == Path::new("-") {
-        return out.text(&String::from_utf8_lossy(&text));
+        return out.json(&String::from_utf8_lossy(&text));
     }
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -51,7 +51,9 @@ fn cores() -> usize {
 
 /// Rewards that a person brings: files, folders, standard input.
 fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
-    let read = |path: &Path| pavlov_common::text::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: &Path| {
+        pavlov_common::text::read(path).map_err(|source| SearchError::File { action: "read", path: path.into(), source })
+    };
     let read_reward = |path: &PathBuf| {
         let name = path.display().to_string();
         if name == "-" {
@@ -69,8 +71,31 @@ fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
     paths.iter().map(read_reward).collect()
 }
 
+/// A task as a search keeps it, which goes on elsewhere too: by its name where it is found by that, else by the whole
+/// path of its file.
+fn kept_task(assets: &Assets, task: &Task) -> String {
+    let file = |path: &Path| path.canonicalize().ok();
+    let by_name = assets.task(&task.name).ok().and_then(|entry| file(&entry.path));
+    match file(&task.path) {
+        Some(path) if by_name.as_ref() != Some(&path) => path.display().to_string(),
+        _ => task.name.clone(),
+    }
+}
+
+/// The human reward as a search keeps it: by its name, or by the whole path of its file or folder.
+fn kept_reward(assets: &Assets, task: &Task, asked: &str) -> String {
+    let named = assets.rewards();
+    match pavlov_run::find_reward(assets, task, Some(asked)) {
+        Ok((path, _)) if !named.iter().any(|reward| reward.path == path) => {
+            path.canonicalize().map_or_else(|_| asked.to_string(), |path| path.display().to_string())
+        }
+        _ => asked.to_string(),
+    }
+}
+
 fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
-    let name = args.task.clone().unwrap_or_default();
+    // The grammar asks for one of the two.
+    let name = args.task.as_ref().or(args.task_option.as_ref()).cloned().unwrap_or_default();
     let task = Task::load(assets, &name)?;
     let mode = args.mode;
     let usual = mode.usual(Settings::of_task(&task)?);
@@ -87,11 +112,8 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         let (path, _) = pavlov_run::find_reward(assets, &task, Some(from))?;
         rewards.insert(0, given(&[path])?.remove(0));
     }
-    if !args.scripts.is_empty() && mode.generates() {
-        return Err(Usage("--scripts is for --mode drop-in; --from REWARD starts from a reward".into()).into());
-    }
     Ok(Settings {
-        task: task.name.clone(),
+        task: kept_task(assets, &task),
         mode,
         generator,
         candidates: args.candidates.unwrap_or(usual.candidates),
@@ -108,7 +130,7 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         patience: args.patience,
         islands: args.islands,
         reflection: !args.no_reflection,
-        human: args.human.clone(),
+        human: kept_reward(assets, &task, &args.human),
         given: rewards,
         wish: args.wish.clone(),
         words: args.feedback.clone(),
@@ -141,11 +163,8 @@ struct Kept {
 
 fn begin(out: Out, assets: &Assets, runs: &Path, args: &Search) -> Result<()> {
     let settings = settings(assets, args)?;
-    let name = format!("search-{}-{}", settings.task.replace('/', "-"), settings.seed);
+    let name = format!("search-{}-{}", settings.task_name().replace('/', "-"), settings.seed);
     let folder = args.out.clone().unwrap_or_else(|| runs.join(name));
-    if !(args.timeout.is_finite() && args.timeout > 0.0) {
-        return Err(Usage(format!("--timeout {}: expected seconds above 0", args.timeout)).into());
-    }
     let kept = Kept {
         base_url: args.base_url.clone(),
         replay: args.replay.clone(),
@@ -170,11 +189,23 @@ fn begin(out: Out, assets: &Assets, runs: &Path, args: &Search) -> Result<()> {
 }
 
 fn go_on(out: Out, assets: &Assets, args: &SearchResume) -> Result<()> {
-    let lineage = Lineage::existing(&args.search)?;
+    let lineage = Lineage::read_only(&args.search)?;
     let settings: Option<Settings> = lineage.get("settings")?;
     let settings = settings.ok_or_else(|| Usage(format!("{}: the search was not begun", args.search.display())))?;
-    let mut kept: Kept = lineage.get("kept")?.unwrap_or_default();
+    // A search that was killed before it had begun has nothing kept.
+    let unkept = || Kept { timeout: 600.0, tries: 5, ..Kept::default() };
+    let mut kept: Kept = lineage.get("kept")?.unwrap_or_else(unkept);
     drop(lineage);
+    let asks = settings.generator == Generator::Llm && settings.mode.generates();
+    let of_a_model = [
+        ("--base-url", args.base_url.is_some()),
+        ("--replay", args.replay.is_some()),
+        ("--budget-tokens", args.budget_tokens.is_some()),
+        ("--budget-money", args.budget_money.is_some()),
+    ];
+    if let Some((option, _)) = of_a_model.into_iter().find(|(_, given)| *given && !asks) {
+        return Err(Usage(format!("{option}: this search asks no language model")).into());
+    }
     if args.base_url.is_some() || args.replay.is_some() {
         (kept.base_url, kept.replay) = (args.base_url.clone(), args.replay.clone());
     }
@@ -188,7 +219,9 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
     let model = match (&kept.base_url, &kept.replay) {
         _ if settings.generator == Generator::Embedded => None,
         (Some(url), _) => {
-            let endpoint = Endpoint::new(url, Key::find(), Duration::from_secs_f64(kept.timeout.max(0.1)), kept.tries);
+            let timeout = Duration::from_secs_f64(kept.timeout.clamp(0.1, 7.0 * 86_400.0));
+            let endpoint = Endpoint::new(url, Key::find(), timeout, kept.tries)?;
+            kept.record.as_deref().map(Cassette::prepare).transpose()?;
             Some(Model::http(endpoint, kept.budget, kept.record.clone()))
         }
         (None, Some(path)) => Some(Model::replay(Cassette::read(path)?, kept.budget)),
@@ -227,7 +260,7 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
     let mut search = pavlov_search::search::Search::open(settings, folder, means)?;
     search.lineage().set("kept", kept)?;
     if out.json {
-        out.object(&json!({"event": "start", "search": folder, "task": settings.task, "settings": settings}))?;
+        out.object(&json!({"event": "start", "search": folder, "task": settings.task_name(), "settings": settings}))?;
     } else {
         out.line(&format!("search in {}", folder.display()))?;
     }
@@ -286,7 +319,7 @@ fn ended(out: Out, settings: &Settings, end: &End, folder: &Path, report: &Path)
 fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
     let lineage = Lineage::existing(folder)?;
     if whole {
-        return out.text(&lineage.export()?);
+        return out.json(&lineage.export()?);
     }
     let report = report(assets, folder)?;
     let (candidates, outcomes, end) = (lineage.candidates()?, lineage.outcomes()?, lineage.get::<End>("end")?);

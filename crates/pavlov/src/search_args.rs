@@ -1,5 +1,6 @@
-//! Arguments of `pavlov search`.
+//! Arguments of `pavlov search`. What a mode could not heed is refused: `options.rs`.
 
+use crate::arg_values::{count, not_negative, positive, seconds, temperature, threads};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use pavlov_env::Profile;
@@ -30,9 +31,12 @@ pub struct Search {
     /// Work on an existing search.
     #[command(subcommand)]
     pub action: Option<SearchAction>,
-    /// Task.
-    #[arg(required = true)]
+    /// Task: a name (see `pavlov tasks`) or a TOML file.
+    #[arg(required_unless_present = "task_option")]
     pub task: Option<String>,
+    /// The task as an option, as other commands take it.
+    #[arg(long = "task", value_name = "TASK", conflicts_with = "task")]
+    pub task_option: Option<String>,
     /// How rewards are proposed and judged.
     #[arg(long, value_parser = modes(), default_value = "eureka")]
     pub mode: &'static dyn Mode,
@@ -47,13 +51,13 @@ pub struct Search {
     #[arg(long, short = 'n', value_name = "N", default_value_t = 5)]
     pub iterations: u32,
     /// Seed; the same one repeats the search.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: u64,
     /// Environment steps per candidate [default: two fifths of the task's, at most a million, at least a tenth].
-    #[arg(long, value_parser = crate::arg_values::count)]
+    #[arg(long, value_parser = count)]
     pub steps: Option<u64>,
-    /// Minutes per candidate, in place of steps; such a search cannot be repeated exactly.
-    #[arg(long, value_name = "M")]
+    /// Minutes per candidate at most, however many steps are left; such a search cannot be repeated exactly.
+    #[arg(long, value_name = "M", value_parser = positive)]
     pub minutes_per_candidate: Option<f64>,
     /// Seeds of each candidate.
     #[arg(long, help = with_usual("Seeds of each candidate", |s| s.seeds))]
@@ -68,7 +72,7 @@ pub struct Search {
     #[arg(long)]
     pub finalist_seeds: Option<u32>,
     /// Environment steps of finalists and of the last training [default: as --steps].
-    #[arg(long, value_parser = crate::arg_values::count)]
+    #[arg(long, value_parser = count)]
     pub final_steps: Option<u64>,
     /// Seeds of the last training.
     #[arg(long, default_value_t = 5)]
@@ -111,31 +115,31 @@ pub struct Search {
     #[arg(long, default_value = "")]
     pub model: String,
     /// Sampling temperature of the model.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = temperature)]
     pub temperature: f32,
-    /// Most tokens of a reply.
-    #[arg(long, default_value_t = 2048)]
+    /// Most tokens of a reply, thoughts included.
+    #[arg(long, default_value_t = Settings::usual().max_tokens, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: u32,
     /// How often a refused reply goes back with its errors.
     #[arg(long, help = with_usual("How often a refused reply goes back with its errors", |s| s.repairs))]
     pub repairs: Option<u32>,
-    /// Seconds without a sign of life after which a request has failed.
-    #[arg(long, default_value_t = 120.0)]
+    /// Seconds after which a request without a whole answer has failed.
+    #[arg(long, default_value_t = 600.0, value_parser = seconds)]
     pub timeout: f64,
     /// How often a request is tried.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub tries: u32,
     /// Tokens in all; once they are spent, no more requests are made.
-    #[arg(long, value_name = "N", value_parser = crate::arg_values::count)]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub budget_tokens: Option<u64>,
     /// Money in all, in the unit of the prices.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = not_negative)]
     pub budget_money: Option<f64>,
     /// Price of a million tokens of requests.
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative)]
     pub price_in: f64,
     /// Price of a million tokens of replies.
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = not_negative)]
     pub price_out: f64,
     /// Add every exchange to this cassette.
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
@@ -159,7 +163,7 @@ pub struct Search {
     #[arg(long)]
     pub profile: Option<Profile>,
     /// Threads.
-    #[arg(long)]
+    #[arg(long, value_parser = threads)]
     pub threads: Option<usize>,
     /// Setting of the learner; eval_episodes is 10 unless set.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -202,7 +206,7 @@ pub enum SearchAction {
         /// The job's file.
         file: PathBuf,
         /// Threads.
-        #[arg(long)]
+        #[arg(long, value_parser = threads)]
         threads: Option<usize>,
     },
 }
@@ -219,13 +223,13 @@ pub struct SearchResume {
     #[arg(long, value_name = "FILE", conflicts_with = "base_url")]
     pub replay: Option<PathBuf>,
     /// Tokens in all.
-    #[arg(long, value_name = "N", value_parser = crate::arg_values::count)]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub budget_tokens: Option<u64>,
     /// Money in all.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = not_negative)]
     pub budget_money: Option<f64>,
     /// Threads.
-    #[arg(long)]
+    #[arg(long, value_parser = threads)]
     pub threads: Option<usize>,
 }
 

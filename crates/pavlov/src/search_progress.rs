@@ -5,6 +5,7 @@ use crate::out::{Out, duration, number};
 use crate::progress::{LENGTH, new_bar};
 use anyhow::Result;
 use indicatif::ProgressBar;
+use pavlov_common::plain;
 use pavlov_search::search::{Event, Progress};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -110,20 +111,26 @@ fn write_event(out: Out, event: &Event<'_>) -> Result<()> {
     }
     match event {
         Event::Judged(c) => {
-            let why = c.verdict.errors.first().map_or(String::new(), |e| format!(": {e}"));
-            let detail = if c.detail.is_empty() { String::new() } else { format!(" ({})", c.detail) };
+            let why = c.verdict.errors.first().map_or(String::new(), |e| format!(": {}", plain(&e.to_string())));
+            let detail = if c.detail.is_empty() { String::new() } else { format!(" ({})", plain(&c.detail)) };
             out.line(&format!("{} {}{detail} {}{why}", c.at, c.operator, c.status.name()))
         }
         Event::Trained(c, fitness) => out.line(&format!("{} {} fitness {}", c.at, c.status.name(), number(*fitness))),
         Event::Answered(a) => {
             let place = |p: Option<u32>| p.map_or("-".into(), |p| p.to_string());
-            out.line(&format!("iteration {}: best {}, worst {} {}", a.iteration, place(a.best), place(a.worst), a.text))
+            out.line(&format!(
+                "iteration {}: best {}, worst {} {}",
+                a.iteration,
+                place(a.best),
+                place(a.worst),
+                plain(&a.text)
+            ))
         }
         Event::Final(o) => {
             let name = o.at.map_or("human".into(), |a| a.to_string());
             out.line(&format!("last training, seed {}: {name} fitness {}", o.seed, number(o.fitness)))
         }
-        Event::Note(text) => out.line(text),
+        Event::Note(text) => out.line(&plain(text)),
         Event::Training(p) => out.line(&format!("{:3.0}% of {}", 100.0 * p.share, stage_text(p))),
     }
 }

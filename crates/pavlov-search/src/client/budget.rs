@@ -109,10 +109,10 @@ mod tests {
         let cost = budget.room(&Spent::default(), &request).unwrap();
         assert_eq!((cost.tokens_in, cost.tokens_out), (104, 100));
         assert!((cost.money - 0.1104).abs() < 1e-12);
-        budget.spend(&Reply { text: String::new(), tokens_in: 100, tokens_out: 90 });
+        budget.spend(&Reply { text: String::new(), tokens_in: 100, tokens_out: 90, ending: None });
         assert!(budget.room(&cost, &request).unwrap_err().to_string().contains("token budget: 190 of 500"));
         budget.tokens = None;
-        budget.spend(&Reply { text: String::new(), tokens_in: 0, tokens_out: 800 });
+        budget.spend(&Reply { text: String::new(), tokens_in: 0, tokens_out: 800, ending: None });
         assert!(budget.room(&Spent::default(), &request).unwrap_err().to_string().contains("money budget"));
     }
 }

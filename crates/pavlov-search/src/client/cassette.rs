@@ -2,13 +2,15 @@
 //!
 //! `{"at":"0.3","hash":"<SHA-256 of the request>","reply":"...","tokens_in":812,"tokens_out":240}`. `at` is iteration,
 //! place and, after a slash, the attempt. A line with a hash answers only that request; one without (written by hand)
-//! answers whatever is asked there.
+//! answers whatever is asked there. `"ending":"tokens"` says that the reply was cut at the limit of tokens. A byte
+//! order mark in front, as editors of Windows leave it, is passed over.
 
-use super::{Reply, Request, estimate};
+use super::{Ending, Reply, Request, estimate};
 use crate::error::SearchError;
 use crate::lineage::At;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A line of a cassette.
@@ -28,6 +30,9 @@ pub struct Line {
     /// Tokens; estimated when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_out: Option<u64>,
+    /// How the reply ended, where not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
 }
 
 /// Recorded exchanges.
@@ -65,11 +70,23 @@ impl Cassette {
             reply: reply.text.clone(),
             tokens_in: Some(reply.tokens_in),
             tokens_out: Some(reply.tokens_out),
+            ending: reply.ending,
         };
         let text = serde_json::to_string(&line).map_err(|e| SearchError::Usage(e.to_string()))?;
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        let written = file.and_then(|mut f| f.write_all(format!("{text}\n").as_bytes()));
+        let written = open(path).and_then(|mut file| {
+            // A last line that was written by hand may have no end.
+            let start = if ends_with_a_line(&mut file)? { "" } else { "\n" };
+            file.write_all(format!("{start}{text}\n").as_bytes())
+        });
         written.map_err(|e| SearchError::file("write", path, e))
+    }
+
+    /// Makes sure that exchanges can be added to a file, before any is paid for.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn prepare(path: &Path) -> Result<(), SearchError> {
+        open(path).map(drop).map_err(|e| SearchError::file("write", path, e))
     }
 
     /// The recorded reply to a request.
@@ -85,7 +102,7 @@ impl Cassette {
         let found = found.or_else(|| self.lines.iter().find(|(_, l)| l.hash.as_ref() == Some(&hash)));
         let Some((_, line)) = found else {
             let path = self.path.display();
-            return Err(SearchError::Model(match self.lines.iter().find(here) {
+            return Err(SearchError::Usage(match self.lines.iter().find(here) {
                 Some((_, line)) => format!(
                     "{path}: the reply at {at} was recorded for request {}, asked is {}: task, prompts, settings or \
                      training differ from the recording",
@@ -103,8 +120,24 @@ impl Cassette {
             tokens_in: line.tokens_in.unwrap_or(estimated),
             tokens_out: line.tokens_out.unwrap_or_else(|| estimate(&line.reply)),
             text: line.reply.clone(),
+            ending: line.ending,
         })
     }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).append(true).read(true).open(path)
+}
+
+/// Is a file empty, or is its last line ended?
+fn ends_with_a_line(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 #[cfg(test)]
@@ -123,7 +156,7 @@ mod tests {
             max_tokens: 5,
             seed: 1,
         };
-        let reply = Reply { text: "fn".into(), tokens_in: 7, tokens_out: 9 };
+        let reply = Reply { text: "fn".into(), tokens_in: 7, tokens_out: 9, ending: Some(Ending::Tokens) };
         Cassette::append(&path, At::new(0, 1), &request("a"), &reply).unwrap();
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"at\":\"1.0\",\"reply\":\"by hand\"}\n").unwrap();
@@ -134,6 +167,11 @@ mod tests {
         assert!(other.contains("at 0.1 was recorded for request"), "{other}");
         let none = cassette.reply(At::new(2, 2), &request("b")).unwrap_err().to_string();
         assert!(none.contains("no reply at 2.2; it has 0.1, 1.0"), "{none}");
+        std::fs::write(&path, "\u{feff}{\"at\":\"0.0\",\"reply\":\"no line end\"}").unwrap();
+        Cassette::append(&path, At::new(0, 1), &request("a"), &reply).unwrap();
+        let marked = Cassette::read(&path).unwrap();
+        assert_eq!(marked.reply(At::new(0, 0), &request("x")).unwrap().text, "no line end");
+        assert_eq!(marked.reply(At::new(0, 1), &request("a")).unwrap(), reply);
         std::fs::write(&path, "\n{\"at\":\"x\",\"reply\":\"\"}").unwrap();
         assert!(Cassette::read(&path).unwrap_err().to_string().contains("line 2"));
     }

@@ -3,11 +3,13 @@
 //!
 //! Lines end with LF, CR or CRLF; a line `data: text` or `data:text` adds a line to the event; an empty line ends the
 //! event; lines that begin with `:` are comments; other fields are passed over, but for events named `keepalive`, which
-//! have no data to read. An event that the end of the stream cuts off is dropped. Source: WHATWG HTML, section 9.2.6
-//! "Interpreting an event stream".
+//! have no data to read, and lines `error: text`, in which llama.cpp's server tells of errors as in `data`. An event
+//! that the end of the stream cuts off is dropped. Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream".
+
+use super::answer::MAX_PART;
 
 /// Bytes of a line or an event beyond which a stream is none of ours.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = MAX_PART;
 
 /// A line or an event was longer than [`MAX_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct TooLong;
 
 impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an event of more than {} MiB in the streamed reply", MAX_BYTES >> 20)
+        write!(f, "an event of more than {} KiB in the streamed reply", MAX_BYTES >> 10)
     }
 }
 
@@ -70,7 +72,7 @@ impl Events {
         let (field, value) = line.split_once(':').unwrap_or((&line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "data" => match &mut self.data {
+            "data" | "error" => match &mut self.data {
                 Some(data) if data.len() + value.len() > MAX_BYTES => return Err(TooLong),
                 Some(data) => {
                     data.push('\n');
@@ -97,7 +99,7 @@ mod tests {
     #[test]
     fn events_are_read_whatever_ends_their_lines_and_wherever_they_are_cut() {
         let text = "\u{feff}: a comment\ndata: {\"a\": 1}\n\ndata:two\ndata\ndata:  three\nid: 7\nretry: 10\n\n\n\
-                    event: keepalive\ndata: -\n\nevent: message\ndata: ä\n\n:\n\ndata: [DONE]\n\ndata: cut off\n";
+                    event: keepalive\ndata: -\n\nevent: message\nerror: ä\n\n:\n\ndata: [DONE]\n\ndata: cut off\n";
         let expected = ["{\"a\": 1}", "two\n\n three", "ä", "[DONE]"];
         for end in ["\n", "\r", "\r\n"] {
             let text = text.replace('\n', end);

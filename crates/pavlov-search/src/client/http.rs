@@ -1,115 +1,92 @@
 //! An OpenAI-compatible endpoint, hosted or local: `POST {base}/chat/completions`, streamed.
 //!
-//! A request has failed when its answer does not begin, or its stream is silent, for the time that `--timeout` gives
-//! (seconds). It is tried again where that may help: after a broken connection, silence, and the statuses 408, 409, 429
-//! and 5xx, with pauses that double, or as long as the server asks for (`Retry-After`). The key goes into no request
-//! that is stored and is cut out of every text that comes back, errors included.
+//! `--timeout` (seconds) bounds a try from its first byte to its last, whatever the server does; `answer.rs` bounds
+//! what is read. A request is tried again where that may help: after a broken connection, silence, an error within a
+//! stream, and the statuses 408, 409, 425, 429 and 5xx, with pauses that double, or as long as the server asks for.
+//! Fields that a server refuses are left out for the rest of the run (`fields.rs`). The key goes into no request that
+//! is stored and is cut out of every text that comes back, errors included.
+//!
+//! Requests are made by threads that nobody waits for: who asked is told of an answer, of the first failure, or goes at
+//! once when it is to stop. A thread that was left alone ends with its try.
 
 use super::agent::agent;
-use super::events::Events;
-use super::{Key, Reply, Request, estimate};
+use super::answer::Answer;
+use super::failure::Failure;
+use super::fields::Fields;
+use super::{Key, Reply, Request};
 use crate::error::SearchError;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use ureq::http::{Response, Uri, header};
+use ureq::http::{HeaderName, HeaderValue, Response, Uri, header};
 use ureq::{Agent, Body};
 
 /// Requests under way at once.
 const SIDE_BY_SIDE: usize = 4;
 /// First pause before a request is tried again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// A reply longer than this is cut: it is refused later anyway.
-const MAX_TEXT: usize = crate::reply::MAX_REPLY + 1;
-/// Bytes of a refusal that are read, and characters of it that are shown where it is not in the usual form.
+/// How often is looked whether to stop.
+const TICK: Duration = Duration::from_millis(50);
+/// Bytes of a refusal that are read.
 const MAX_REFUSAL: u64 = 64 << 10;
-const SHOWN: usize = 300;
 /// Other places on the same host that a request is sent on to, one after the other.
 const MAX_MOVES: usize = 10;
 /// Headers that name who pays, with the variables they come from.
-const ACCOUNT: [(&str, &str); 2] = [("OpenAI-Organization", "OPENAI_ORG_ID"), ("OpenAI-Project", "OPENAI_PROJECT_ID")];
+const ACCOUNT: [(&str, &str); 2] = [("openai-organization", "OPENAI_ORG_ID"), ("openai-project", "OPENAI_PROJECT_ID")];
 
 /// An endpoint.
-pub struct Endpoint {
-    agent: Agent,
-    key: Key,
-    base: String,
-    timeout: Duration,
-    tries: u32,
-}
+pub struct Endpoint(Arc<Line>);
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("base", &self.base).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("base", &self.0.base).field("key", &self.0.key).finish_non_exhaustive()
     }
 }
 
-/// A part of a streamed reply, as far as it is read.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Usage>,
+/// What the threads share that ask one endpoint.
+struct Line {
+    agent: Agent,
+    key: Key,
+    base: String,
+    url: Uri,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    timeout: Duration,
+    tries: u32,
+    /// What the server takes, as far as it has said.
+    fields: Mutex<Fields>,
+    /// What was learnt and not told yet.
+    notes: Mutex<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-}
-
-/// Why a try failed, whether another one may help, and how long the server asks to wait before it.
-struct Failure {
-    message: String,
-    again: bool,
-    wait: Option<Duration>,
-}
-
-impl Failure {
-    fn passing(message: String) -> Self {
-        Self { message, again: true, wait: None }
+/// The address that is asked for a base URL: its path with `/chat/completions`, its query as it is.
+fn address(base: &str) -> Result<Uri, SearchError> {
+    let shown = pavlov_common::plain(base);
+    let wrong = |why: &str| {
+        Err(SearchError::Usage(format!("--base-url {shown}: {why}; expected a base URL as http://127.0.0.1:8080/v1")))
+    };
+    let Ok(uri) = base.parse::<Uri>() else { return wrong("no URL") };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return wrong("no URL with scheme and host");
+    };
+    if !matches!(scheme, "http" | "https") {
+        return wrong("neither http nor https");
     }
-
-    fn lasting(message: String) -> Self {
-        Self { message, again: false, wait: None }
+    if authority.as_str().contains('@') {
+        return Err(SearchError::Usage(
+            "--base-url has a user name or a password in it, which would be kept with the search: leave it out and \
+             give the key in PAVLOV_API_KEY"
+                .into(),
+        ));
     }
-}
-
-/// What a refusal says: the fields of its `error` where it has the usual form, else the beginning of its text. True
-/// with it: the account has no quota left, which no waiting mends.
-fn refusal(text: &str) -> (String, bool) {
-    let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let error = value.get("error").unwrap_or(&value);
-    let field = |name: &str| error.get(name).and_then(Value::as_str);
-    let message = field("message").or_else(|| error.as_str()).or_else(|| field("detail"));
-    let quota = [field("type"), field("code")].contains(&Some("insufficient_quota"));
-    let Some(message) = message else { return (beginning(text), quota) };
-    let kind = field("type").map_or_else(String::new, |kind| format!("{kind}: "));
-    let code = field("code").map_or_else(String::new, |code| format!(" (code: {code})"));
-    let parameter = field("param").map_or_else(String::new, |name| format!(" (param: {name})"));
-    (format!("{kind}{message}{parameter}{code}"), quota)
-}
-
-fn beginning(text: &str) -> String {
-    let text = text.trim();
-    if text.is_empty() { "no text".into() } else { text.chars().take(SHOWN).collect() }
+    let path = uri.path().trim_end_matches('/');
+    let path = path.strip_suffix("/chat/completions").unwrap_or(path);
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    match format!("{scheme}://{authority}{path}/chat/completions{query}").parse() {
+        Ok(url) => Ok(url),
+        Err(_) => wrong("no URL"),
+    }
 }
 
 /// Where a redirection leads on the same host; nowhere when it leads to another one, which must not be shown the key.
@@ -122,42 +99,84 @@ fn moved(from: &Uri, location: &str) -> Option<Uri> {
 }
 
 impl Endpoint {
-    /// At this base URL, for example `http://127.0.0.1:8080/v1`. `timeout` is the time without a sign of life after
-    /// which a request has failed, `tries` how often it is tried.
-    pub fn new(base: &str, key: Key, timeout: Duration, tries: u32) -> Self {
-        let base = base.trim_end_matches('/').to_string();
-        // What is no URL is told when it is first asked.
-        let agent = agent(&base.parse().unwrap_or_default(), timeout);
-        Self { agent, key, base, timeout, tries: tries.max(1) }
-    }
-
-    /// Asks for all of them, several at once; replies in order.
+    /// At this base URL, for example `http://127.0.0.1:8080/v1`. `timeout` is the time that a try may take in all,
+    /// `tries` how often a request is tried.
     ///
     /// # Errors
-    /// When one of them fails for good.
-    pub fn ask(&self, requests: &[&Request]) -> Result<Vec<Reply>, SearchError> {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut replies = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(request) = requests.get(index) else { return replies };
-                replies.push((index, self.ask_patiently(request)));
-            }
-        };
-        let mut replies = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..requests.len().min(SIDE_BY_SIDE)).map(|_| scope.spawn(work)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
-                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            workers.into_iter().flat_map(join).collect::<Vec<_>>()
-        });
-        replies.sort_by_key(|(index, _)| *index);
-        replies.into_iter().map(|(_, reply)| reply).collect()
+    /// When the base is no URL, or the key cannot be sent.
+    pub fn new(base: &str, key: Key, timeout: Duration, tries: u32) -> Result<Self, SearchError> {
+        let base = base.trim().trim_end_matches('/');
+        let url = address(base)?;
+        let mut headers = Vec::new();
+        for (name, variable) in ACCOUNT {
+            let Some(value) = std::env::var(variable).ok().filter(|value| !value.trim().is_empty()) else { continue };
+            let value = HeaderValue::from_str(value.trim()).map_err(|_| {
+                SearchError::Usage(format!("{variable} has a character that no header can carry, as a line break"))
+            })?;
+            headers.push((HeaderName::from_static(name), value));
+        }
+        headers.extend(key.authorization()?.map(|value| (header::AUTHORIZATION, value)));
+        Ok(Self(Arc::new(Line {
+            agent: agent(&url, timeout),
+            base: key.cut(&pavlov_common::plain(base)),
+            key,
+            url,
+            headers,
+            timeout,
+            tries: tries.max(1),
+            fields: Mutex::new(Fields::ALL),
+            notes: Mutex::new(Vec::new()),
+        })))
     }
 
-    /// Asks until there is a reply, as often as it may be tried.
-    fn ask_patiently(&self, request: &Request) -> Result<Reply, SearchError> {
+    /// Asks for all of them, several at once; replies in order. With `stop` set it ends at once.
+    ///
+    /// # Errors
+    /// When one of them fails for good, or it was asked to stop.
+    pub fn ask(&self, requests: &[&Request], stop: &AtomicBool) -> Result<Vec<Reply>, SearchError> {
+        let (next, left) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let all: Arc<Vec<Request>> = Arc::new(requests.iter().map(|r| (*r).clone()).collect());
+        let (sender, receiver) = channel();
+        for _ in 0..all.len().min(SIDE_BY_SIDE) {
+            let (line, next, left, all) = (self.0.clone(), next.clone(), left.clone(), all.clone());
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                while !left.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(request) = all.get(index) else { return };
+                    if sender.send((index, line.ask_patiently(request, &left))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut replies: Vec<Option<Reply>> = vec![None; all.len()];
+        let ended = loop {
+            match receiver.recv_timeout(TICK) {
+                Ok((index, Ok(reply))) => replies[index] = Some(reply),
+                Ok((_, Err(e))) => break Err(e),
+                // Every thread is done.
+                Err(RecvTimeoutError::Disconnected) => break Ok(()),
+                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => break Err(SearchError::Stopped),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        };
+        left.store(true, Ordering::Relaxed);
+        ended?;
+        let whole: Option<Vec<Reply>> = replies.into_iter().collect();
+        whole.ok_or_else(|| SearchError::Model(format!("{}: a request ended without an answer", self.0.base)))
+    }
+
+    /// What was learnt of the server since this was last asked for, in words.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Line {
+    /// Asks until there is a reply, as often as it may be tried, unless nobody waits for it any more.
+    fn ask_patiently(&self, request: &Request, left: &AtomicBool) -> Result<Reply, SearchError> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
@@ -167,16 +186,47 @@ impl Endpoint {
             };
             if !failure.again || attempt >= self.tries {
                 let tries = if attempt > 1 { format!(" (tried {attempt} times)") } else { String::new() };
-                let model = if request.model.is_empty() { String::new() } else { format!(", model {}", request.model) };
+                let model = if request.model.is_empty() {
+                    String::new()
+                } else {
+                    format!(", model {}", pavlov_common::plain(&request.model))
+                };
                 return Err(SearchError::Model(self.key.cut(&format!(
                     "{}{model}: {}{tries}; check --base-url, --model and the key in PAVLOV_API_KEY",
                     self.base, failure.message
                 ))));
             }
             // Nobody waits longer for one more try than for the answer to it.
-            std::thread::sleep(failure.wait.map_or(pause, |wait| wait.clamp(pause, self.timeout.max(pause))));
+            let wait = failure.wait.map_or(pause, |wait| wait.clamp(pause, self.timeout.max(pause)));
+            let until = Instant::now() + wait;
+            while Instant::now() < until {
+                if left.load(Ordering::Relaxed) {
+                    return Err(SearchError::Stopped);
+                }
+                std::thread::sleep(TICK.min(until.saturating_duration_since(Instant::now())));
+            }
             pause *= 2;
             attempt += 1;
+        }
+    }
+
+    /// One try: with fewer and fewer fields, when the server refuses some.
+    fn ask_once(&self, request: &Request) -> Result<Reply, Failure> {
+        let until = Instant::now() + self.timeout;
+        loop {
+            let sent = *self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+            let failure = match self.exchange(&sent.body(request).to_string(), request, until) {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            let refused = failure.refusal.as_ref().and_then(|(status, refusal)| sent.without(*status, refusal));
+            let Some((fewer, note)) = refused else { return Err(failure) };
+            let mut fields = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+            // Requests side by side learn the same.
+            if fields.and(&fewer) != *fields {
+                *fields = fields.and(&fewer);
+                self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+            }
         }
     }
 
@@ -186,32 +236,39 @@ impl Endpoint {
             ureq::Error::Timeout(_) => self.late(awaited),
             ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut => self.late(awaited),
             ureq::Error::Io(e) => Failure::passing(format!("the connection failed: {e}")),
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::lasting(format!(
-                "cannot be asked: {error}; expected a base URL as http://127.0.0.1:8080/v1 and a key without line ends"
-            )),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::lasting(format!("cannot be asked: {error}")),
             other => Failure::passing(other.to_string()),
         }
     }
 
     fn late(&self, awaited: &str) -> Failure {
-        Failure::passing(format!("no {awaited} within {} s", self.timeout.as_secs_f64()))
+        Failure::passing(format!("no {awaited} within {} s (--timeout)", self.timeout.as_secs_f64()))
+    }
+
+    /// An answer whose head had come and that did not end in time: to ask again would take as long.
+    fn slow(&self, answer: &Answer) -> Failure {
+        if answer.has_begun() {
+            return Failure::lasting(format!(
+                "the answer had begun and did not end within {} s: --timeout gives it longer, --max-tokens less",
+                self.timeout.as_secs_f64()
+            ));
+        }
+        Failure { again: false, ..self.late("sign of life") }
     }
 
     /// Sends a body; gives the response as soon as its head is there.
-    fn open(&self, body: &str) -> Result<Response<Body>, Failure> {
+    fn open(&self, body: &str, until: Instant) -> Result<Response<Body>, Failure> {
         let failed = |error: ureq::Error| self.failure(error, "answer");
-        let address = format!("{}/chat/completions", self.base);
-        let mut url: Uri = address.parse().map_err(|_| failed(ureq::Error::BadUri(address)))?;
+        let mut url = self.url.clone();
         for _ in 0..MAX_MOVES {
-            let mut post = self.agent.post(&url).content_type("application/json");
-            post = post.header(header::ACCEPT, "text/event-stream");
-            for (name, variable) in ACCOUNT {
-                if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
-                    post = post.header(name, value);
-                }
+            let remaining = until.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                return Err(self.late("answer"));
             }
-            if let Some(authorization) = self.key.authorization() {
-                post = post.header(header::AUTHORIZATION, authorization);
+            let post = self.agent.post(&url).config().timeout_global(Some(remaining)).build();
+            let mut post = post.content_type("application/json").header(header::ACCEPT, "text/event-stream");
+            for (name, value) in &self.headers {
+                post = post.header(name, value);
             }
             let response = post.send(body).map_err(failed)?;
             if response.status().is_success() {
@@ -220,74 +277,55 @@ impl Endpoint {
             let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
             match location.filter(|_| matches!(response.status().as_u16(), 307 | 308)).and_then(|l| moved(&url, l)) {
                 Some(to) => url = to,
-                None => return Err(self.refused(response)),
+                None => return Err(self.refused(response, until)),
             }
         }
         Err(Failure::lasting(format!("HTTP redirections without end, the last one to {url}")))
     }
 
     /// Reads why a request was refused.
-    fn refused(&self, mut response: Response<Body>) -> Failure {
-        let status = response.status();
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let wait = header(header::RETRY_AFTER).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-        let location = header(header::LOCATION).map_or_else(String::new, |to| format!(" (it has moved to {to})"));
+    fn refused(&self, mut response: Response<Body>, until: Instant) -> Failure {
         let mut text = Vec::new();
-        // As much of it as arrives says enough.
-        let _ = response.body_mut().as_reader().take(MAX_REFUSAL).read_to_end(&mut text);
-        let (message, quota) = refusal(&self.key.cut(&String::from_utf8_lossy(&text)));
-        let again =
-            status.is_server_error() || matches!(status.as_u16(), 408 | 409) || status.as_u16() == 429 && !quota;
-        Failure { message: format!("HTTP {status}{location}: {message}"), again, wait }
-    }
-
-    fn ask_once(&self, request: &Request) -> Result<Reply, Failure> {
-        let body = json!({
-            "model": request.model, "messages": request.messages, "temperature": request.temperature,
-            "max_tokens": request.max_tokens, "seed": request.seed, "stream": true,
-            "stream_options": {"include_usage": true},
-        });
-        let mut response = self.open(&body.to_string())?;
-        let mut stream = response.body_mut().as_reader();
-        let (mut events, mut text, mut usage) = (Events::default(), String::new(), None);
+        let mut body = response.body_mut().as_reader().take(MAX_REFUSAL);
         let mut buffer = [0; 8192];
-        let mut silent_since = Instant::now();
-        'stream: loop {
-            let failed = |e: std::io::Error| self.failure(ureq::Error::from(e), "sign of life");
-            let length = stream.read(&mut buffer).map_err(failed)?;
-            if length == 0 {
+        // As much of it as arrives in time says enough.
+        while let Ok(length @ 1..) = body.read(&mut buffer) {
+            text.extend_from_slice(&buffer[..length]);
+            if Instant::now() >= until {
                 break;
             }
-            let complete = events.push(&buffer[..length]).map_err(|e| Failure::lasting(e.to_string()))?;
-            if !complete.is_empty() {
-                silent_since = Instant::now();
-            } else if silent_since.elapsed() > self.timeout {
-                return Err(self.late("sign of life"));
+        }
+        let endless = text.len() as u64 >= MAX_REFUSAL || Instant::now() >= until;
+        if endless {
+            // The key may have been cut in two.
+            text.truncate(text.len().saturating_sub(self.key.longest_form()));
+        }
+        let body = self.key.cut(&String::from_utf8_lossy(&text));
+        let failure = Failure::status(response.status(), response.headers(), &body);
+        Failure { again: failure.again && !endless, ..failure }
+    }
+
+    /// Sends a body and reads the answer, in the time that there is.
+    fn exchange(&self, body: &str, request: &Request, until: Instant) -> Result<Reply, Failure> {
+        let mut response = self.open(body, until)?;
+        let mut stream = response.body_mut().as_reader();
+        let mut answer = Answer::default();
+        let mut buffer = [0; 8192];
+        loop {
+            let length = match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(_) if Instant::now() >= until => return Err(self.slow(&answer)),
+                Err(e) => return Err(self.failure(ureq::Error::from(e), "sign of life")),
+            };
+            if answer.push(&buffer[..length], &self.key)? {
+                break;
             }
-            for data in complete {
-                if data == "[DONE]" {
-                    break 'stream;
-                }
-                let unknown = |e: serde_json::Error| {
-                    let shown = beginning(&self.key.cut(&data));
-                    Failure::lasting(format!("a streamed reply that is none of chat/completions: {e}: {shown}"))
-                };
-                let chunk: Chunk = serde_json::from_str(&data).map_err(unknown)?;
-                usage = chunk.usage.or(usage);
-                text.extend(chunk.choices.into_iter().take(1).filter_map(|c| c.delta.content));
-                if text.len() > MAX_TEXT {
-                    text.truncate(text.floor_char_boundary(MAX_TEXT));
-                    break 'stream;
-                }
+            if Instant::now() >= until {
+                return Err(self.slow(&answer));
             }
         }
-        let text = self.key.cut(&text);
-        let guess = || Usage {
-            prompt_tokens: request.messages.iter().map(|m| estimate(&m.content)).sum(),
-            completion_tokens: estimate(&text),
-        };
-        let usage = usage.filter(|u| u.prompt_tokens + u.completion_tokens > 0).unwrap_or_else(guess);
-        Ok(Reply { tokens_in: usage.prompt_tokens, tokens_out: usage.completion_tokens, text })
+        answer.end(request, &self.key)
     }
 }
 
@@ -342,6 +380,15 @@ mod tests {
         Request { model: "m".into(), messages: vec![Message::user("hi")], temperature: 0.5, max_tokens: 9, seed: 3 }
     }
 
+    fn endpoint(base: &str, key: Key, timeout: Duration, tries: u32) -> Endpoint {
+        Endpoint::new(base, key, timeout, tries).unwrap()
+    }
+
+    /// One request, by whoever waits for it.
+    fn ask(endpoint: &Endpoint) -> Result<Vec<Reply>, SearchError> {
+        endpoint.ask(&[&request()], &AtomicBool::new(false))
+    }
+
     #[test]
     fn a_stream_is_read_after_a_broken_try_and_the_key_is_cut_out() {
         let part = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
@@ -349,9 +396,9 @@ mod tests {
             + part("sk-secret-1").as_str()
             + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
         let (base, handle) = server(vec!["HTTP/1.1 200 OK\r\nContent-Le".into(), ok(&body)]);
-        let endpoint = Endpoint::new(&base, Key::new("sk-secret-1"), Duration::from_secs(5), 3);
-        let replies = endpoint.ask(&[&request()]).unwrap();
-        assert_eq!(replies, [Reply { text: "your key is [key]".into(), tokens_in: 5, tokens_out: 2 }]);
+        let endpoint = endpoint(&base, Key::new("sk-secret-1"), Duration::from_secs(5), 3);
+        let replies = ask(&endpoint).unwrap();
+        assert_eq!(replies, [Reply { text: "your key is [key]".into(), tokens_in: 5, tokens_out: 2, ending: None }]);
         let seen = handle.join().unwrap();
         assert!(seen[1].contains("/v1/chat/completions") && seen[1].contains("sk-secret-1"));
         assert!(!format!("{endpoint:?}").contains("sk-"));
@@ -366,8 +413,8 @@ mod tests {
     fn a_refusal_is_told_without_the_key_and_not_tried_again() {
         let body = r#"{"error":{"message":"bad key sk-secret-2","type":"auth","param":null,"code":null}}"#;
         let (base, handle) = server(vec![refuse("401 Unauthorized", "", body)]);
-        let endpoint = Endpoint::new(&base, Key::new("sk-secret-2"), Duration::from_secs(5), 3);
-        let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
+        let endpoint = endpoint(&base, Key::new("sk-secret-2"), Duration::from_secs(5), 3);
+        let error = ask(&endpoint).unwrap_err().to_string();
         let expected = format!("{base}, model m: HTTP 401 Unauthorized: auth: bad key [key]; check --base-url, ");
         assert!(error.starts_with(&expected), "{error}");
         assert_eq!(handle.join().unwrap().len(), 1);
@@ -379,27 +426,11 @@ mod tests {
         let busy = refuse("429 Too Many Requests", "Retry-After: 1\r\n", "slow down");
         let (base, handle) = server(vec![busy, moved, ok("data: {\"choices\":[]}\n\ndata: [DONE]\n\n")]);
         let began = Instant::now();
-        let endpoint = Endpoint::new(&base, Key::default(), Duration::from_secs(5), 2);
-        assert_eq!(endpoint.ask(&[&request()]).unwrap().len(), 1);
+        let endpoint = endpoint(&base, Key::default(), Duration::from_secs(5), 2);
+        assert_eq!(ask(&endpoint).unwrap().len(), 1);
         assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
         let seen = handle.join().unwrap();
         assert!(seen[2].starts_with("POST /other/place ") && !seen[2].to_lowercase().contains("authorization"));
-    }
-
-    #[test]
-    fn refusals_are_read_in_the_forms_that_servers_use() {
-        let forms = [
-            (r#"{"error":{"message":"no","type":"t","code":"c"}}"#, "t: no (code: c)"),
-            (r#"{"error":"no such model"}"#, "no such model"),
-            (r#"{"detail":"not found"}"#, "not found"),
-            ("<html>Bad gateway</html>", "<html>Bad gateway</html>"),
-            (" ", "no text"),
-        ];
-        for (text, expected) in forms {
-            assert_eq!(refusal(text), (expected.to_string(), false));
-        }
-        let (_, quota) = refusal(r#"{"error":{"message":"pay","type":"insufficient_quota"}}"#);
-        assert!(quota, "waiting mends no empty account");
     }
 
     #[test]
@@ -425,8 +456,8 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let endpoint = Endpoint::new(&base, Key::default(), Duration::from_millis(400), 1);
-        let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
+        let endpoint = endpoint(&base, Key::default(), Duration::from_millis(400), 1);
+        let error = ask(&endpoint).unwrap_err().to_string();
         assert!(error.contains("no sign of life within 0.4 s"), "{error}");
         drop(endpoint);
         handle.join().unwrap();
@@ -434,20 +465,94 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_told() {
-        let endpoint = Endpoint::new("127.0.0.1:8080/v1", Key::default(), Duration::from_secs(1), 3);
-        let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
-        assert!(
-            error.contains("expected a base URL as http://127.0.0.1:8080/v1") && !error.contains("tried"),
-            "{error}"
-        );
+        for base in ["127.0.0.1:8080/v1", "", "ftp://host/v1", "http://", "localhost", "http://a b/v1", "/v1"] {
+            let error = Endpoint::new(base, Key::default(), Duration::from_secs(1), 3).unwrap_err();
+            let text = error.to_string();
+            assert!(error.is_bad_input() && text.contains("expected a base URL as http://127.0.0.1:8080/v1"), "{text}");
+        }
+        let secret = Endpoint::new("http://me:secret@host/v1", Key::default(), Duration::from_secs(1), 3);
+        assert!(!secret.unwrap_err().to_string().contains("secret"));
+    }
+
+    #[test]
+    fn the_address_keeps_what_a_base_brings() {
+        for (base, expected) in [
+            ("http://host:8080/v1", "http://host:8080/v1/chat/completions"),
+            ("https://host", "https://host/chat/completions"),
+            ("https://host/a/v1/", "https://host/a/v1/chat/completions"),
+            ("https://host/v1/chat/completions", "https://host/v1/chat/completions"),
+            ("https://host/d?api-version=1", "https://host/d/chat/completions?api-version=1"),
+        ] {
+            assert_eq!(address(base).unwrap().to_string(), expected);
+        }
     }
 
     #[test]
     fn a_silent_server_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}/v1", listener.local_addr().unwrap());
-        let endpoint = Endpoint::new(&base, Key::default(), Duration::from_millis(300), 2);
-        let error = endpoint.ask(&[&request()]).unwrap_err().to_string();
+        let endpoint = endpoint(&base, Key::default(), Duration::from_millis(300), 2);
+        let error = ask(&endpoint).unwrap_err().to_string();
         assert!(error.contains("no answer within") && error.contains("tried 2 times"), "{error}");
+    }
+    /// A server that never ends its answer; gives what was said, and after how long.
+    fn endless(head: &'static str, more: &'static str, pause: u64, stop_after: Option<u64>) -> (SearchError, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}/v1", listener.local_addr().unwrap());
+        let handle = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.write_all(head.as_bytes());
+            if more.is_empty() {
+                // Silent until the client has gone.
+                while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
+                return;
+            }
+            while stream.write_all(more.as_bytes()).is_ok() {
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        if let Some(after) = stop_after {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(after));
+                stop.store(true, Ordering::Relaxed);
+            });
+        }
+        let endpoint = endpoint(&base, Key::default(), Duration::from_millis(800), 1);
+        let began = Instant::now();
+        let error = endpoint.ask(&[&request()], &stop).unwrap_err();
+        let took = began.elapsed();
+        drop(endpoint);
+        handle.join().unwrap();
+        (error, took)
+    }
+
+    #[test]
+    fn answers_without_end_end_in_time() {
+        const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        const BAD: &str =
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n{\"error\":{\"message\":\"";
+        const EVENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"w\"}}]}\n\n";
+        for (head, more, pause, expected) in [
+            (GOOD, EVENT, 100, "had begun and did not end within 0.8 s: --timeout"),
+            (GOOD, "\n", 100, "no sign of life within 0.8 s"),
+            (BAD, "x", 100, "HTTP 400 Bad Request: {\"error\":{\"message\":\"x"),
+            (BAD, "xxxxxxxxxxxxxxxx", 0, "HTTP 400 Bad Request: {\"error\":{\"message\":\"x"),
+            ("HTTP/1.1 200 OK\r\n", "x", 100, "no answer within 0.8 s"),
+            ("", "", 100, "no answer within 0.8 s"),
+        ] {
+            let (error, took) = endless(head, more, pause, None);
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(took < Duration::from_millis(1600), "{took:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn who_is_to_stop_does_not_wait_for_an_answer() {
+        for head in ["", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"] {
+            let (error, took) = endless(head, "", 50, Some(150));
+            assert!(matches!(error, SearchError::Stopped) && took < Duration::from_millis(500), "{took:?}: {error}");
+        }
     }
 }

@@ -2,14 +2,17 @@
 //! never shown.
 //!
 //! ```text
-//! Request ─ Budget (tokens, money: hard stop) ─┬─ Endpoint (streaming, timeouts, retries) ─> Reply ─ cassette (record)
-//!                                              └─ Cassette (replay) ──────────────────────> Reply
+//! Request ─ Budget (tokens, money: hard stop) ─┬─ Endpoint (fields, time limits, retries) ─ Answer ─> Reply ─ cassette (record)
+//!                                              └─ Cassette (replay) ────────────────────────────────> Reply
 //! ```
 
 mod agent;
+mod answer;
 mod budget;
 mod cassette;
 mod events;
+mod failure;
+mod fields;
 mod http;
 mod key;
 
@@ -22,6 +25,7 @@ use crate::error::SearchError;
 use crate::lineage::At;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// Who says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +87,20 @@ impl Request {
     }
 }
 
+/// How an answer ended, where the model did not end it by itself with text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// At the limit of tokens.
+    Tokens,
+    /// By a filter of the endpoint.
+    Filter,
+    /// After thoughts, without an answer.
+    Thoughts,
+    /// With a call of a tool, of which it was given none.
+    Tools,
+}
+
 /// What came back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
@@ -92,6 +110,9 @@ pub struct Reply {
     pub tokens_in: u64,
     /// Tokens of the reply.
     pub tokens_out: u64,
+    /// How it ended, where not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
 }
 
 /// Where replies come from.
@@ -122,11 +143,11 @@ impl Model {
     }
 
     /// Asks for all of these, several at once, and gives the replies in their order. Asking ends at the first budget
-    /// that would be passed: replies before it are given.
+    /// that would be passed: replies before it are given. It ends at once when `stop` is set.
     ///
     /// # Errors
-    /// When nothing could be asked for: budget, endpoint, or a cassette that does not match.
-    pub fn ask(&mut self, asked: &[(At, Request)]) -> Result<Vec<Reply>, SearchError> {
+    /// When nothing could be asked for: budget, endpoint, or a cassette that does not match; or it was asked to stop.
+    pub fn ask(&mut self, asked: &[(At, Request)], stop: &AtomicBool) -> Result<Vec<Reply>, SearchError> {
         let mut granted = 0;
         let mut refused = None;
         let mut planned = Spent::default();
@@ -146,7 +167,7 @@ impl Model {
         }
         let replies = match &self.source {
             Source::Replay(cassette) => asked.iter().map(|(at, r)| cassette.reply(*at, r)).collect::<Result<_, _>>()?,
-            Source::Http(endpoint) => endpoint.ask(&asked.iter().map(|(_, r)| r).collect::<Vec<_>>())?,
+            Source::Http(endpoint) => endpoint.ask(&asked.iter().map(|(_, r)| r).collect::<Vec<_>>(), stop)?,
         };
         let replies: Vec<Reply> = replies;
         for ((at, request), reply) in asked.iter().zip(&replies) {
@@ -156,5 +177,12 @@ impl Model {
             }
         }
         Ok(replies)
+    }
+    /// What was learnt of the endpoint since it was last asked for, in words.
+    pub fn take_notes(&self) -> Vec<String> {
+        match &self.source {
+            Source::Http(endpoint) => endpoint.take_notes(),
+            Source::Replay(_) => Vec::new(),
+        }
     }
 }

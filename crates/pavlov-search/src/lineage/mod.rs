@@ -111,6 +111,11 @@ impl Lineage {
         SearchError::Lineage { path: self.path.clone(), message: e.to_string() }
     }
 
+    /// What could not be written: the disk's fault rather than the file's.
+    fn unwritten(&self, e: impl std::fmt::Display) -> SearchError {
+        SearchError::file("write", &self.path, std::io::Error::other(e.to_string()))
+    }
+
     fn json(&self, value: &impl Serialize) -> Result<String, SearchError> {
         serde_json::to_string(value).map_err(|e| self.wrong(e))
     }
@@ -145,7 +150,7 @@ impl Lineage {
     pub fn set(&self, key: &str, value: &impl Serialize) -> Result<(), SearchError> {
         let text = self.json(value)?;
         let done = self.db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, text]);
-        done.map(|_| ()).map_err(|e| self.wrong(e))
+        done.map(|_| ()).map_err(|e| self.unwritten(e))
     }
 
     /// The value under a name.
@@ -168,7 +173,7 @@ impl Lineage {
         let At { iteration, place, attempt } = c.at;
         let sql = "INSERT OR REPLACE INTO candidates VALUES (?1, ?2, ?3, ?4, ?5)";
         let done = self.db.execute(sql, params![iteration, place, attempt, c.status.name(), text]);
-        done.map(|_| ()).map_err(|e| self.wrong(e))
+        done.map(|_| ()).map_err(|e| self.unwritten(e))
     }
 
     /// Every candidate, in order.
@@ -184,10 +189,10 @@ impl Lineage {
     /// # Errors
     /// When it cannot be written.
     pub fn put_outcomes(&mut self, outcomes: &[Outcome], candidates: &[Candidate]) -> Result<(), SearchError> {
-        self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.wrong(e))?;
+        self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.unwritten(e))?;
         let written = self.write_outcomes(outcomes).and_then(|()| candidates.iter().try_for_each(|c| self.put(c)));
         let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.db.execute_batch(end).map_err(|e| self.wrong(e))?;
+        self.db.execute_batch(end).map_err(|e| self.unwritten(e))?;
         written
     }
 
@@ -197,7 +202,7 @@ impl Lineage {
             let (seed, text) = (o.seed.cast_signed(), self.json(o)?);
             let sql = "INSERT OR REPLACE INTO outcomes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let done = self.db.execute(sql, params![o.stage, at.0, at.1, at.2, seed, o.fitness, text]);
-            done.map_err(|e| self.wrong(e))?;
+            done.map_err(|e| self.unwritten(e))?;
         }
         Ok(())
     }
@@ -219,7 +224,7 @@ impl Lineage {
         let At { iteration, place, attempt } = e.at;
         let sql = "INSERT OR REPLACE INTO exchanges VALUES (?1, ?2, ?3, ?4, ?5)";
         let done = self.db.execute(sql, params![iteration, place, attempt, e.hash, text]);
-        done.map(|_| ()).map_err(|e| self.wrong(e))
+        done.map(|_| ()).map_err(|e| self.unwritten(e))
     }
 
     /// Every exchange, in order.
@@ -237,7 +242,7 @@ impl Lineage {
     pub fn put_answer(&self, a: &Answer) -> Result<(), SearchError> {
         let text = self.json(a)?;
         let done = self.db.execute("INSERT OR REPLACE INTO answers VALUES (?1, ?2)", params![a.iteration, text]);
-        done.map(|_| ()).map_err(|e| self.wrong(e))
+        done.map(|_| ()).map_err(|e| self.unwritten(e))
     }
 
     /// Every answer, in order.
@@ -254,7 +259,7 @@ impl Lineage {
     /// When it cannot be written.
     pub fn took(&self, stage: &str, seconds: f64) -> Result<(), SearchError> {
         let done = self.db.execute("INSERT INTO times(what, seconds) VALUES (?1, ?2)", params![stage, seconds]);
-        done.map(|_| ()).map_err(|e| self.wrong(e))
+        done.map(|_| ()).map_err(|e| self.unwritten(e))
     }
 
     /// Clock times, by what they were spent on.

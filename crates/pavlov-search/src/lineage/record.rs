@@ -3,6 +3,7 @@
 //! All of it is decided by settings, seed and replies alone. Clock times are kept apart, so that two lineages can be
 //! compared byte by byte. Fitness is in the task's unit, steps are control steps of one world.
 
+use crate::client::Ending;
 use crate::gate::GateReport;
 use pavlov_run::Named;
 use serde::{Deserialize, Serialize};
@@ -235,6 +236,9 @@ pub struct Exchange {
     pub tokens_out: u64,
     /// Money, in the unit of the prices given.
     pub money: f64,
+    /// How the reply ended, where not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
 }
 
 impl Exchange {

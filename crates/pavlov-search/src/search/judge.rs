@@ -3,7 +3,7 @@
 use crate::audit::Audit;
 use crate::error::SearchError;
 use crate::gate::gate;
-use crate::lineage::{Candidate, Rejection, Status, Verdict};
+use crate::lineage::{Candidate, Exchange, Rejection, Status, Verdict};
 use pavlov_env::Task;
 use pavlov_reward::{Reward, RewardError};
 use rayon::ThreadPool;
@@ -121,5 +121,27 @@ impl Judge<'_> {
                 Ok((c, None))
             }
         }
+    }
+    /// Judges what a model answered: as [`Self::reply`], and where the answer did not end by itself and is refused,
+    /// that is said first.
+    ///
+    /// # Errors
+    /// When the audit set cannot be scored.
+    pub fn answer(
+        &self,
+        c: Candidate,
+        exchange: &Exchange,
+        others: &[&Reward],
+    ) -> Result<(Candidate, Option<Reward>), SearchError> {
+        let Some(ending) = exchange.ending else { return self.reply(c, &exchange.reply, others) };
+        let limit = exchange.request.get("max_tokens").and_then(serde_json::Value::as_u64);
+        let (text, why) = crate::reply::broken_off(&exchange.reply, ending, limit);
+        let (mut c, reward) = self.reply(c, text, others)?;
+        if reward.is_none() {
+            // Without text there is nothing else to say.
+            c.verdict.errors.retain(|e| e.rule != "reply-empty");
+            c.verdict.errors.insert(0, why);
+        }
+        Ok((c, reward))
     }
 }

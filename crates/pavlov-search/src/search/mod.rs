@@ -11,6 +11,7 @@
 
 mod end;
 mod judge;
+mod lock;
 mod mode;
 mod person;
 mod propose;
@@ -20,6 +21,7 @@ mod train;
 
 pub use end::End;
 pub use judge::{Judge, load, trusted};
+pub use lock::LOCK;
 pub use mode::{Basis, DropIn, Eureka, Icpl, JudgedBy, MODES, Mode, Text2reward, mode_named};
 pub use person::{Nobody, Person, Scripted, Shown, comparisons};
 pub use settings::{Generator, Given, Settings};
@@ -32,6 +34,7 @@ use crate::error::SearchError;
 use crate::grammar::{Genome, Parent, Quantity, Ways, measure};
 use crate::lineage::{Answer, At, Candidate, Lineage, Outcome, Status};
 use crate::prompt::Prompts;
+use lock::Lock;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::Reward;
 use pavlov_run::Overrides;
@@ -79,8 +82,9 @@ pub enum Event<'a> {
     Note(&'a str),
 }
 
-/// A search under way.
+/// A search under way. Its folder is locked as long as it is there.
 pub struct Search<'a> {
+    _lock: Lock,
     settings: Settings,
     folder: PathBuf,
     lineage: Lineage,
@@ -100,16 +104,18 @@ impl<'a> Search<'a> {
     /// Starts a search in a folder, or goes on with the one that is there when its settings are the same.
     ///
     /// # Errors
-    /// When settings are impossible, the folder has another search, or task, reward or audit set cannot be used.
+    /// When settings are impossible, the folder has another search or another process is at it, or task, reward or
+    /// audit set cannot be used.
     pub fn open(settings: &Settings, folder: &Path, mut means: Means<'a>) -> Result<Self, SearchError> {
         settings.check()?;
         let task = Task::load(means.assets, &settings.task)?;
-        let human = pavlov_run::load_reward(means.assets, &task, Some(&settings.human))?;
+        let human = human(means.assets, &task, &settings.human)?;
         if settings.generator == Generator::Llm && settings.mode.generates() && means.model.is_none() {
             return Err(SearchError::Usage(
                 "generator llm: give --base-url URL and --model NAME, or --replay FILE".into(),
             ));
         }
+        let lock = Lock::take(folder)?;
         let lineage = Lineage::open(folder)?;
         match lineage.get::<Settings>("settings")? {
             Some(known) if known != *settings => {
@@ -129,6 +135,7 @@ impl<'a> Search<'a> {
         let catalogue = if uses_grammar { measure(&task, &audit, &pool)? } else { Vec::new() };
         let mortal = audit.rollouts.info.episodes.iter().any(|e| e.terminated);
         let mut search = Self {
+            _lock: lock,
             settings: settings.clone(),
             folder: folder.to_path_buf(),
             candidates: lineage.candidates()?,
@@ -157,7 +164,7 @@ impl<'a> Search<'a> {
         if let Some(model) = &mut self.means.model {
             for e in self.lineage.exchanges()? {
                 let (tokens_in, tokens_out) = (e.tokens_in, e.tokens_out);
-                model.budget.spend(&crate::client::Reply { text: String::new(), tokens_in, tokens_out });
+                model.budget.spend(&crate::client::Reply { tokens_in, tokens_out, ..crate::client::Reply::default() });
             }
         }
         Ok(())
@@ -290,7 +297,7 @@ impl<'a> Search<'a> {
         let trained = match &self.means.slurm {
             Some(slurm) => slurm.train(
                 self.means.assets,
-                &self.task,
+                &self.settings.task,
                 jobs,
                 training,
                 &self.folder.join("jobs").join(name),
@@ -425,4 +432,16 @@ impl<'a> Search<'a> {
 /// Where the clip of a candidate is.
 pub fn clip_path(folder: &Path, at: At) -> PathBuf {
     folder.join("clips").join(format!("{}.jsonl", at.to_string().replace('/', "-")))
+}
+
+/// The human reward of a task; where there is none, what can be done about it.
+fn human(assets: &Assets, task: &Task, name: &str) -> Result<Reward, SearchError> {
+    pavlov_run::find_reward(assets, task, Some(name)).map_err(|e| {
+        SearchError::Usage(format!(
+            "task {} has no reward `{name}` to compare with ({e}): give one with --human REWARD (a name, a folder or a \
+             .rhai file), or begin one with `pavlov rewards new {}/{name}`",
+            task.name, task.name
+        ))
+    })?;
+    Ok(pavlov_run::load_reward(assets, task, Some(name))?)
 }

@@ -1,6 +1,6 @@
 //! Filling the places of an iteration: by the embedded generator, by a model, or from what a person brought.
 
-use super::{Basis, Generator, Judge, Search};
+use super::{Basis, Event, Generator, Judge, Search};
 use crate::client::{Message, Request};
 use crate::error::SearchError;
 use crate::grammar::propose as draw;
@@ -237,8 +237,9 @@ impl Search<'_> {
             if at.attempt > 0 {
                 let before = At { attempt: at.attempt - 1, ..at };
                 let reply = known.iter().find(|e| e.at == before).map_or("", |e| &e.reply);
-                // A reply of a megabyte does not go back.
+                // A reply of a megabyte does not go back, and some servers refuse a message without text.
                 let cut: String = reply.chars().take(20_000).collect();
+                let cut = if cut.trim().is_empty() { "(no text)".into() } else { cut };
                 messages.push(Message::assistant(cut));
                 let errors = self.candidate(before).map(|c| prompt::errors(&c.verdict)).unwrap_or_default();
                 messages.push(Message::user(self.means.prompts.fill("repair", &[("errors", &errors)])));
@@ -256,7 +257,11 @@ impl Search<'_> {
         for part in ask.chunks(4) {
             self.halt()?;
             let Some(model) = &mut self.means.model else { break };
-            let replies = match model.ask(part) {
+            let replies = model.ask(part, self.means.stop);
+            for note in model.take_notes() {
+                (self.means.on_event)(&Event::Note(&note));
+            }
+            let replies = match replies {
                 Ok(replies) => replies,
                 Err(SearchError::Budget(why)) => {
                     self.note(&why);
@@ -274,6 +279,7 @@ impl Search<'_> {
                     reply: reply.text.clone(),
                     tokens_in: reply.tokens_in,
                     tokens_out: reply.tokens_out,
+                    ending: reply.ending,
                 })?;
             }
             if replies.len() < part.len() {
@@ -296,7 +302,7 @@ impl Search<'_> {
             let mut others: Vec<&Reward> = vec![&self.human];
             others.extend(c.parents.iter().filter_map(|p| rewards.get(p)));
             let judge = Judge { task: &self.task, audit: &self.audit, pool: &self.pool };
-            let (c, _) = judge.reply(c, &e.reply, &others)?;
+            let (c, _) = judge.answer(c, e, &others)?;
             let c = self.with_diff(c);
             self.put(c)?;
         }

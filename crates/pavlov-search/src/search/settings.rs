@@ -41,7 +41,7 @@ pub struct Given {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Task.
+    /// Task: a name, or the path of its file.
     pub task: String,
     /// How rewards are asked for and judged. Kept by its name.
     #[serde(serialize_with = "mode::serialize", deserialize_with = "mode::deserialize")]
@@ -126,7 +126,7 @@ impl Default for Settings {
             words: Vec::new(),
             model: String::new(),
             temperature: 1.0,
-            max_tokens: 2048,
+            max_tokens: 8192,
             repairs: 1,
             worlds: None,
             profile: None,
@@ -154,14 +154,21 @@ impl Settings {
         }
     }
 
-    /// [`Self::usual`] for a task. Candidates train as long as the last training, as what leads early need not lead
-    /// late: two fifths of the task's own number of steps and at most a million, but no less than a tenth of it.
+    /// [`Self::usual`] for a task that is found by its name. Candidates train as long as the last training, as what
+    /// leads early need not lead late: two fifths of the task's own number of steps and at most a million, but no
+    /// less than a tenth of it.
     ///
     /// # Errors
     /// When the task's number of steps cannot be read.
     pub fn of_task(task: &Task) -> Result<Self, SearchError> {
         let steps = pavlov_run::own_steps(task)?.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
         Ok(Self { task: task.name.clone(), steps, final_steps: steps, ..Self::usual() })
+    }
+
+    /// The task's name, also where it is given by its file.
+    pub fn task_name(&self) -> &str {
+        let file = std::path::Path::new(&self.task).file_stem().and_then(|stem| stem.to_str());
+        file.filter(|_| self.task.ends_with(".toml")).unwrap_or(&self.task)
     }
 
     /// What is impossible about them.
@@ -184,8 +191,15 @@ impl Settings {
         if self.steps == 0 || self.final_steps == 0 {
             return wrong("steps: expected 1 or more".into());
         }
-        if self.minutes.is_some_and(|m| !(m.is_finite() && m > 0.0)) {
-            return wrong("--minutes-per-candidate: expected a number above 0".into());
+        if self.minutes.is_some_and(|m| !(m > 0.0 && m <= 1e6)) {
+            return wrong("--minutes-per-candidate: expected a number above 0, at most 1000000".into());
+        }
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) || self.max_tokens == 0 {
+            let (temperature, tokens) = (self.temperature, self.max_tokens);
+            return wrong(format!("temperature {temperature}, {tokens} tokens: expected 0 or more, and 1 or more"));
+        }
+        if self.seed > i64::MAX as u64 {
+            return wrong(format!("seed {}: expected at most {}", self.seed, i64::MAX));
         }
         if self.islands == 0 || self.islands > self.candidates {
             return wrong(format!(
@@ -204,5 +218,35 @@ impl Settings {
     /// Places of an iteration.
     pub fn places(&self, iteration: u32) -> u32 {
         self.mode.places(self, iteration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let usual = || Settings { task: "t".into(), ..Settings::usual() };
+        usual().check().unwrap();
+        for (settings, word) in [
+            (Settings { candidates: 0, ..usual() }, "0 candidates"),
+            (Settings { minutes: Some(f64::NAN), ..usual() }, "--minutes-per-candidate"),
+            (Settings { minutes: Some(1e300), ..usual() }, "--minutes-per-candidate"),
+            (Settings { temperature: f32::NAN, ..usual() }, "temperature NaN"),
+            (Settings { temperature: -1.0, ..usual() }, "temperature -1"),
+            (Settings { max_tokens: 0, ..usual() }, "0 tokens"),
+            (Settings { seed: u64::MAX, ..usual() }, "seed"),
+            (Settings { islands: 17, ..usual() }, "17 islands"),
+        ] {
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_called_by_its_name() {
+        let name = |task: &str| Settings { task: task.into(), ..Settings::default() }.task_name().to_string();
+        assert_eq!([name("gym/ant"), name("/a/swing.toml"), name("x.toml")], ["gym/ant", "swing", "x"]);
     }
 }

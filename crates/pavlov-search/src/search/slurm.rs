@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct JobFile {
     /// Folders of tasks and rewards.
     pub roots: Vec<PathBuf>,
-    /// Task.
+    /// Task: a name, or the path of its file.
     pub task: String,
     /// Candidate; none for the human reward.
     pub at: Option<At>,
@@ -123,7 +123,7 @@ impl Slurm {
     pub fn train(
         &self,
         assets: &Assets,
-        task: &Task,
+        task: &str,
         jobs: &[Job],
         training: &Training,
         folder: &Path,
@@ -139,7 +139,7 @@ impl Slurm {
             let manifest = toml::to_string(job.reward.manifest()).map_err(|e| SearchError::Usage(e.to_string()))?;
             let file = JobFile {
                 roots: roots.clone(),
-                task: task.name.clone(),
+                task: task.to_string(),
                 at: job.at,
                 script: job.reward.program().script().text().to_string(),
                 manifest,
