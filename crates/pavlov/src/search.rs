@@ -52,7 +52,11 @@ fn cores() -> usize {
 /// Rewards that a person brings: files, folders, standard input.
 fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
     let read = |path: &Path| {
-        pavlov_common::text::read(path).map_err(|source| SearchError::File { action: "read", path: path.into(), source })
+        pavlov_common::text::read(path).map_err(|source| SearchError::File {
+            action: "read",
+            path: path.into(),
+            source,
+        })
     };
     let read_reward = |path: &PathBuf| {
         let name = path.display().to_string();
