@@ -4,13 +4,13 @@
 //! interpreter finds them where a function has no variable of the name (`interp.rs`).
 
 use crate::builtins::Fault;
-use crate::diag::{Severity, Sink};
+use crate::diag::{Severity, Sink, place};
 use crate::graph::Graph;
 use crate::library::Modules;
 use crate::lower::{Lowerer, Stop};
 use crate::path::V;
 use crate::scene::Scene;
-use crate::script::{Constant, Script, place};
+use crate::script::{Constant, Script};
 use crate::value::Value;
 use rhai::{ASTFlags, Position, Stmt};
 use std::sync::Arc;

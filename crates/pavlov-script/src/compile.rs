@@ -2,19 +2,18 @@
 
 use crate::above::constant;
 use crate::builtins::Fault;
-use crate::diag::{Diagnostics, Finding, Severity, Sink};
+use crate::diag::{Diagnostics, Finding, Severity, Sink, place};
 use crate::foreign::foreign;
 use crate::graph::{Graph, Node};
 use crate::interp::{Interp, all_inputs, flatten, neutral, unflatten};
 use crate::library::{Modules, Refused};
 use crate::lint::{lint, literal_divisions, refused_calls};
-use crate::lower::{Lowerer, Stop};
-use crate::notes::Note;
+use crate::lower::{Lowerer, Note, Stop};
 use crate::path::V;
 use crate::program::Lowered;
 use crate::run::{Origin, Program, Way};
 use crate::scene::Scene;
-use crate::script::{Constant, EntryKind, Parts, Script, lint_text, place};
+use crate::script::{Constant, EntryKind, Parts, Script, lint_text};
 use crate::value::{Handle, Kind, Value};
 use rhai::{AST, Position};
 use std::sync::Arc;

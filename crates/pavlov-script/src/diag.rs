@@ -1,7 +1,13 @@
 //! Findings about a script, printed as rustc prints its own: file, line, column, the source line, a caret, a hint.
 
+use rhai::Position;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// Line and column of a position, 0 without one.
+pub(crate) fn place(pos: Position) -> (usize, usize) {
+    (pos.line().unwrap_or(0), pos.position().unwrap_or(if pos.line().is_some() { 1 } else { 0 }))
+}
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

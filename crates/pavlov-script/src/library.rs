@@ -4,8 +4,8 @@
 //! of the user) and nowhere else. They may import each other, but not in a circle. Their functions are lowered as local
 //! ones are.
 
+use crate::diag::place;
 use crate::foreign::foreign;
-use crate::script::place;
 use rhai::{AST, Engine, Expr, Position, Stmt};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 //! The lowering finds the rest, as it knows the types of values (`lower_expr.rs`); a minus before a power is found in
 //! the tokens (`tokens.rs`).
 
-use crate::script::place;
+use crate::diag::place;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, FnPtr, Position, ScriptFuncDef, Stmt};
 use std::collections::{HashMap, HashSet};
 

@@ -8,8 +8,7 @@
 use crate::builtins::{Fault, fault};
 use crate::graph::{Graph, Id};
 use crate::library::Modules;
-use crate::lint::settled_divisions;
-use crate::notes::Note;
+use crate::lint::{Lint, settled_divisions};
 use crate::path::{Step, V, literal, walk, walk_mut};
 use crate::script::Constant;
 use crate::value::{Bin, Builder, Un, Value};
@@ -58,6 +57,14 @@ struct Loop {
     broken: Mask,
     continued: Mask,
     breaks: usize,
+}
+
+/// Something to say about a place of a module that is no error.
+pub(crate) struct Note {
+    pub module: usize,
+    /// Term in whose expression it was found.
+    pub term: String,
+    pub lint: Lint,
 }
 
 /// Executes the tree.

@@ -1,19 +1,11 @@
 //! What the lowering has to say that is no error: it knows the types of values and where they come from.
 
+use crate::diag::place;
 use crate::lint::{Lint, whole_division};
-use crate::lower::Lowerer;
+use crate::lower::{Lowerer, Note};
 use crate::path::V;
-use crate::script::place;
 use crate::value::{Kind, Value};
 use rhai::{Position, ScriptFuncDef};
-
-/// Something to say about a place of a module that is no error.
-pub(crate) struct Note {
-    pub module: usize,
-    /// Term in whose expression it was found.
-    pub term: String,
-    pub lint: Lint,
-}
 
 impl Lowerer<'_> {
     /// Says something about a place, once.

@@ -1,7 +1,7 @@
 //! A script: parsing it, and what its entry functions must return. Compiling them: `compile.rs`.
 
 use crate::builtins::Fault;
-use crate::diag::{Diagnostics, Severity, Sink};
+use crate::diag::{Diagnostics, Severity, Sink, place};
 use crate::engine::engine;
 use crate::foreign::{division_by_a_comment, foreign};
 use crate::library::Modules;
@@ -9,7 +9,7 @@ use crate::lint::Lint;
 use crate::scene::Scene;
 use crate::tokens::{minus_before_power, tokens};
 use crate::value::Value;
-use rhai::{AST, ParseError, ParseErrorType, Position};
+use rhai::{AST, ParseError, ParseErrorType};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -38,11 +38,6 @@ pub struct Script {
 
 /// A longer script is refused.
 const MAX_TEXT: usize = 1 << 20;
-
-/// Line and column of a position, 0 without one.
-pub(crate) fn place(pos: Position) -> (usize, usize) {
-    (pos.line().unwrap_or(0), pos.position().unwrap_or(if pos.line().is_some() { 1 } else { 0 }))
-}
 
 /// Where each name stands first before a colon, as a key of a map does.
 fn places(text: &str) -> HashMap<String, usize> {

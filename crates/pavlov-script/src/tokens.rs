@@ -22,7 +22,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Tok> {
     // Braces within texts in backticks: after the last one the text goes on.
     let mut within: Vec<usize> = Vec::new();
     for (token, pos) in stream.take(text.len() + 1) {
-        let at = crate::script::place(pos);
+        let at = crate::diag::place(pos);
         match token {
             Token::InterpolatedString(_) => within.push(0),
             Token::LeftBrace | Token::MapStart => within.iter_mut().last().into_iter().for_each(|depth| *depth += 1),

@@ -8,13 +8,11 @@
 //! Bounds, whatever a server sends: [`MAX_PART`] bytes of an event or of a whole answer in JSON, [`MAX_BYTES`] bytes
 //! and [`MAX_EVENTS`] events in all, and as much text as a reply may have.
 
-use super::events::Events;
+use super::events::{Events, MAX_PART};
 use super::failure::{Failure, beginning, page};
 use super::{Ending, Key, Reply, Request, estimate};
 use serde_json::Value;
 
-/// Bytes of an answer that is not streamed, or of an event: of such JSON a few ten times as much memory is taken.
-pub const MAX_PART: usize = 512 << 10;
 /// Bytes of a streamed answer, thoughts and envelopes included.
 const MAX_BYTES: usize = 64 << 20;
 /// Events of a streamed answer.

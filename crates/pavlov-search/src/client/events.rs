@@ -6,18 +6,16 @@
 //! have no data to read, and lines `error: text`, in which llama.cpp's server tells of errors as in `data`. An event
 //! that the end of the stream cuts off is dropped. Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream".
 
-use super::answer::MAX_PART;
+/// Bytes of an answer that is not streamed, or of an event: of such JSON a few ten times as much memory is taken.
+pub const MAX_PART: usize = 512 << 10;
 
-/// Bytes of a line or an event beyond which a stream is none of ours.
-const MAX_BYTES: usize = MAX_PART;
-
-/// A line or an event was longer than [`MAX_BYTES`].
+/// A line or an event was longer than [`MAX_PART`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
 impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an event of more than {} KiB in the streamed reply", MAX_BYTES >> 10)
+        write!(f, "an event of more than {} KiB in the streamed reply", MAX_PART >> 10)
     }
 }
 
@@ -48,7 +46,7 @@ impl Events {
             if byte == b'\n' || byte == b'\r' {
                 let line = std::mem::take(&mut self.line);
                 complete.extend(self.end_of_line(&line)?);
-            } else if self.line.len() < MAX_BYTES {
+            } else if self.line.len() < MAX_PART {
                 self.line.push(byte);
             } else {
                 return Err(TooLong);
@@ -73,7 +71,7 @@ impl Events {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" | "error" => match &mut self.data {
-                Some(data) if data.len() + value.len() > MAX_BYTES => return Err(TooLong),
+                Some(data) if data.len() + value.len() > MAX_PART => return Err(TooLong),
                 Some(data) => {
                     data.push('\n');
                     data.push_str(value);
@@ -111,9 +109,9 @@ mod tests {
 
     #[test]
     fn endless_lines_and_events_are_refused() {
-        assert_eq!(Events::default().push(&vec![b'x'; MAX_BYTES + 1]), Err(TooLong));
+        assert_eq!(Events::default().push(&vec![b'x'; MAX_PART + 1]), Err(TooLong));
         let mut events = Events::default();
-        let line = [b"data: ".as_slice(), &vec![b'x'; MAX_BYTES / 2], b"\n"].concat();
+        let line = [b"data: ".as_slice(), &vec![b'x'; MAX_PART / 2], b"\n"].concat();
         assert!((0..4).any(|_| events.push(&line).is_err()));
     }
 }
