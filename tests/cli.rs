@@ -1,5 +1,6 @@
 //! The program as a user meets it: commands and their JSON, runs that repeat and resume bit for bit, bad input.
 
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -65,18 +66,23 @@ fn every_listing_gives_json() {
 }
 
 #[test]
+#[cfg(target_os = "linux")] // where Vulkan's loader can be told of no driver
+fn training_goes_on_with_the_processor_where_there_is_no_driver_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [&["train", "cartpole_balance", "--device", "gpu", "--steps", "2k", "--out", "run"], SMALL].concat();
+    let out =
+        pavlov(dir.path(), &args).env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none").output().unwrap();
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && message.contains("no GPU adapter was found"), "{message}");
+}
+
+#[test]
 fn the_gpu_trains_and_is_measured_where_there_is_one() {
     let dir = tempfile::tempdir().unwrap();
     let devices = json(dir.path(), &["devices"]);
     assert_eq!(devices[0]["device"], "cpu");
     if devices.len() == 1 {
-        println!("skipped: no Vulkan adapter");
-        // Training goes on with the processor then, and says so.
-        let args = [&["train", "cartpole_balance", "--device", "gpu", "--steps", "2k", "--out", "run"], SMALL].concat();
-        let out = output(dir.path(), &args);
-        let message = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success() && message.contains("no GPU adapter was found"), "{message}");
-        return;
+        return skipped(NO_ADAPTER);
     }
     refused(dir.path(), &["train", "cartpole_balance", "--device", "gpu:77"], &["no GPU adapter 77", "pavlov devices"]);
     train(dir.path(), "cartpole_balance", "run", &["--device", "gpu", "--steps", "4k"]);
@@ -285,7 +291,7 @@ fn a_run_is_drawn_and_what_cannot_be_is_told() {
         assert!(without_gpu.status.code() == Some(2) && message.contains("mesa-vulkan-drivers"), "{message}");
     }
     if json(d, &["devices"]).len() == 1 {
-        println!("skipped: no Vulkan, Metal or DX12 adapter");
+        skipped(NO_ADAPTER);
         return;
     }
     refused(d, &["render", "x", "--device", "gpu:77"], &["no GPU adapter 77"]);
@@ -393,7 +399,7 @@ fn a_damaged_checkpoint_is_refused_and_nothing_is_lost() {
 fn an_ant_trained_on_the_gpu_is_as_good_as_one_trained_on_the_processor() {
     let dir = tempfile::tempdir().unwrap();
     if json(dir.path(), &["devices"]).iter().all(|d| d["device"] == "cpu") {
-        println!("skipped: no Vulkan, Metal or DX12 adapter");
+        skipped(NO_ADAPTER);
         return;
     }
     let returns = ["cpu", "gpu"].map(|device| {

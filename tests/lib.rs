@@ -1,5 +1,6 @@
 //! What the tests of the workspace share: where files lie, recorded arrays, and the table of worst errors.
 
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use pavlov_physics::gpu::{Gpu, GpuError};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ pub fn gpu() -> Option<Arc<Gpu>> {
             Some(gpu)
         }
         Err(GpuError::NoAdapter) => {
-            println!("skipped on the GPU: no Vulkan, Metal or DX12 adapter");
+            skipped(NO_ADAPTER);
             None
         }
         Err(e) => panic!("{e}"),

@@ -1,7 +1,8 @@
 //! Pictures show what they should: robots framed and in their colours, shadows, the same bytes every time, and films
 //! that decode to what was drawn. Any Vulkan, Metal or DX12 adapter serves, a software one too; without one these tests
-//! say so and pass.
+//! are skipped.
 
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use pavlov_env::{Assets, Task};
 use pavlov_render::{
     CAMERAS, Camera, Eye, FilmSpec, Format, Instance, LIGHTS, Look, Movie, Picture, Pose, RenderError, Renderer,
@@ -31,7 +32,7 @@ fn renderer() -> Option<Renderer> {
     match Renderer::new(0) {
         Ok(renderer) => Some(renderer),
         Err(RenderError::NoAdapter) => {
-            println!("skipped: no Vulkan, Metal or DX12 adapter");
+            skipped(NO_ADAPTER);
             None
         }
         Err(e) => panic!("{e}"),

@@ -1,8 +1,9 @@
 //! The vision crate's promises on real files: agreement with onnxruntime, named postures, broken model folders, speed,
 //! sources that look.
 //!
-//! Tests that draw say so and pass where there is no graphics driver.
+//! Tests that draw are skipped where there is no graphics driver.
 
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use pavlov_env::{Assets, BackendKind, Env, EnvOptions, Profile, StepOut, Task};
 use pavlov_render::{Picture, RenderError, Renderer, Stage};
 use pavlov_reward::Reward;
@@ -28,7 +29,7 @@ fn model() -> VisionModel {
 fn can_draw() -> bool {
     match Renderer::new(0) {
         Err(RenderError::NoAdapter) => {
-            eprintln!("skipped: no Vulkan, Metal or DX12 adapter (on Debian: apt-get install mesa-vulkan-drivers)");
+            skipped(NO_ADAPTER);
             false
         }
         other => {

@@ -12,6 +12,7 @@ pub mod page;
 mod plain;
 pub mod stats;
 mod step;
+pub mod testing;
 pub mod text;
 
 pub use plain::{LONGEST, plain, plain_lines, visible, visible_json};

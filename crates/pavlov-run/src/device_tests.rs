@@ -6,6 +6,7 @@ use crate::config::Overrides;
 use crate::testing;
 use crate::train::{ResumeOptions, Trainer};
 use crate::variants::Variants;
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use pavlov_env::Assets;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ const LEARNER: &str = "worlds = 40\nhorizon = 16\nminibatches = 2\nepochs = 2\na
 fn is_there() -> bool {
     let found = !pavlov_physics::gpu::adapters().is_empty();
     if !found {
-        println!("skipped: no Vulkan adapter");
+        skipped(NO_ADAPTER);
     }
     found
 }

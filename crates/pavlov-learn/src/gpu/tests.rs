@@ -11,6 +11,7 @@ use crate::ppo::Ppo;
 use crate::rng::{Purpose, Rng};
 use crate::rollout::{Carried, Rollout, Shared};
 use crate::toy::Mass;
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use pavlov_physics::gpu::{Access, GpuError, Pipeline};
 use pavlov_physics::record::LIBRARY;
 
@@ -18,7 +19,7 @@ fn open() -> Option<Arc<Gpu>> {
     match Gpu::open(0) {
         Ok(gpu) => Some(gpu),
         Err(GpuError::NoAdapter) => {
-            println!("skipped: no Vulkan adapter");
+            skipped(NO_ADAPTER);
             None
         }
         Err(e) => panic!("{e}"),
@@ -420,7 +421,7 @@ fn kernels_are_timed() {
     let mut ppo = Ppo::new(small(worlds, horizon), 2, 1, 1, 1).unwrap();
     let nets = ppo.device_nets(&env).unwrap();
     let Some(times) = ppo.time_on_device(&mut env, &nets, 4).unwrap() else {
-        println!("skipped: no timestamps");
+        skipped("the adapter measures no time");
         return;
     };
     let names: Vec<&str> = times.iter().map(|(n, _)| n.as_str()).collect();

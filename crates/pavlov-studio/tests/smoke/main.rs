@@ -5,6 +5,7 @@
 mod display;
 
 use display::{Display, sym};
+use pavlov_common::testing::{NO_ADAPTER, skipped};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -103,13 +104,13 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn display() -> Option<Display> {
     if pavlov_physics::gpu::adapters().is_empty() {
-        println!("skipped: there is no Vulkan driver (on Debian: apt-get install mesa-vulkan-drivers)");
+        skipped(NO_ADAPTER);
         return None;
     }
     match Display::start(1280, 720) {
         Ok(display) => Some(display),
         Err(why) => {
-            println!("skipped: {why}");
+            skipped(&why);
             None
         }
     }
