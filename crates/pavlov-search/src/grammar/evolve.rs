@@ -309,3 +309,7 @@ pub fn propose(seed: u64, at: At, catalogue: &[Quantity], parents: &[Parent], wa
         _ => fresh(draw),
     }
 }
+
+#[cfg(test)]
+#[path = "evolve_tests.rs"]
+mod tests;
