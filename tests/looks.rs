@@ -23,7 +23,7 @@ fn output(folder: &Path, line: &str) -> Output {
     let words =
         line.split(' ').map(|word| if word.starts_with('~') { word[1..].replace('_', " ") } else { word.into() });
     let mut program = Command::new(env!("CARGO_BIN_EXE_pavlov"));
-    program.current_dir(folder).args(["--json", "--assets"]).arg(root()).args(words);
+    program.current_dir(folder).args(["--json", "--root"]).arg(root()).args(words);
     program.env("PAVLOV_CACHE", folder.join("cache"));
     program.output().unwrap()
 }
@@ -83,7 +83,7 @@ fn prompts_are_audited_against_what_the_runs_do() {
     let runs = ["on_back", "sitting"].map(|posture| run(dir.path(), posture, good));
     let audit = &pavlov(dir.path(), &format!("vision audit on_back sitting --frames {FRAMES} --out audit"))[0];
     // The prompts are those of the runs' rewards.
-    let prompts = ["a humanoid robot lying on its back", "a humanoid robot sitting on the ground"];
+    let prompts = ["a humanoid robot lying on its back", "a humanoid robot sitting"];
     let text = |k: usize, key: &str| audit["runs"][k][key].as_str().unwrap().to_string();
     assert_eq!([0, 1].map(|k| text(k, "prompt")), prompts);
     // Each number of the matrix is the mean score of one run's frames under one prompt, looked at by hand.
@@ -138,16 +138,16 @@ fn a_vision_model_labels_pairs_by_what_it_sees() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), "on_back", |_| true);
     let goal = "--goal ~a_humanoid_robot_lying_on_its_back --baseline ~a_humanoid_robot_standing";
-    let pairs = "--run on_back --runs . --count 40 --length 20 --any-reset --seed 3";
+    let pairs = "--run on_back --runs . --count 100 --length 20 --any-reset --seed 3";
     let label = |rater: &str| pavlov(dir.path(), &format!("prefs label humanoid_pose/on_back {pairs} --rater {rater}"));
-    assert_eq!(label("oracle")[0]["labels"], 40);
-    assert_eq!(label(&format!("vision {goal}"))[0]["labels"], 40);
+    assert_eq!(label("oracle")[0]["labels"], 100);
+    assert_eq!(label(&format!("vision {goal}"))[0]["labels"], 100);
     // Both are asked about the same pairs, in which the robot lies on its back, on its face or on a side, or kneels.
     let stats = &pavlov(dir.path(), "prefs stats --runs .")[0];
     assert_eq!(stats["raters"].as_object().unwrap().len(), 2, "{stats}");
     let (shared, agreement) = (stats["shared_pairs"].as_u64().unwrap(), stats["agreement"].as_f64().unwrap());
     println!("agrees with the task's own reward on {:.0}% of {shared} pairs", 100.0 * agreement);
-    assert!(shared >= 30 && agreement >= 0.75, "{stats}");
+    assert!(shared >= 90 && agreement >= 0.65, "{stats}");
     // Without a goal there is nothing to look for.
     let error = refused(dir.path(), &format!("prefs label humanoid_pose/on_back {pairs} --rater vision"));
     assert!(error.contains("--goal TEXT"), "{error}");

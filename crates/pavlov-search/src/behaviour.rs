@@ -169,3 +169,87 @@ impl Player for AuditPlayer<'_> {
 
 /// Seed of what is random in behaviours and of the worlds they play in.
 pub(crate) const AUDIT_SEED: u64 = 20_261_125;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pavlov_env::Assets;
+
+    fn behaviour(text: &str) -> Behaviour {
+        toml::from_str(&format!("name = \"b\"\n{text}")).unwrap()
+    }
+
+    /// Actions of one world in a step of an Ant that is made to behave so.
+    fn acts(text: &str, first: usize, step: usize) -> Vec<f32> {
+        let task = Task::load(&Assets::find(None), "ant_run").unwrap();
+        let ready = Ready { behaviour: behaviour(text), policy: None };
+        let mut player = AuditPlayer::new(&task, vec![&ready], first, &[]);
+        let mut actions = vec![9.0; task.act_dim()];
+        player.act(&vec![0.0; task.obs_dim()], step, &mut actions).unwrap();
+        actions
+    }
+
+    #[test]
+    fn actions_are_shares_of_their_range() {
+        let task = Task::load(&Assets::find(None), "ant_run").unwrap();
+        let (low, high) = task.action_range();
+        let at = |share: f32| -> Vec<f32> {
+            low.iter().zip(&high).map(|(l, h)| 0.5 * (l + h) + 0.5 * (h - l) * share).collect()
+        };
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6) && a.len() == b.len();
+        assert!(close(&acts("play = \"hold\"\nvalue = 0.5", 0, 3), &at(0.5)));
+        assert_eq!(acts("play = \"hold\"", 0, 3), vec![0.0; low.len()]);
+        assert!(close(&acts("play = \"shake\"", 0, 2), &at(1.0)) && close(&acts("play = \"shake\"", 0, 3), &at(-1.0)));
+        let split = acts("play = \"hold\"\nvalue = 0.5\nsplit = true", 0, 3);
+        let sides: Vec<f32> = (0..split.len()).map(|i| if i % 2 == 0 { at(0.5)[i] } else { at(-0.5)[i] }).collect();
+        assert!(close(&split, &sides), "{split:?}");
+        // A quarter of a wave of 2.5 Hz is a tenth of a second.
+        let quarter = (0.1 / task.control_dt()).round() as usize;
+        assert!((quarter as f64 * task.control_dt() - 0.1).abs() < 1e-9, "the Ant's step divides a tenth of a second");
+        assert!(close(&acts("play = \"wave\"\nhz = 2.5", 0, quarter), &at(1.0)));
+        assert!(close(&acts("play = \"wave\"\nhz = 2.5", 0, 3 * quarter), &at(-1.0)));
+    }
+
+    #[test]
+    fn what_is_random_goes_by_world_and_step_and_fills_the_range() {
+        let random = "play = \"random\"";
+        assert_eq!(acts(random, 3, 5), acts(random, 3, 5));
+        assert!(acts(random, 3, 5) != acts(random, 4, 5) && acts(random, 3, 5) != acts(random, 3, 6));
+        let all: Vec<f32> = (0..300).flat_map(|step| acts(random, 0, step)).collect();
+        let largest = all.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        assert!(largest > 0.98 && largest <= 1.0 && all.iter().any(|x| *x < -0.9), "{largest}");
+    }
+
+    #[test]
+    fn a_policy_is_scaled_made_noisy_and_ended() {
+        let task = Task::load(&Assets::find(None), "ant_run").unwrap();
+        let steps = task.episode_steps();
+        // Without a policy its mean is 0: what is left is the noise, of 1.7 times its share of half the range at most.
+        let noisy: Vec<f32> = (0..200).flat_map(|step| acts("play = \"policy\"\nnoise = 0.1", 0, step)).collect();
+        let largest = noisy.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        assert!(largest > 0.16 && largest <= 0.17 + 1e-6, "{largest}");
+        let ended = "play = \"policy\"\nnoise = 0.1\nuntil = 0.5";
+        assert!(acts(ended, 0, steps / 2 - 1).iter().any(|x| *x != 0.0));
+        assert_eq!(acts(ended, 0, steps / 2), vec![0.0; task.act_dim()]);
+    }
+
+    #[test]
+    fn impossible_numbers_are_named() {
+        for (text, wrong) in [
+            ("play = \"hold\"\nvalue = nan", "finite numbers"),
+            ("play = \"policy\"\nnoise = -0.1", "noise of 0 or more"),
+            ("play = \"policy\"\nuntil = 1.5", "until from 0 to 1"),
+            ("play = \"wave\"", "hz is 0"),
+            ("play = \"wave\"\nhz = 1001.0", "hz is 1001"),
+            ("play = \"hold\"\nfile = \"x\"", "`file` is for"),
+        ] {
+            let problem = behaviour(text).problem().unwrap_or_else(|| panic!("{text} was taken"));
+            assert!(problem.contains(wrong) && problem.contains("`b`"), "{problem}");
+        }
+        for good in ["play = \"wave\"\nhz = 1000.0", "play = \"policy\"\nfile = \"x\"\nuntil = 0.0", "play = \"hold\""]
+        {
+            assert_eq!(behaviour(good).problem(), None);
+        }
+        assert!(Behaviour { name: String::new(), ..behaviour("play = \"hold\"") }.problem().is_some());
+    }
+}

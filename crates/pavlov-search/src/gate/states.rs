@@ -249,3 +249,103 @@ fn possible(channel: Channel, x: f32) -> f32 {
         _ => x,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pavlov_env::Assets;
+
+    fn unseen(list: &[(Channel, (f32, f32), f32)]) -> Unseen {
+        Unseen {
+            channels: list.iter().map(|x| x.0).collect(),
+            range: list.iter().map(|x| x.1).collect(),
+            seen: list.iter().map(|x| x.2).collect(),
+        }
+    }
+
+    #[test]
+    fn random_states_fill_twice_the_recorded_range() {
+        let speed = (Channel::Qvel(0), (-1.0, 3.0), 0.5);
+        let still = (Channel::Qpos(0), (100.0, 100.0), 100.0);
+        let zero = (Channel::Qpos(1), (0.0, 0.0), 0.0);
+        let rows = unseen(&[speed, still, zero]).random();
+        assert_eq!(rows.len(), RANDOM);
+        let range = |k: usize| {
+            rows.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), row| (low.min(row[k]), high.max(row[k])))
+        };
+        // Twice the range about its middle; a hundredth of what never changed, a thousandth about 0.
+        for (k, (low, high)) in [(-3.0, 5.0), (99.0, 101.0), (-1e-3, 1e-3)].into_iter().enumerate() {
+            let (found, width) = (range(k), high - low);
+            assert!(found.0 >= low && found.0 < low + 0.01 * width, "{k}: {found:?}");
+            assert!(found.1 <= high && found.1 > high - 0.01 * width, "{k}: {found:?}");
+        }
+        // Each column on its own.
+        assert!(rows.iter().any(|row| row[0] > 3.0 && row[1] < 99.5));
+    }
+
+    #[test]
+    fn extreme_states_are_far_out_together_and_one_by_one() {
+        let list = [
+            (Channel::Qvel(0), (-2.0, 1.0), 0.5),
+            (Channel::Qpos(0), (0.0, 0.25), 0.1),
+            (Channel::FootContact(0), (0.0, 1.0), 1.0),
+            (Channel::Time, (0.0, 10.0), 4.0),
+        ];
+        let rows = unseen(&list).extreme();
+        let expected: [[f32; 4]; 5] = [
+            [0.0, 0.0, 0.0, 0.0],
+            [200.0, 100.0, 1.0, 1000.0],
+            [-200.0, -100.0, 0.0, 1000.0],
+            [200.0, 0.1, 1.0, 4.0],
+            [-200.0, 0.1, 1.0, 4.0],
+        ];
+        assert_eq!(rows[..5], expected.map(|row| row.to_vec()));
+        assert_eq!((rows.len(), &rows[5]), (3 + 3 * 4, &vec![0.0, 0.1, 1.0, 4.0]));
+    }
+
+    #[test]
+    fn what_cannot_be_otherwise_is_kept() {
+        let contact = |x| (possible(Channel::FootContact(0), x), possible(Channel::BodyContact(1), x));
+        assert_eq!((contact(0.6), contact(0.5), contact(-3.0)), ((1.0, 1.0), (0.0, 0.0), (0.0, 0.0)));
+        assert_eq!((possible(Channel::Time, -2.5), possible(Channel::EpisodeStep, -2.5)), (2.5, 2.0));
+        assert_eq!(possible(Channel::Qpos(0), -2.5), -2.5);
+    }
+
+    #[test]
+    fn quaternions_stay_unit_quaternions_body_by_body() {
+        let quat = |body: u16, axis: u8| (Channel::BodyQuat { body, axis }, (-1.0, 1.0), 0.0);
+        let list = [quat(1, 0), (Channel::Qpos(0), (0.0, 1.0), 0.0), quat(1, 1), quat(2, 0), quat(2, 3)];
+        let kept = |row: &[f32]| unseen(&list).unit_quaternions(row.to_vec());
+        assert_eq!(kept(&[3.0, 7.0, 4.0, 0.0, -2.0]), [0.6, 7.0, 0.8, 0.0, -1.0]);
+        assert_eq!(kept(&[0.0; 5]), [1.0, 0.0, 0.0, 1.0, 0.0]);
+    }
+
+    fn reward(task: &Task, script: &str, manifest: &str) -> Reward {
+        Reward::from_texts(std::path::Path::new("."), "r", script, Some(manifest), task.scene()).unwrap()
+    }
+
+    #[test]
+    fn parameters_in_other_units_are_named_with_what_scripts_work_in() {
+        let task = Task::load(&Assets::find(None), "cartpole_balance").unwrap();
+        let units = [
+            ("a", "deg"),
+            ("b", "rad"),
+            ("c", "cm/s"),
+            ("d", "m/s"),
+            ("e", "ms"),
+            ("f", "kg m"),
+            ("g", "lb"),
+            ("h", "1/min"),
+            ("i", ""),
+        ];
+        let params: String =
+            units.iter().map(|(n, unit)| format!("[params.{n}]\nvalue = 2.0\nunit = \"{unit}\"\n")).collect();
+        let sum: Vec<String> = units.iter().map(|(n, _)| format!("p.{n}")).collect();
+        let script = format!("fn reward(s, p) {{ #{{ x: ({}) * s.qpos[0] }} }}", sum.join(" + "));
+        let found = super::units(&reward(&task, &script, &params));
+        let names: Vec<String> = found.iter().map(|f| f.message.chars().skip(11).take(1).collect()).collect();
+        assert_eq!(names, ["a", "c", "e", "g", "h"]);
+        assert!(found.iter().all(|f| f.rule == "unit" && f.severity == "error" && f.value == Some(2.0)));
+        assert_eq!(found[0].message, "parameter `a` is 2 deg: scripts work in rad");
+    }
+}

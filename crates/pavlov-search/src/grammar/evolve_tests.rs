@@ -175,7 +175,9 @@ fn a_mutation_changes_one_thing_and_says_which() {
                     }
                 }
                 "with" => assert!(m > n && new.genes[..n] == old.genes[..] || m == n, "{said}"),
-                "without" => assert!(m + 1 == n && !new.genes.iter().any(|g| said.ends_with(&g.quantity))),
+                "without" => {
+                    assert!(m + 1 == n && !new.genes.iter().any(|g| said == format!("without {}", g.quantity)))
+                }
                 "alive" => assert!(new.genes == old.genes && new.alive > 0.0, "{said}"),
                 _ => assert!(m == n && changed.len() <= 1 && new.alive == old.alive, "{said}"),
             }

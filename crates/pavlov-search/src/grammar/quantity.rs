@@ -362,6 +362,69 @@ mod tests {
     use crate::audit::AuditSet;
     use pavlov_env::Assets;
 
+    /// An audit set of episodes with these fitnesses, the first of the good behaviour.
+    fn audit(fitness: &[f64]) -> Audit {
+        Audit {
+            rollouts: pavlov_run::Rollouts::default(),
+            behaviours: Vec::new(),
+            has_good: true,
+            worlds: 1,
+            steps: 4,
+            fitness: fitness.to_vec(),
+        }
+    }
+
+    fn named(text: &str, depth: u32) -> Quantity {
+        Quantity { text: text.into(), name: text.into(), depth, ..Quantity::default() }
+    }
+
+    #[test]
+    fn a_quantity_is_measured_over_steps_and_against_fitness() {
+        let fitness = vec![4.0, 1.0, 0.0];
+        let audit = audit(&fitness);
+        let series = Series { audit: &audit, fitness };
+        let q = series.measure(named("x", 1), vec![vec![3.0, 3.0], vec![-1.0, 1.0], vec![-2.0, -2.0]]).quantity;
+        // Sum 2, squares 28, sizes 12, of six.
+        let mean = 1.0 / 3.0;
+        assert!((q.mean - mean).abs() < 1e-12 && (q.size - 2.0).abs() < 1e-12 && q.good == 3.0, "{q:?}");
+        assert!((q.std - (28.0 / 6.0 - mean * mean).sqrt()).abs() < 1e-12, "{q:?}");
+        // Means 3, 0, -2 against 4, 1, 0.
+        let by_hand =
+            (3.0 * 4.0 - 3.0 * mean * 5.0 / 3.0) / (13.0f64 - 1.0 / 3.0).sqrt() / (17.0f64 - 25.0 / 3.0).sqrt();
+        assert!((q.with_fitness - by_hand).abs() < 1e-12, "{} {by_hand}", q.with_fitness);
+        // What ends early has little in sum: there the sum goes with fitness, the mean does not.
+        let steps = vec![vec![1.0; 4], vec![1.0; 1], vec![1.0; 0]];
+        let lived = series.measure(named("alive", 1), steps).quantity;
+        assert!(lived.with_fitness > 0.99, "{lived:?}");
+        assert_eq!(
+            [0.0, 1.0, -1.0]
+                .map(|with_fitness| { (10.0 * Quantity { with_fitness, ..Quantity::default() }.evidence()).round() }),
+            [10.0, 500.0, 500.0]
+        );
+    }
+
+    #[test]
+    fn a_condition_tells_the_task_from_its_exploit() {
+        // Upright and fast; as fast on the back; upright and slow; on the back and slow.
+        let fitness = vec![1.0, 0.0, 0.1, 0.0];
+        let audit = audit(&fitness);
+        let series = Series { audit: &audit, fitness };
+        let about = |x: [f32; 4], k: f32| x.map(|x| (0..20).map(|i| x + k * (i % 5) as f32).collect()).to_vec();
+        let speed = series.measure(named("speed", 1), about([5.0, 5.0, 0.5, 0.0], 0.01));
+        let up = series.measure(named("up", 1), about([0.9, -0.9, 0.9, -0.9], 0.001));
+        let alone = speed.quantity.evidence();
+        let deep = series.measure(named("deep", 5), about([0.9, -0.9, 0.9, -0.9], 0.001));
+        let found = super::super::gated::gated(&[speed, up, deep], &series);
+        let best = &found[0].quantity;
+        assert!(best.text.starts_with("(if up > ") && best.text.ends_with(" { speed } else { 0.0 })"), "{}", best.text);
+        assert!(best.with_fitness > 0.99 && best.evidence() > 3.0 * alone, "{best:?}");
+        assert_eq!((best.name.as_str(), best.depth), ("speed_while_up", 2));
+        assert!(found.iter().all(|m| !m.quantity.text.contains("if deep")), "what is deep opens nothing");
+        // It is 0 where it is shut, and what it was where it is open.
+        assert_eq!((found[0].steps[0][3], found[0].steps[1][3]), (5.03, 0.0));
+        assert!(found.iter().all(|m| m.quantity.evidence() > 1.1 * alone));
+    }
+
     #[test]
     fn quantities_of_the_tasks_are_measured_and_speed_goes_with_fitness() {
         let assets = Assets::find(None);
