@@ -409,11 +409,11 @@ mod tests {
         let fitness = vec![1.0, 0.0, 0.1, 0.0];
         let audit = audit(&fitness);
         let series = Series { audit: &audit, fitness };
-        let about = |x: [f32; 4], k: f32| x.map(|x| (0..20).map(|i| x + k * (i % 5) as f32).collect()).to_vec();
-        let speed = series.measure(named("speed", 1), about([5.0, 5.0, 0.5, 0.0], 0.01));
-        let up = series.measure(named("up", 1), about([0.9, -0.9, 0.9, -0.9], 0.001));
+        let about = |x: [f32; 4], k: f32| x.map(|x| (0..20).map(|i| x + k * i as f32).collect()).to_vec();
+        let speed = series.measure(named("speed", 1), about([5.0, 5.0, 0.5, 0.0], 0.002));
+        let up = series.measure(named("up", 1), about([0.9, -0.9, 0.9, -0.9], 0.01));
         let alone = speed.quantity.evidence();
-        let deep = series.measure(named("deep", 5), about([0.9, -0.9, 0.9, -0.9], 0.001));
+        let deep = series.measure(named("deep", 5), about([0.9, -0.9, 0.9, -0.9], 0.01));
         let found = super::super::gated::gated(&[speed, up, deep], &series);
         let best = &found[0].quantity;
         assert!(best.text.starts_with("(if up > ") && best.text.ends_with(" { speed } else { 0.0 })"), "{}", best.text);
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!((best.name.as_str(), best.depth), ("speed_while_up", 2));
         assert!(found.iter().all(|m| !m.quantity.text.contains("if deep")), "what is deep opens nothing");
         // It is 0 where it is shut, and what it was where it is open.
-        assert_eq!((found[0].steps[0][3], found[0].steps[1][3]), (5.03, 0.0));
+        assert_eq!((found[0].steps[0][19], found[0].steps[1][19]), (5.0 + 0.002 * 19.0, 0.0));
         assert!(found.iter().all(|m| m.quantity.evidence() > 1.1 * alone));
     }
 
