@@ -5,6 +5,7 @@
 use crate::error::PrefsError;
 use crate::features::Features;
 use crate::nets::{Kind, Member, Nets};
+use pavlov_common::{atomic, file};
 use pavlov_learn::{Activation, Mlp};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -57,7 +58,7 @@ impl Nets {
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|e| failed(&e))?;
         let all = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])));
-        std::fs::write(path, all.map_err(|e| failed(&e))?).map_err(|e| failed(&e))
+        atomic::write(path, &all.map_err(|e| failed(&e))?).map_err(|e| failed(&e.source))
     }
 
     /// Reads nets, and the task they are of.
@@ -66,11 +67,7 @@ impl Nets {
     /// When the file is not there or not whole; says what is wrong with it.
     pub fn load(path: &Path) -> Result<(Self, String), PrefsError> {
         let wrong = |what: String| PrefsError::Usage(format!("preference model {}: {what}", path.display()));
-        let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-        if size > MAX_BYTES {
-            return Err(wrong(format!("{size} bytes, expected at most {MAX_BYTES}")));
-        }
-        let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let bytes = file::read(path, MAX_BYTES).map_err(|e| wrong(e.to_string()))?;
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|e| wrong(format!("no safetensors file: {e}")))?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));

@@ -7,6 +7,7 @@
 
 use crate::error::PrefsError;
 use crate::label::{Answer, Choice, Entry, Label, Segment, Versions};
+use pavlov_common::file;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 use std::collections::{HashMap, HashSet};
@@ -88,6 +89,8 @@ impl LabelStore {
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self, PrefsError> {
         let failed = |source| PrefsError::Store { action: "open", path: path.to_path_buf(), source };
+        file::check_database(path.parent(), path).map_err(|e| PrefsError::io("open", path, e))?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let mut db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
         db.busy_timeout(BUSY).map_err(failed)?;
         let pragma = |db: &Connection, name: &str| db.pragma_query_value(None, name, |r| r.get::<_, i32>(0));

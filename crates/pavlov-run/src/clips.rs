@@ -121,6 +121,8 @@ pub fn record(
 /// Frames of a film strip, and the seconds between them.
 const POSES: usize = 8;
 const BETWEEN_S: f64 = 0.12;
+/// A larger file is no clip of one episode.
+const MAX_BYTES: u64 = 1 << 30;
 
 impl Clip {
     /// Some poses in a row from the middle of the episode, `(seconds, qpos)`: a gait is over in about a second.
@@ -156,7 +158,7 @@ impl Clip {
     /// # Errors
     /// When it cannot be read or a line is not what it should be.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let text = std::fs::read_to_string(path).map_err(|e| RunError::io("read", path, e))?;
+        let text = pavlov_common::text::read_up_to(path, MAX_BYTES).map_err(|e| RunError::io("read", path, e))?;
         let wrong = |line: usize, e: String| RunError::damaged(path, format!("line {}: {e}", line + 1));
         let mut lines = text.lines().enumerate();
         let (_, first) = lines.next().ok_or_else(|| wrong(0, "the file is empty".into()))?;

@@ -9,7 +9,6 @@ use crate::folder::{RunFolder, read_text};
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, NodeStats, TermStats, TermsLine, read_lines};
 use maud::{Markup, PreEscaped, html};
-use pavlov_common::atomic;
 use pavlov_common::chart::{Series, chart};
 use pavlov_common::page::{facts, gallery, page, short};
 use pavlov_reward::ConstraintState;
@@ -34,7 +33,7 @@ pub fn write_report(folder: &RunFolder) -> Result<(), RunError> {
     let diagnosis = crate::diagnose::write_diagnosis(folder).unwrap_or_default();
     let seen = crate::diagnosis_html::section(&diagnosis, summary.as_ref());
     let html = render(&folder.name(), &config, &metrics, &terms, summary.as_ref(), &sources, picture.as_deref(), &seen);
-    Ok(atomic::write(&folder.report(), html.as_bytes())?)
+    folder.write(&folder.report(), html.as_bytes())
 }
 
 /// The page. `picture` is SVG, `sources` are names and texts of scripts.

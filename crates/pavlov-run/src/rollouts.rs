@@ -195,7 +195,7 @@ impl RolloutFile {
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let io = |e| RunError::io("read", path, e);
         let wrong = |e: String| RunError::damaged(path, e);
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = pavlov_common::file::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(io)?;

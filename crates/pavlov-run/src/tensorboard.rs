@@ -6,7 +6,7 @@
 
 use crate::error::RunError;
 use prost::Message;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -88,8 +88,7 @@ impl EventFile {
         let now = crate::clock::unix_time();
         let path = existing(folder).unwrap_or_else(|| folder.join(format!("events.out.tfevents.{now:.0}.pavlov")));
         let write = |e| RunError::io("write", &path, e);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(write)?;
+        let mut file = pavlov_common::file::update_in(folder, &path).map_err(write)?;
         let mut keep = 0;
         let mut reader = BufReader::new(&file);
         while let Some((size, event)) = record(&mut reader) {

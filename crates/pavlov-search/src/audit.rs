@@ -6,6 +6,7 @@
 
 use crate::behaviour::{AUDIT_SEED, AuditPlayer, Behaviour, Ready};
 use crate::error::SearchError;
+use pavlov_common::file;
 use pavlov_env::{Assets, BackendKind, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::{Manifest, Reward};
@@ -195,7 +196,7 @@ impl AuditSet {
 
 fn policy_file(path: &Path, task: &Task) -> Result<Policy, SearchError> {
     let wrong = |message: String| SearchError::Audit { path: path.to_path_buf(), message };
-    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = file::read(path, file::NUMBERS).map_err(|e| wrong(e.to_string()))?;
     let policy = Policy::from_compact(&bytes).map_err(|e| wrong(e.to_string()))?;
     let (found, wanted) = ((policy.obs_dim(), policy.act_dim()), (task.policy_obs_dim(), task.act_dim()));
     if found != wanted {

@@ -51,7 +51,7 @@ pub fn write_report(
     };
     let path = folder.join("report.html");
     let html = page(&format!("Search {}", snapshot.settings.task_name()), &body);
-    atomic::write(&path, html.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
+    atomic::write_in(folder, &path, html.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
     Ok(path)
 }
 
@@ -291,7 +291,7 @@ pub fn promote(lineage: &Lineage, at: Option<At>, rewards: &Path, name: &str) ->
     let text = toml::to_string(&manifest).map_err(|e| SearchError::Usage(e.to_string()))?;
     for (file, text) in [("reward.rhai", &c.script), ("reward.toml", &text)] {
         let path = folder.join(file);
-        std::fs::write(&path, text).map_err(|e| SearchError::file("write", &path, e))?;
+        atomic::write(&path, text.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
     }
     Ok(folder)
 }

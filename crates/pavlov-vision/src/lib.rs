@@ -6,6 +6,8 @@
 //! ```
 //! [`register_sources`] makes it a reward source, `kind = "vision"`.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod audit;
 pub mod dataset;
 mod distil;

@@ -1,6 +1,8 @@
 //! The `pavlov` command: a thin layer over the library crates. One file per group of commands; `args` is the whole
 //! grammar.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod arg_values;
 mod args;
 mod bench;

@@ -22,7 +22,6 @@ use crate::evaluate::Evaluation;
 use crate::folder::{RunFolder, read_text};
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, TermsLine, read_lines};
-use pavlov_common::atomic;
 use serde::{Deserialize, Serialize};
 
 /// Something that looks wrong, or worth knowing.
@@ -128,6 +127,6 @@ pub fn write_diagnosis(folder: &RunFolder) -> Result<Diagnosis, RunError> {
     let diagnosis = diagnose(folder)?;
     let text =
         serde_json::to_string_pretty(&diagnosis).map_err(|e| RunError::Failed(format!("diagnosis.json: {e}")))?;
-    atomic::write(&folder.diagnosis(), text.as_bytes())?;
+    folder.write(&folder.diagnosis(), text.as_bytes())?;
     Ok(diagnosis)
 }

@@ -15,6 +15,7 @@ mod record;
 pub use record::{Answer, At, Candidate, Exchange, Outcome, Point, Rejection, Status, Verdict};
 
 use crate::error::SearchError;
+use pavlov_common::file;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,7 +53,7 @@ impl Lineage {
     /// When the file cannot be opened or is none of ours.
     pub fn open(folder: &Path) -> Result<Self, SearchError> {
         std::fs::create_dir_all(folder).map_err(|e| SearchError::file("create", folder, e))?;
-        Self::at(&folder.join(FILE))
+        Self::at(folder, &folder.join(FILE))
     }
 
     /// Opens one that is there.
@@ -60,7 +61,7 @@ impl Lineage {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn existing(folder: &Path) -> Result<Self, SearchError> {
-        Self::at(&Self::find(folder)?)
+        Self::at(folder, &Self::find(folder)?)
     }
 
     /// Opens one that is there for reading only: a search under way is not disturbed.
@@ -71,6 +72,8 @@ impl Lineage {
         let path = Self::find(folder)?;
         let wrong = |message: String| SearchError::Lineage { path: path.clone(), message };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        file::check_database(None, &path).map_err(|e| wrong(e.to_string()))?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let db = Connection::open_with_flags(&path, flags).map_err(|e| wrong(e.to_string()))?;
         db.busy_timeout(Duration::from_secs(2)).map_err(|e| wrong(e.to_string()))?;
         match db.pragma_query_value(None, "user_version", |r| r.get::<_, i32>(0)) {
@@ -91,8 +94,11 @@ impl Lineage {
         Err(SearchError::Usage(format!("{} is no search: it has no {FILE}", folder.display())))
     }
 
-    fn at(path: &Path) -> Result<Self, SearchError> {
+    fn at(folder: &Path, path: &Path) -> Result<Self, SearchError> {
         let wrong = |e: rusqlite::Error| SearchError::Lineage { path: path.into(), message: e.to_string() };
+        file::check_database(Some(folder), path)
+            .map_err(|e| SearchError::Lineage { path: path.into(), message: e.to_string() })?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let db = Connection::open(path).map_err(wrong)?;
         db.busy_timeout(Duration::from_secs(10)).map_err(wrong)?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(wrong)?;

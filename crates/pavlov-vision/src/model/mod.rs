@@ -16,6 +16,7 @@ pub use manifest::{Embedding, Fit, ImageTower, Manifest, TextTower};
 pub use runtime::{Choice, Runtime, choose_runtime, runtime};
 
 use crate::VisionError;
+use pavlov_common::file;
 use pavlov_render::Picture;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -258,7 +259,8 @@ impl VisionModel {
         }
         let tower = self.manifest.text.clone();
         let path = self.folder.join(&tower.tokenizer);
-        let tokenizer = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
+        let bytes = file::read(&path, file::NUMBERS).map_err(|e| VisionError::io(&path, e))?;
+        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| {
             let message = format!(
                 "no tokenizer.json that can be read: {e}; expected the file of the `tokenizers` library (BPE, Unigram, \
                  WordPiece or WordLevel)"
