@@ -30,6 +30,8 @@ mod source;
 mod spo;
 mod stats;
 mod store;
+mod store_read;
+mod sums;
 mod write_back;
 
 pub use ask::{Asking, ask, sums_of_terms};

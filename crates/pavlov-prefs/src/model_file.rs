@@ -81,7 +81,7 @@ impl Nets {
         let columns = header.features.channels.len();
         let outputs = match header.kind {
             Kind::BradleyTerry => 1,
-            Kind::Gpm(pairs) => 2 * pairs,
+            Kind::Gpm(pairs) => pairs.saturating_mul(2),
         };
         let n = header.center.len();
         let same = header.scale.len() == n && header.usual.len() == n;
@@ -95,14 +95,18 @@ impl Nets {
                 let name = format!("member.{i}");
                 let view = tensors.tensor(&name).map_err(|e| wrong(format!("tensor `{name}`: {e}")))?;
                 let weights: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-                let mut net = Mlp::new(columns, &header.hidden, outputs, Activation::Tanh, (0, 0), 1.0);
-                let wanted = net.weights().len();
-                if view.dtype() != Dtype::F32 || !net.set_weights(&weights) {
+                let net = Mlp::with_weights(columns, &header.hidden, outputs, Activation::Tanh, &weights);
+                let Some(net) = net.filter(|_| view.dtype() == Dtype::F32) else {
                     let found = view.shape();
+                    let wanted = Mlp::count(columns, &header.hidden, outputs).map_or("more".into(), |n| n.to_string());
                     return Err(wrong(format!(
                         "tensor `{name}` is {:?} {found:?}, expected F32 [{wanted}]",
                         view.dtype()
                     )));
+                };
+                let numbers = weights.iter().chain([&header.center[i], &header.scale[i]]).chain(&header.usual[i]);
+                if let Some(bad) = numbers.into_iter().find(|x| !x.is_finite()) {
+                    return Err(wrong(format!("member {i} has a number that is not finite: {bad}")));
                 }
                 let usual = header.usual[i].clone();
                 let wanted = if header.kind == Kind::BradleyTerry { 0 } else { outputs };

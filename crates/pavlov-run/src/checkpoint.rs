@@ -6,7 +6,7 @@
 //! checkpoints/000000120/learner.safetensors   nets, optimiser, statistics (format: pavlov-learn)
 //!                       worlds.safetensors    `block.<n>`: each block of worlds as bytes (format: pavlov-env);
 //!                                             `device`: of all worlds on a GPU
-//!                       state.json            what the training loop carries, and checksums of the two
+//!                       state.json            what the training loop carries, and checksums of the two and of itself
 //!             recent/0, recent/1              the same three in one file (see `slots`)
 //! ```
 //! Against a power failure one folder in about half a minute is forced to the disk, and stays until a newer one is.
@@ -14,6 +14,7 @@
 use crate::device::{SavedWorlds, Worlds};
 use crate::error::RunError;
 use crate::folder::RunFolder;
+use crate::seal;
 use crate::slots::{Parts, Slots};
 use pavlov_common::file;
 use pavlov_learn::Ppo;
@@ -145,6 +146,7 @@ impl Checkpoints {
             state: state.clone(),
         };
         let json = serde_json::to_vec_pretty(&file).map_err(|e| RunError::Failed(format!("state.json: {e}")))?;
+        let json = seal::seal(json);
         let parts = Parts { state: json, learner, worlds };
         self.slots.write(state.update, &parts)?;
         if !full {
@@ -290,7 +292,7 @@ pub fn read(path: &Path) -> Result<Loaded, RunError> {
 
 fn decode(path: &Path, parts: &Parts) -> Result<Loaded, RunError> {
     let damaged = |name: &str, message: String| RunError::damaged(path, format!("{name}: {message}"));
-    let file: StateFile = serde_json::from_slice(&parts.state).map_err(|e| damaged("state.json", e.to_string()))?;
+    let file: StateFile = seal::open(&parts.state).map_err(|e| damaged("state.json", e))?;
     if file.format != FORMAT {
         let message = format!("layout version {}, this program reads {FORMAT}", file.format);
         return Err(damaged("state.json", message));

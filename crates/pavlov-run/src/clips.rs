@@ -129,7 +129,7 @@ impl Clip {
     pub(crate) fn poses(&self) -> Vec<(f64, Vec<f64>)> {
         let stride = (BETWEEN_S / self.header.dt).round().max(1.0) as usize;
         let full: Vec<&ClipFrame> = self.frames.iter().filter(|f| !f.qpos.is_empty()).collect();
-        let start = (full.len() / 3).min(full.len().saturating_sub(POSES * stride));
+        let start = (full.len() / 3).min(full.len().saturating_sub(stride.saturating_mul(POSES)));
         let pose =
             |f: &&ClipFrame| (f64::from(f.step) * self.header.dt, f.qpos.iter().map(|&x| f64::from(x)).collect());
         full[start..].iter().step_by(stride).take(POSES).map(pose).collect()
@@ -163,6 +163,9 @@ impl Clip {
         let mut lines = text.lines().enumerate();
         let (_, first) = lines.next().ok_or_else(|| wrong(0, "the file is empty".into()))?;
         let header: ClipHeader = serde_json::from_str(first).map_err(|e| wrong(0, e.to_string()))?;
+        if !(header.dt.is_finite() && header.dt > 0.0) {
+            return Err(wrong(0, format!("dt = {}: expected seconds between frames, above 0", header.dt)));
+        }
         let (nq, nv, terms) = (header.nq, header.nv, header.terms.len());
         let frames = lines
             .map(|(i, line)| {

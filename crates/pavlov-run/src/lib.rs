@@ -39,6 +39,7 @@ mod play;
 mod report;
 mod rescore;
 mod rollouts;
+mod seal;
 mod settings;
 mod slots;
 mod strip;

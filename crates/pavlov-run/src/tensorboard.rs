@@ -75,8 +75,11 @@ fn record(reader: &mut impl Read) -> Option<(u64, Event)> {
     if length > MAX_RECORD {
         return None;
     }
-    let mut data = vec![0; length as usize + 4];
-    reader.read_exact(&mut data).ok()?;
+    let mut data = Vec::new();
+    reader.take(length + 4).read_to_end(&mut data).ok()?;
+    if data.len() as u64 != length + 4 {
+        return None;
+    }
     let crc = data.split_off(length as usize);
     (masked(&data).to_le_bytes() == *crc).then_some(())?;
     Some((length + 16, Event::decode(data.as_slice()).ok()?))

@@ -15,6 +15,9 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Control steps of all worlds of a behaviour together: every one is kept with all its channels.
+const MOST_STEPS: usize = 200_000;
+
 /// The file, key by key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -90,6 +93,10 @@ fn read(path: &Path) -> Result<AuditFile, SearchError> {
     let file: AuditFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     if !(1..=100_000).contains(&file.steps) || !(1..=64).contains(&file.worlds) {
         return Err(wrong(format!("steps {}, worlds {}: expected 1 to 100000 and 1 to 64", file.steps, file.worlds)));
+    }
+    if file.steps * file.worlds > MOST_STEPS {
+        let (steps, worlds) = (file.steps, file.worlds);
+        return Err(wrong(format!("steps {steps} in {worlds} worlds: expected at most {MOST_STEPS} in all")));
     }
     match file.good.iter().chain(&file.bad).find_map(Behaviour::problem) {
         Some(message) => Err(wrong(message)),

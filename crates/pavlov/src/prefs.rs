@@ -197,11 +197,25 @@ fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {
 fn export(out: Out, runs: &Path, file: &Path) -> Result<()> {
     let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
     let mut text = Vec::new();
-    pavlov_prefs::jsonl::export(&store.records()?, &mut text, file)?;
+    let (sound, damaged) = store.sound()?;
+    pavlov_prefs::jsonl::export(&sound, &mut text, file)?;
     if file == Path::new("-") {
-        return out.json(&String::from_utf8_lossy(&text));
+        out.json(&String::from_utf8_lossy(&text))?;
+    } else {
+        pavlov_common::atomic::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    pavlov_common::atomic::write(file, &text).with_context(|| format!("cannot write {}", file.display()))
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<String> = damaged.iter().take(20).map(u64::to_string).collect();
+    let more = if damaged.len() > 20 { ", ..." } else { "" };
+    anyhow::bail!(
+        "{}: {} labels were changed on the disk or are missing, and are left out: {}{more}; {} were written",
+        store.path().display(),
+        damaged.len(),
+        numbers.join(", "),
+        sound.len()
+    )
 }
 
 fn import(out: Out, runs: &Path, path: &Path) -> Result<()> {

@@ -22,8 +22,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tower::{Element, Input, Numbers, OnnxFile};
 
-/// Pictures that go through the tower together at most.
+/// Pictures that go through the tower together at most, and the numbers that they may have then.
 const TOGETHER: usize = 32;
+const NUMBERS_TOGETHER: usize = 1 << 24;
 
 /// A loaded model.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ impl VisionModel {
         let [h, w] = self.manifest.image.size.map(|s| s as usize);
         let width = self.manifest.embedding.width;
         let mut out = Vec::with_capacity(pictures.len());
-        let batch = self.image.fixed_rows.unwrap_or(TOGETHER);
+        let batch = self.image.fixed_rows.unwrap_or_else(|| TOGETHER.min(NUMBERS_TOGETHER / (3 * h * w)));
         for part in pictures.chunks(batch.max(1)) {
             // A file of fixed rows gets copies of nothing behind the last picture.
             let rows = self.image.fixed_rows.unwrap_or(part.len());
