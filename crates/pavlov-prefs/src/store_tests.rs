@@ -1,5 +1,6 @@
 use super::*;
 use crate::jsonl;
+use crate::label::Choice;
 use crate::label::tests::{every_kind, segment};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -229,7 +230,7 @@ impl Entry {
 #[test]
 fn a_changed_bit_is_seen_and_the_other_labels_are_kept() {
     let (dir, mut store) = open();
-    let entries: Vec<Entry> = (0..40).map(entry).collect();
+    let entries: Vec<Entry> = (0..40).map(some).collect();
     store.append_all(&entries).unwrap();
     store.retract(3, "ann").unwrap();
     let stored = store.records().unwrap();
@@ -266,7 +267,7 @@ fn a_changed_bit_is_seen_and_the_other_labels_are_kept() {
 #[test]
 fn labels_of_version_1_get_their_checksums() {
     let (dir, mut store) = open();
-    store.append_all(&(0..9).map(entry).collect::<Vec<_>>()).unwrap();
+    store.append_all(&(0..9).map(some).collect::<Vec<_>>()).unwrap();
     let stored = store.records().unwrap();
     drop(store);
     let path = LabelStore::path_in(dir.path());

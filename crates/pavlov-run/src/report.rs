@@ -29,8 +29,8 @@ pub fn write_report(folder: &RunFolder) -> Result<(), RunError> {
         .filter_map(|i| Some((i.path.clone(), read_text(&folder.root().join(&i.path)).ok()?)))
         .collect();
     let picture = read_text(&folder.clips().join("final.svg")).ok();
-    // A run whose rollouts are damaged still has a report; `pavlov diagnose` says what is wrong with them.
-    let diagnosis = crate::diagnose::write_diagnosis(folder).unwrap_or_default();
+    // A run that cannot be looked at closely still has a report, which says so.
+    let diagnosis = crate::diagnose::write_diagnosis(folder).unwrap_or_else(|e| crate::diagnose::Diagnosis::none(&e));
     let seen = crate::diagnosis_html::section(&diagnosis, summary.as_ref());
     let html = render(&folder.name(), &config, &metrics, &terms, summary.as_ref(), &sources, picture.as_deref(), &seen);
     folder.write(&folder.report(), html.as_bytes())

@@ -33,6 +33,7 @@ pub use judge::{Judge, read_pictures};
 pub use measure::{auroc, epic};
 pub use model::{
     Choice, Embedding, Fit, ImageTower, Manifest, Runtime, TextTower, VisionModel, choose_runtime, runtime,
+    tell_libraries,
 };
 pub use rater::Onlooker;
 pub use report::write_audit;

@@ -85,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_prefs::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
+    pavlov_vision::tell_libraries(out::say);
     pavlov_vision::register_sources(assets.roots());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),

@@ -71,6 +71,15 @@ pub struct Diagnosis {
     pub second: Option<Second>,
 }
 
+impl Diagnosis {
+    /// Of a run that could not be looked at.
+    pub(crate) fn none(problem: &RunError) -> Self {
+        let fix = "mend or remove what it names, then `pavlov diagnose` looks at the run again";
+        let symptoms = vec![Symptom::warning("not-diagnosed", problem.to_string(), fix)];
+        Self { symptoms, ..Self::default() }
+    }
+}
+
 /// Fitness may fall by this share in shifted worlds.
 const SHIFT: f64 = 0.2;
 

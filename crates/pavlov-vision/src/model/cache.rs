@@ -3,6 +3,7 @@
 //! The key is a hash of content, so that a changed model or text is another file. What cannot be read or written is
 //! computed anew.
 
+use super::weights;
 use crate::VisionError;
 use pavlov_common::file;
 use pavlov_run::sha256;
@@ -13,11 +14,16 @@ pub(crate) fn folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|d| d.join("pavlov").join("vision"))
 }
 
-/// Hash of the contents of files, in order.
+/// Hash of the contents of files, in order; of ONNX files the weights are looked at.
 pub(crate) fn hash_files(files: &[PathBuf]) -> Result<String, VisionError> {
     let mut all = String::new();
     for path in files {
         let bytes = file::read(path, file::NUMBERS).map_err(|e| VisionError::io(path, e))?;
+        if path.extension().is_some_and(|e| e == "onnx")
+            && let Some(broken) = weights::broken(&bytes)
+        {
+            return Err(VisionError::file(path, broken));
+        }
         all.push_str(&sha256(&bytes));
     }
     Ok(sha256(all.as_bytes()))
