@@ -17,12 +17,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Largest text that people write: scripts, tasks, rewards, settings, prompts.
 pub const TEXT: u64 = 16 << 20;
-/// Largest robot file; meshes may be written out in it.
-pub const ROBOT: u64 = 256 << 20;
-/// Largest file of lines, one a step or a label: logs, recordings, imports. Readers hold one line at a time.
+/// Largest file of lines that is read line by line: logs, imports.
 pub const LINES: u64 = 64 << 30;
-/// Longest line of such a file.
-pub const LINE: u64 = 64 << 20;
 /// Largest file of numbers that is read whole: checkpoints, nets, pictures.
 pub const NUMBERS: u64 = 8 << 30;
 

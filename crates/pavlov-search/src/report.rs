@@ -295,3 +295,38 @@ pub fn promote(lineage: &Lineage, at: Option<At>, rewards: &Path, name: &str) ->
     }
     Ok(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::{Answer, Exchange, Verdict};
+
+    #[test]
+    fn what_others_wrote_is_text_in_the_page() {
+        let odd = String::from("a<b> & \"c\"'</svg></style><script>alert(1)</script>");
+        let dir = tempfile::tempdir().unwrap();
+        let lineage = Lineage::open(dir.path()).unwrap();
+        lineage.set("settings", &Settings { task: odd.clone(), ..Settings::default() }).unwrap();
+        for (place, status) in [(0, Status::Refused), (1, Status::Trained)] {
+            let candidate = Candidate {
+                at: At::new(0, place),
+                operator: odd.clone(),
+                detail: odd.clone(),
+                script: odd.clone(),
+                manifest: odd.clone(),
+                diff: odd.clone(),
+                prompt: Some(odd.clone()),
+                verdict: Verdict { distances: vec![(odd.clone(), 0.5)], ..Verdict::default() },
+                status,
+                ..Candidate::default()
+            };
+            lineage.put(&candidate).unwrap();
+        }
+        lineage.took(&odd, 1.0).unwrap();
+        lineage.put_exchange(&Exchange { at: At::new(0, 1), reply: odd.clone(), ..Exchange::default() }).unwrap();
+        lineage.put_answer(&Answer { rater: odd.clone(), text: odd.clone(), ..Answer::default() }).unwrap();
+        let path = write_report(dir.path(), &lineage, None).unwrap();
+        let html = std::fs::read_to_string(path).unwrap();
+        assert!(html.contains("a&lt;b&gt; &amp; ") && !html.contains("<script"), "{html}");
+    }
+}

@@ -69,7 +69,8 @@ fn result_path(job: &Path) -> PathBuf {
 
 fn write(path: &Path, text: &str) -> Result<(), SearchError> {
     // Beside it and renamed: a reader never sees half of it.
-    pavlov_common::atomic::write(path, text.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))
+    pavlov_common::atomic::write_in(path.parent().unwrap_or(path), path, text.as_bytes())
+        .map_err(|e| SearchError::file("write", &e.path, e.source))
 }
 
 fn stage(name: &str) -> &'static str {

@@ -25,7 +25,7 @@ use tower::{Element, Input, Numbers, OnnxFile};
 
 /// Pictures that go through the tower together at most, and the numbers that they may have then.
 const TOGETHER: usize = 32;
-const NUMBERS_TOGETHER: usize = 1 << 24;
+const NUMBERS_TOGETHER: usize = 1 << 23;
 
 /// Vectors of unlike pictures or texts that differ by less than this are the same: what rounding leaves.
 const SAME: f32 = 1e-6;
