@@ -4,6 +4,7 @@
 //! A reader sees the old contents or the new ones, never a part of them, and a process that is killed leaves the old
 //! file as it was.
 
+use crate::file;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -25,7 +26,15 @@ pub struct WriteError {
 /// # Errors
 /// When the folder is missing or cannot be written to, or the disk is full.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    replace(path, bytes, false).map_err(|source| WriteError { path: path.to_owned(), source })
+    written(path, replace(&followed(path), bytes, false))
+}
+
+/// As [`write()`] for a file below a folder of ours: nothing below `root` is written through a symbolic link.
+///
+/// # Errors
+/// As [`write()`] and [`file::no_links`].
+pub fn write_in(root: &Path, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    written(path, file::no_links(root, path).and_then(|()| replace(path, bytes, false)))
 }
 
 /// As [`write()`], and the contents are on the disk before the name points to them: a power failure leaves the old file
@@ -34,12 +43,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// # Errors
 /// As [`write()`].
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    replace(path, bytes, true).map_err(|source| WriteError { path: path.to_owned(), source })
+    written(path, replace(&followed(path), bytes, true))
+}
+
+/// A link is written through, not replaced. A file that is not there yet has no canonical path.
+fn followed(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn written(path: &Path, result: io::Result<()>) -> Result<(), WriteError> {
+    result.map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 fn replace(path: &Path, bytes: &[u8], flush: bool) -> io::Result<()> {
-    // A link is written through, not replaced. A file that is not there yet has no canonical path.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut prefix = OsString::from(".");
@@ -50,15 +66,15 @@ fn replace(path: &Path, bytes: &[u8], flush: bool) -> io::Result<()> {
     // Temporary files are for their owner alone unless told otherwise; the umask applies to this mode.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    if let Ok(existing) = fs::metadata(&path) {
-        file.as_file().set_permissions(existing.permissions())?;
+    let mut part = builder.tempfile_in(folder)?;
+    part.write_all(bytes)?;
+    if let Ok(existing) = fs::metadata(path) {
+        part.as_file().set_permissions(existing.permissions())?;
     }
     if flush {
-        file.as_file().sync_all()?;
+        part.as_file().sync_all()?;
     }
-    file.persist(&path)?;
+    part.persist(path)?;
     Ok(())
 }
 

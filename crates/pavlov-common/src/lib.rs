@@ -4,9 +4,12 @@
 //!
 //! This crate stands lowest: it uses no other crate of the workspace and knows nothing of what robots or rewards say.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 pub mod assets;
 pub mod atomic;
 pub mod chart;
+pub mod file;
 pub mod names;
 pub mod page;
 mod plain;

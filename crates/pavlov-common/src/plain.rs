@@ -17,6 +17,8 @@ use std::fmt::Write;
 
 /// Characters of a line that are shown.
 pub const LONGEST: usize = 2_000;
+/// Lines of a message that are shown.
+const MOST_LINES: usize = 1_000;
 
 /// May a terminal do anything else with it than show it?
 fn is_active(c: char) -> bool {
@@ -37,11 +39,54 @@ pub fn plain(text: &str) -> String {
     })
 }
 
-/// A message of one or more lines: as [`plain`], with its line breaks and tabs.
+/// A message of one or more lines: as [`plain`], with its line breaks and tabs. A long line with a mark under it (`^`,
+/// as compilers and TOML's reader put it) is cut on both sides of the mark, and not in the middle.
 pub fn plain_lines(text: &str) -> String {
-    let shown = |line: &str| visible(&bounded(line.strip_suffix('\r').unwrap_or(line))).into_owned();
-    let lines: Vec<String> = text.split('\n').map(shown).collect();
-    lines.join("\n")
+    let count = text.split('\n').count();
+    let tail = MOST_LINES / 4;
+    let (head, rest) = if count > MOST_LINES { (MOST_LINES - tail, count - tail) } else { (count, count) };
+    let mut out = Vec::with_capacity(count.min(MOST_LINES + 1));
+    let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate().peekable();
+    while let Some((i, line)) = lines.next() {
+        if i == head {
+            out.push(format!("[... {} lines left out ...]", rest - head));
+        }
+        if (head..rest).contains(&i) {
+            continue;
+        }
+        match lines.peek().and_then(|(_, next)| marked(line, next)) {
+            Some(pair) => {
+                lines.next();
+                out.extend(pair.map(|line| visible(&line).into_owned()));
+            }
+            None => out.push(visible(&bounded(line)).into_owned()),
+        }
+    }
+    out.join("\n")
+}
+
+/// What is around a mark of a line that is too long, and the line with the mark.
+fn marked(line: &str, under: &str) -> Option<[String; 2]> {
+    // Bytes are never fewer than characters.
+    if line.len() <= LONGEST {
+        return None;
+    }
+    let before: usize = under.chars().take_while(|c| matches!(c, ' ' | '\t' | '|')).count();
+    if under.chars().nth(before) != Some('^') {
+        return None;
+    }
+    let from = before.saturating_sub(LONGEST / 2);
+    let mut around = line.chars().skip(from);
+    let shown: String = around.by_ref().take(LONGEST).collect();
+    let left = if from > 0 { format!("[... {from} characters left out ...] ") } else { String::new() };
+    let right = match around.count() {
+        0 => String::new(),
+        n => format!(" [... {n} characters left out ...]"),
+    };
+    let pad: String = under.chars().skip(from).take(before - from).collect();
+    let mark: String = under.chars().skip(before).collect();
+    let lead = " ".repeat(left.len());
+    Some([format!("{left}{shown}{right}"), format!("{lead}{pad}{}", bounded(&mark))])
 }
 
 /// Text of any length with its line breaks and tabs, in which nothing is obeyed by a terminal.
@@ -145,5 +190,28 @@ mod tests {
         assert_eq!(lines.lines().count(), 3);
         assert!(lines.len() < 3 * LONGEST);
         assert_eq!(plain(&"x".repeat(LONGEST)), "x".repeat(LONGEST));
+        let many = plain_lines(&"line\n".repeat(1 << 20));
+        assert!(
+            many.contains("[... 1047577 lines left out ...]") && many.lines().count() < MOST_LINES + 2,
+            "{}",
+            many.len()
+        );
+    }
+
+    #[test]
+    fn the_place_of_an_error_in_a_long_line_is_kept() {
+        let line = format!("1 | {}WRONG{}", "a".repeat(1 << 20), "b".repeat(1 << 20));
+        let at = 4 + (1 << 20);
+        let text = format!("error at 1\n  |\n{line}\n  |{}^^^^^ here\nwhy", " ".repeat(at - 3));
+        let shown = plain_lines(&text);
+        assert!(shown.len() < 3 * LONGEST, "{}", shown.len());
+        let lines: Vec<&str> = shown.lines().collect();
+        let [source, mark] = [lines[2], lines[3]];
+        let place = mark.find('^').unwrap();
+        assert_eq!(&source[place..place + 5], "WRONG");
+        assert!(mark.ends_with("^^^^^ here") && lines[4] == "why", "{mark}");
+        // At the front nothing is cut before the mark.
+        let shown = plain_lines(&format!("1 | WRONG{}\n  | ^", "b".repeat(1 << 20)));
+        assert!(shown.starts_with("1 | WRONGb") && shown.ends_with("\n  | ^"), "{shown}");
     }
 }

@@ -1,6 +1,7 @@
 //! Text files as people save them: a byte order mark at the front, which editors on Windows write, is no part of the
 //! text.
 
+use crate::file;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
@@ -14,12 +15,20 @@ pub fn unmarked(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// Reads a text file as `std::fs::read_to_string` does, without a byte order mark in front.
+/// Reads a text file that people write ([`file::TEXT`] bytes at most), without a byte order mark in front.
 ///
 /// # Errors
-/// When it cannot be read, or is not UTF-8; UTF-16, which some editors and shells write, is named.
+/// As [`file::read`]; when it is not UTF-8; UTF-16, which some editors and shells write, is named.
 pub fn read(path: &Path) -> Result<String> {
-    from_bytes(std::fs::read(path)?)
+    read_up_to(path, file::TEXT)
+}
+
+/// As [`read`], with another limit.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_up_to(path: &Path, limit: u64) -> Result<String> {
+    from_bytes(file::read(path, limit)?)
 }
 
 /// The text of a file's bytes, without a byte order mark in front.

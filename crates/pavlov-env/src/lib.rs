@@ -8,6 +8,8 @@
 //! automatic reset. Worlds are independent, and every random number is a function of (seed, world, episode, step), so results
 //! do not depend on threads or on how many worlds there are besides.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod columns;
 mod env;
 mod error;

@@ -13,8 +13,8 @@
 //! many columns. Reading trusts nothing: sizes that the header asks for must be those of the tensors in the file before
 //! memory is taken for them, every number must be finite, and any other tensor is an error.
 
+use pavlov_common::file;
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -311,14 +311,19 @@ impl Ppo {
     /// # Errors
     /// [`LearnError::Io`] if it cannot be read, [`LearnError::Checkpoint`] if it is not a checkpoint.
     pub fn load(path: &Path) -> Result<Self, LearnError> {
-        let bytes =
-            fs::read(path).map_err(|source| LearnError::Io { action: "read", path: path.to_owned(), source })?;
+        let bytes = file::read(path, file::NUMBERS).map_err(|source| LearnError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
         Self::from_bytes(&bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;

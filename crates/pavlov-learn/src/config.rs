@@ -160,8 +160,10 @@ impl Default for PpoConfig {
 /// Largest width of a hidden layer and largest number of them: keeps a hostile file from asking for all memory.
 const MAX_WIDTH: usize = 4096;
 const MAX_LAYERS: usize = 8;
+/// Weights between hidden layers: a tenth of a gigabyte, of which learning keeps several.
+const MAX_WEIGHTS: usize = 1 << 25;
 /// Largest number of samples in a rollout.
-const MAX_SAMPLES: usize = 1 << 28;
+const MAX_SAMPLES: usize = 1 << 26;
 
 impl PpoConfig {
     /// Checks every field.
@@ -248,6 +250,13 @@ impl PpoConfig {
             if sizes.len() > MAX_LAYERS || sizes.iter().any(|&n| n == 0 || n > MAX_WIDTH) {
                 let expected = format!("at most {MAX_LAYERS} layers of 1 to {MAX_WIDTH} units");
                 return Err(bad(key, format!("{sizes:?}"), expected));
+            }
+            if sizes.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>() > MAX_WEIGHTS {
+                return Err(bad(
+                    key,
+                    format!("{sizes:?}"),
+                    format!("at most {MAX_WEIGHTS} weights between its layers"),
+                ));
             }
         }
         Ok(())

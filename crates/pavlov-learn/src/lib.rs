@@ -8,6 +8,8 @@
 //! Results are the same bits for any number of threads. With a [`DeviceEnv`] rollouts run on a GPU instead of in
 //! blocks.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod adam;
 mod bench;
 mod checkpoint;

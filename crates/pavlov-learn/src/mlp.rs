@@ -35,17 +35,47 @@ impl Mlp {
         head_gain: f64,
     ) -> Self {
         let shape = Shape::new(inputs, hidden, outputs, activation);
-        let mut params = vec![0.0; shape.len];
-        shape.init(&mut params, seed, index, head_gain);
+        let mut net = Self::zero(shape, hidden);
+        net.shape.init(&mut net.params, seed, index, head_gain);
+        net
+    }
+
+    /// A net with what [`Self::weights`] gave; none when the length differs. Memory is taken only for numbers that are
+    /// there, whatever the widths say.
+    pub fn with_weights(
+        inputs: usize,
+        hidden: &[usize],
+        outputs: usize,
+        activation: Activation,
+        weights: &[f32],
+    ) -> Option<Self> {
+        if Self::count(inputs, hidden, outputs)? != weights.len() {
+            return None;
+        }
+        let mut net = Self::zero(Shape::new(inputs, hidden, outputs, activation), hidden);
+        net.set_weights(weights).then_some(net)
+    }
+
+    /// Weights and biases of a net of these widths; none when there are more than can be counted.
+    pub fn count(inputs: usize, hidden: &[usize], outputs: usize) -> Option<usize> {
+        let widths = hidden.iter().copied().chain([outputs]);
+        let mut layers = widths.scan(inputs, |from, to| {
+            let before = std::mem::replace(from, to);
+            Some(before.checked_add(1).and_then(|n| n.checked_mul(to)))
+        });
+        layers.try_fold(0usize, |all, layer| all.checked_add(layer?))
+    }
+
+    fn zero(shape: Shape, hidden: &[usize]) -> Self {
         Self {
             hidden: hidden.to_vec(),
+            params: vec![0.0; shape.len],
             grad: vec![0.0; shape.len],
             adam: Adam::new(shape.len),
             adam_config: PpoConfig::default(),
             work: Workspace::default(),
             transposed: Vec::new(),
             out: Vec::new(),
-            params,
             shape,
         }
     }

@@ -5,6 +5,8 @@
 //! ```
 //! What the reader cannot honour is a [`ModelError`] that names file, line, element and attribute.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod actuator;
 mod attrs;
 mod body;

@@ -143,12 +143,8 @@ fn read(path: &Path, depth: usize, budget: &mut Budget) -> Result<Element, Model
     if budget.open.contains(&key) {
         return Err(ModelError::file(&name, "the file includes itself"));
     }
-    // opening a pipe would wait for a writer
-    if !std::fs::metadata(&key).map_err(problem)?.is_file() {
-        return Err(ModelError::file(&name, "cannot read the robot file: it is not a regular file"));
-    }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(&key).map_err(problem)?;
+    let file = pavlov_common::file::open(&key).map_err(problem)?;
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(problem)?;
     let text = String::from_utf8(bytes).map_err(|_| ModelError::file(&name, "the file is not UTF-8 text"))?;
     budget.open.push(key);

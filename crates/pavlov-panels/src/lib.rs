@@ -11,6 +11,8 @@
 //! A panel is a struct with a `ui(&mut self, ui, ...)` that draws it and says in its return value what the person asked
 //! for; work that takes longer than a frame is done on a separate thread, which wakes the window at the end.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 pub mod app;
 pub mod editor;
 pub mod keys;

@@ -5,6 +5,8 @@
 //! can differ per world), [`Data`] state and results. Units are SI; quaternions are `[w, x, y, z]`; a free joint's
 //! `qvel` is linear velocity in world axes, then angular velocity in body axes.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod backend;
 mod collision;
 mod collision_box;

@@ -77,7 +77,7 @@ fn begin(folder: &Path) -> Result<(), PrefsError> {
 }
 
 fn put(path: &Path, text: &str) -> Result<(), PrefsError> {
-    std::fs::write(path, text).map_err(|e| PrefsError::io("write", path, e))
+    pavlov_common::atomic::write(path, text.as_bytes()).map_err(|e| PrefsError::io("write", path, e.source))
 }
 
 /// What was written must be a reward.

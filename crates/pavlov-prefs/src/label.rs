@@ -24,7 +24,7 @@ pub struct Segment {
 impl std::fmt::Display for Segment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { run, rollout, episode, first, length, .. } = self;
-        write!(f, "{run}/{rollout}#{episode}[{first}..{}]", first + length)
+        write!(f, "{run}/{rollout}#{episode}[{first}..{}]", u64::from(*first) + u64::from(*length))
     }
 }
 

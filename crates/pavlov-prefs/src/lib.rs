@@ -5,6 +5,8 @@
 //! ```
 //! The README documents the tables and the JSON lines.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod ask;
 mod dataset;
 mod error;
@@ -28,6 +30,8 @@ mod source;
 mod spo;
 mod stats;
 mod store;
+mod store_read;
+mod sums;
 mod write_back;
 
 pub use ask::{Asking, ask, sums_of_terms};

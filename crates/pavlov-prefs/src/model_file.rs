@@ -5,6 +5,7 @@
 use crate::error::PrefsError;
 use crate::features::Features;
 use crate::nets::{Kind, Member, Nets};
+use pavlov_common::{atomic, file};
 use pavlov_learn::{Activation, Mlp};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -57,7 +58,7 @@ impl Nets {
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|e| failed(&e))?;
         let all = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])));
-        std::fs::write(path, all.map_err(|e| failed(&e))?).map_err(|e| failed(&e))
+        atomic::write(path, &all.map_err(|e| failed(&e))?).map_err(|e| failed(&e.source))
     }
 
     /// Reads nets, and the task they are of.
@@ -66,11 +67,7 @@ impl Nets {
     /// When the file is not there or not whole; says what is wrong with it.
     pub fn load(path: &Path) -> Result<(Self, String), PrefsError> {
         let wrong = |what: String| PrefsError::Usage(format!("preference model {}: {what}", path.display()));
-        let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-        if size > MAX_BYTES {
-            return Err(wrong(format!("{size} bytes, expected at most {MAX_BYTES}")));
-        }
-        let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let bytes = file::read(path, MAX_BYTES).map_err(|e| wrong(e.to_string()))?;
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|e| wrong(format!("no safetensors file: {e}")))?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
@@ -84,7 +81,7 @@ impl Nets {
         let columns = header.features.channels.len();
         let outputs = match header.kind {
             Kind::BradleyTerry => 1,
-            Kind::Gpm(pairs) => 2 * pairs,
+            Kind::Gpm(pairs) => pairs.saturating_mul(2),
         };
         let n = header.center.len();
         let same = header.scale.len() == n && header.usual.len() == n;
@@ -98,14 +95,18 @@ impl Nets {
                 let name = format!("member.{i}");
                 let view = tensors.tensor(&name).map_err(|e| wrong(format!("tensor `{name}`: {e}")))?;
                 let weights: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-                let mut net = Mlp::new(columns, &header.hidden, outputs, Activation::Tanh, (0, 0), 1.0);
-                let wanted = net.weights().len();
-                if view.dtype() != Dtype::F32 || !net.set_weights(&weights) {
+                let net = Mlp::with_weights(columns, &header.hidden, outputs, Activation::Tanh, &weights);
+                let Some(net) = net.filter(|_| view.dtype() == Dtype::F32) else {
                     let found = view.shape();
+                    let wanted = Mlp::count(columns, &header.hidden, outputs).map_or("more".into(), |n| n.to_string());
                     return Err(wrong(format!(
                         "tensor `{name}` is {:?} {found:?}, expected F32 [{wanted}]",
                         view.dtype()
                     )));
+                };
+                let numbers = weights.iter().chain([&header.center[i], &header.scale[i]]).chain(&header.usual[i]);
+                if let Some(bad) = numbers.into_iter().find(|x| !x.is_finite()) {
+                    return Err(wrong(format!("member {i} has a number that is not finite: {bad}")));
                 }
                 let usual = header.usual[i].clone();
                 let wanted = if header.kind == Kind::BradleyTerry { 0 } else { outputs };

@@ -117,14 +117,15 @@ impl Rounds {
         let mut new = Self { options, runs: runs.into(), task, done: Vec::new() };
         let log = new.log();
         if log.is_file() {
-            let text = std::fs::read_to_string(&log).map_err(|e| PrefsError::io("read", &log, e))?;
+            let text = pavlov_common::text::read(&log).map_err(|e| PrefsError::io("read", &log, e))?;
             for (i, line) in text.split_inclusive('\n').enumerate() {
                 match serde_json::from_str::<Round>(line) {
                     Ok(round) if line.ends_with('\n') && round.round == i => new.done.push(round),
                     // A kill met it while it was written.
                     _ if !line.ends_with('\n') => {
                         let kept: String = text.split_inclusive('\n').take(i).collect();
-                        std::fs::write(&log, kept).map_err(|e| PrefsError::io("write", &log, e))?;
+                        pavlov_common::atomic::write(&log, kept.as_bytes())
+                            .map_err(|e| PrefsError::io("write", &log, e.source))?;
                     }
                     Ok(_) => return Err(PrefsError::damaged(&log, format!("line {}: not round {i}", i + 1))),
                     Err(e) => return Err(PrefsError::damaged(&log, format!("line {}: {e}", i + 1))),
@@ -195,7 +196,7 @@ impl Rounds {
         let log = self.log();
         let wrong = |e| PrefsError::io("write", &log, e);
         std::fs::create_dir_all(self.folder()).map_err(wrong)?;
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(wrong)?;
+        let mut file = pavlov_common::file::append_in(&self.folder(), &log).map_err(wrong)?;
         let line = serde_json::to_string(&round).map_err(|e| PrefsError::Failed(e.to_string()))?;
         file.write_all((line + "\n").as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
         self.done.push(round.clone());
@@ -263,14 +264,15 @@ impl Rounds {
     /// Number of the last label before the loop.
     fn since(&self, store: &LabelStore) -> Result<u64, PrefsError> {
         let path = self.folder().join("since");
-        if let Ok(text) = std::fs::read_to_string(&path) {
+        if let Ok(text) = pavlov_common::text::read(&path) {
             let number = text.trim().parse();
             return number.map_err(|_| PrefsError::damaged(&path, format!("`{}`: expected a number", text.trim())));
         }
         let last = store.records()?.last().map_or(0, |l| l.id);
         let wrong = |e| PrefsError::io("write", &path, e);
         std::fs::create_dir_all(self.folder()).map_err(wrong)?;
-        std::fs::write(&path, format!("{last}\n")).map_err(wrong)?;
+        pavlov_common::atomic::write_in(&self.folder(), &path, format!("{last}\n").as_bytes())
+            .map_err(|e| wrong(e.source))?;
         Ok(last)
     }
 

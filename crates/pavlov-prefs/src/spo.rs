@@ -21,6 +21,9 @@ use pavlov_common::stats::moments;
 use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep};
 use pavlov_script::{Input, Scratch};
 
+/// Numbers that all worlds of a block keep at most: a quarter of a gigabyte.
+const MOST_NUMBERS: usize = 1 << 26;
+
 /// Who says which of two pieces is better.
 #[derive(Debug)]
 enum Judge {
@@ -139,6 +142,13 @@ impl Spo {
         };
         let (segment, queue) = (whole("segment", 50)?, whole("queue", 256)?);
         let n = setup.worlds;
+        let numbers = segment.checked_mul(n).and_then(|x| x.checked_add(queue)).and_then(|x| x.checked_mul(width));
+        if numbers.is_none_or(|numbers| numbers > MOST_NUMBERS) {
+            return Err(format!(
+                "segment = {segment} and queue = {queue} of {width} numbers each, for {n} worlds: expected at most \
+                 {MOST_NUMBERS} numbers in all"
+            ));
+        }
         Ok(Self {
             judge,
             rows: Rows::default(),

@@ -6,9 +6,11 @@
 //! The README documents the tables.
 
 use crate::error::PrefsError;
-use crate::label::{Answer, Choice, Entry, Label, Segment, Versions};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
+use crate::label::{Answer, Entry, Label, Segment, Versions};
+use crate::store_read::read;
+use crate::sums::checksum;
+use pavlov_common::file;
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +18,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `application_id` of the file: `PVLB`.
 const APPLICATION: i32 = 0x5056_4c42;
-/// Version of the tables: `user_version`.
-const FORMAT: i32 = 1;
+/// Version of the tables: `user_version`. Files of version 1 have no checksums, and get them when they are opened.
+const FORMAT: i32 = 2;
 /// How long another process may hold the file.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// A checksum of every label's content, so that a changed bit in any table is seen.
+const SUMS: &str = "CREATE TABLE sums (label INTEGER PRIMARY KEY, crc INTEGER NOT NULL);";
 
 const TABLES: &str = "
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -88,6 +93,8 @@ impl LabelStore {
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self, PrefsError> {
         let failed = |source| PrefsError::Store { action: "open", path: path.to_path_buf(), source };
+        file::check_database(path.parent(), path).map_err(|e| PrefsError::io("open", path, e))?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let mut db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
         db.busy_timeout(BUSY).map_err(failed)?;
         let pragma = |db: &Connection, name: &str| db.pragma_query_value(None, name, |r| r.get::<_, i32>(0));
@@ -103,18 +110,18 @@ impl LabelStore {
         db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         let change = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
         // Another process may have made the tables in the meantime.
-        if pragma(&change, "user_version").map_err(failed)? == 0 {
+        let before = pragma(&change, "user_version").map_err(failed)?;
+        if before == 0 {
             change.execute_batch(TABLES).map_err(failed)?;
-            for table in ["names", "versions", "segments", "labels"] {
-                for change_kind in ["UPDATE", "DELETE"] {
-                    let trigger = format!(
-                        "CREATE TRIGGER {table}_no_{change_kind} BEFORE {change_kind} ON {table} BEGIN
-                         SELECT RAISE(ABORT, 'labels are only ever added; retract instead'); END"
-                    );
-                    change.execute_batch(&trigger).map_err(failed)?;
-                }
-            }
+            only_add(&change, &["names", "versions", "segments", "labels"]).map_err(failed)?;
             change.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+        }
+        if before < FORMAT {
+            change.execute_batch(SUMS).map_err(failed)?;
+            for label in read(&change, 0).map_err(failed)?.sound {
+                put_sum(&change, label.id, label.at_ms, &label.entry).map_err(failed)?;
+            }
+            only_add(&change, &["sums"]).map_err(failed)?;
             change.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
         }
         let format = pragma(&change, "user_version").map_err(failed)?;
@@ -195,6 +202,19 @@ impl LabelStore {
     /// When the store cannot be read.
     pub fn records(&self) -> Result<Vec<Label>, PrefsError> {
         self.read(0)
+    }
+
+    /// The records that are as they were stored, and the numbers of those that were changed on the disk since, or are
+    /// missing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn sound(&self) -> Result<(Vec<Label>, Vec<u64>), PrefsError> {
+        let failed = |e| self.failed("read", e);
+        // One snapshot for all tables, whatever others write meanwhile.
+        let view = self.db.unchecked_transaction().map_err(failed)?;
+        let found = read(&view, 0).map_err(failed)?;
+        Ok((found.sound, found.damaged))
     }
 
     /// Records after the one with this number: what arrived since.
@@ -281,101 +301,48 @@ impl LabelStore {
     }
 
     fn read(&self, after: u64) -> Result<Vec<Label>, PrefsError> {
-        let wrong = |message: String| PrefsError::damaged(&self.path, message);
         let failed = |e| self.failed("read", e);
         // One snapshot for all tables, whatever others write meanwhile.
         let view = self.db.unchecked_transaction().map_err(failed)?;
-        let names: HashMap<i64, Arc<str>> =
-            rows(&view, "SELECT id, name FROM names", |r| Ok((r.get(0)?, Arc::from(r.get_ref(1)?.as_str()?))))
-                .map_err(failed)?;
-        let versions: HashMap<i64, Arc<Versions>> = rows(&view, "SELECT id, reward, script, app FROM versions", |r| {
-            Ok((r.get(0)?, Arc::new(Versions { reward: r.get(1)?, script: r.get(2)?, app: r.get(3)? })))
-        })
-        .map_err(failed)?;
-        let text = |id: i64| names.get(&id).map_or_else(String::new, |n| n.to_string());
-        let sql = "SELECT id, run, rollout, episode, first, length, reset_seed FROM segments";
-        let segments: HashMap<i64, Arc<Segment>> = rows(&view, sql, |r| {
-            let segment = Segment {
-                run: text(r.get(1)?),
-                rollout: text(r.get(2)?),
-                episode: r.get(3)?,
-                first: r.get(4)?,
-                length: r.get(5)?,
-                reset_seed: r.get::<_, i64>(6)? as u64,
-            };
-            Ok((r.get(0)?, Arc::new(segment)))
-        })
-        .map_err(failed)?;
-        let count: i64 = view.query_row("SELECT count(*) FROM labels", [], |r| r.get(0)).map_err(failed)?;
-        let mut all = Vec::with_capacity(count as usize);
-        let sql = "SELECT id, at_ms, task, rater, took_ms, versions, segments, kind, a, b, text FROM labels WHERE id \
-            > ?1 ORDER BY id";
-        let mut statement = view.prepare(sql).map_err(failed)?;
-        let mut found = statement.query([after as i64]).map_err(failed)?;
-        while let Some(row) = found.next().map_err(failed)? {
-            let id: i64 = row.get(0).map_err(failed)?;
-            let bad = || wrong(format!("label {id} cannot be read"));
-            let number = |i: usize| row.get::<_, i64>(i).map_err(failed);
-            let list = row.get_ref(6).map_err(failed)?.as_str().map_err(|_| bad())?;
-            let mut shown = Vec::with_capacity(2);
-            for part in list.split(',').filter(|p| !p.is_empty()) {
-                let segment = part.parse().ok().and_then(|id: i64| segments.get(&id)).ok_or_else(bad)?;
-                shown.push(segment.clone());
-            }
-            let entry = Entry {
-                task: names.get(&number(2)?).ok_or_else(bad)?.clone(),
-                rater: names.get(&number(3)?).ok_or_else(bad)?.clone(),
-                segments: shown,
-                answer: answer(row).map_err(failed)?.ok_or_else(bad)?,
-                took_ms: number(4)? as u32,
-                versions: versions.get(&number(5)?).ok_or_else(bad)?.clone(),
-            };
-            all.push(Label { id: id as u64, at_ms: number(1)? as u64, entry });
-        }
-        Ok(all)
+        let found = read(&view, after).map_err(failed)?;
+        let Some(first) = found.damaged.first() else { return Ok(found.sound) };
+        let more = match found.damaged.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        let message = format!(
+            "label {first}{more} was changed on the disk or is missing: its checksum is not that of when it was \
+             stored. Bring the file back from a copy, or keep the others: `pavlov prefs export sound.jsonl`, move the \
+             file away, `pavlov prefs import sound.jsonl`"
+        );
+        Err(PrefsError::damaged(&self.path, message))
     }
+}
+
+/// Refuses changes and removals in tables.
+fn only_add(change: &Transaction<'_>, tables: &[&str]) -> rusqlite::Result<()> {
+    for table in tables {
+        for change_kind in ["UPDATE", "DELETE"] {
+            let trigger = format!(
+                "CREATE TRIGGER {table}_no_{change_kind} BEFORE {change_kind} ON {table} BEGIN
+                 SELECT RAISE(ABORT, 'labels are only ever added; retract instead'); END"
+            );
+            change.execute_batch(&trigger)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_sum(change: &Transaction<'_>, id: u64, at_ms: u64, entry: &Entry) -> rusqlite::Result<()> {
+    let sum = checksum(id, at_ms, entry);
+    change.prepare_cached("INSERT INTO sums (label, crc) VALUES (?1, ?2)")?.execute(params![id as i64, sum])?;
+    Ok(())
 }
 
 /// Numbers of the labels that were taken back.
 pub fn retracted(records: &[Label]) -> HashSet<u64> {
     let target = |l: &Label| if let Answer::Retract { label } = l.entry.answer { Some(label) } else { None };
     records.iter().filter_map(target).collect()
-}
-
-fn rows<T>(
-    view: &Transaction<'_>,
-    sql: &str,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<(i64, T)>,
-) -> rusqlite::Result<HashMap<i64, T>> {
-    view.prepare(sql)?.query_map([], read)?.collect()
-}
-
-/// `kind, a, b, text` of a row; none when the row is none of ours.
-fn answer(row: &Row<'_>) -> rusqlite::Result<Option<Answer>> {
-    let (kind, a, b): (i64, i64, i64) = (row.get(7)?, row.get(8)?, row.get(9)?);
-    let text = || match row.get_ref(10)? {
-        ValueRef::Null => Ok(String::new()),
-        other => Ok::<_, rusqlite::Error>(other.as_str()?.to_string()),
-    };
-    Ok(Some(match kind {
-        0 => {
-            let choice = match a {
-                0 => Choice::Left,
-                1 => Choice::Right,
-                2 => Choice::Equal,
-                _ => return Ok(None),
-            };
-            Answer::Comparison { choice, strength: (b != 0).then_some(b as u8) }
-        }
-        1 => Answer::BestWorst { best: a as u16, worst: b as u16 },
-        2 => Answer::Rating { value: a as u8, of: b as u8 },
-        3 => Answer::Skip,
-        4 => Answer::Mark { first: a as u32, length: b as u32, mark: text()? },
-        5 => Answer::Attribute { name: text()?, value: a as u8, of: b as u8 },
-        6 => Answer::Text { text: text()? },
-        7 => Answer::Retract { label: a as u64 },
-        _ => return Ok(None),
-    }))
 }
 
 /// Rows of one transaction; what it has written or looked up once it knows.
@@ -438,7 +405,9 @@ impl Writer<'_> {
         let kind = e.answer.kind_index() as i64;
         let values = params![at_ms as i64, task, rater, e.took_ms, versions, kind, a, b, text, ids?.join(",")];
         self.change.prepare_cached(sql)?.execute(values)?;
-        Ok(self.change.last_insert_rowid() as u64)
+        let id = self.change.last_insert_rowid() as u64;
+        put_sum(self.change, id, at_ms, e)?;
+        Ok(id)
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::jsonl;
+use crate::label::Choice;
 use crate::label::tests::{every_kind, segment};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -224,4 +225,57 @@ impl Entry {
         self.segments = vec![Arc::new(left), Arc::new(right)];
         self
     }
+}
+
+#[test]
+fn a_changed_bit_is_seen_and_the_other_labels_are_kept() {
+    let (dir, mut store) = open();
+    let entries: Vec<Entry> = (0..40).map(some).collect();
+    store.append_all(&entries).unwrap();
+    store.retract(3, "ann").unwrap();
+    let stored = store.records().unwrap();
+    drop(store);
+    let path = LabelStore::path_in(dir.path());
+    let good = std::fs::read(&path).unwrap();
+    let mut rng = crate::rng::Rng::new(7);
+    let (mut seen, mut kept) = (0, 0);
+    for _ in 0..300 {
+        let mut bad = good.clone();
+        bad[rng.below(good.len())] ^= 1 << rng.below(8);
+        for beside in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{beside}", path.display()));
+        }
+        std::fs::write(&path, &bad).unwrap();
+        let found = LabelStore::open(&path).and_then(|s| Ok((s.sound()?, s.records())));
+        let Ok(((sound, damaged), all)) = found else {
+            seen += 1;
+            continue;
+        };
+        assert!(sound.iter().all(|l| stored[l.id as usize - 1] == *l), "a label that nobody gave");
+        assert!(stored.iter().all(|l| sound.contains(l) || damaged.contains(&l.id)), "a label lost without a word");
+        if damaged.is_empty() {
+            assert_eq!(all.unwrap(), stored);
+        } else {
+            let message = all.unwrap_err().to_string();
+            assert!(message.contains(&format!("label {}", damaged[0])) && message.contains("export"), "{message}");
+            (seen, kept) = (seen + 1, kept + usize::from(!sound.is_empty()));
+        }
+    }
+    assert!(seen > 50 && kept > 10, "{seen} seen, {kept} with others kept");
+}
+
+#[test]
+fn labels_of_version_1_get_their_checksums() {
+    let (dir, mut store) = open();
+    store.append_all(&(0..9).map(some).collect::<Vec<_>>()).unwrap();
+    let stored = store.records().unwrap();
+    drop(store);
+    let path = LabelStore::path_in(dir.path());
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE sums; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    assert_eq!(LabelStore::open(&path).unwrap().records().unwrap(), stored);
+    let new = Connection::open(&path).unwrap();
+    assert_eq!(new.query_row("SELECT count(*) FROM sums", [], |r| r.get::<_, i64>(0)).unwrap(), 9);
+    assert!(new.execute("DELETE FROM sums", []).unwrap_err().to_string().contains("only ever added"));
 }

@@ -7,6 +7,8 @@
 //! ```
 //! `Stage` and `Film` put that together for a model and for a recorded clip.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod bench;
 mod camera;
 mod error;

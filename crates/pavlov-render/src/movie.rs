@@ -68,7 +68,7 @@ impl std::fmt::Debug for Movie {
 
 /// Creates a file to write, with an error that names it.
 pub(crate) fn create(path: &Path) -> Result<BufWriter<File>, RenderError> {
-    File::create(path).map(BufWriter::new).map_err(|e| RenderError::write(path, e))
+    pavlov_common::file::create(path).map(BufWriter::new).map_err(|e| RenderError::write(path, e))
 }
 
 impl Movie {

@@ -8,6 +8,12 @@ use std::path::Path;
 
 /// Pixels that a picture read from a file may have: 64 million, a quarter of a gigabyte.
 const MOST_PIXELS: usize = 64 << 20;
+/// Pixels that a byte can tell at most. PNG: deflate makes 1,032 bytes of one (zlib's documentation), and eight pixels
+/// of one bit fit into a byte. JPEG: a block of 64 pixels takes a bit or more. GIF: a code of 12 bits stands for at most
+/// 4,096 pixels.
+const PNG_PIXELS: usize = 8 * 1_032;
+const JPEG_PIXELS: usize = 8 * 64;
+const GIF_PIXELS: usize = 4_096 * 8 / 12;
 
 impl Picture {
     /// Reads a picture from the bytes of a PNG, JPEG or GIF file; which it is, they say themselves.
@@ -37,9 +43,12 @@ impl Picture {
     }
 }
 
-/// Refuses sizes that no picture has, before memory is taken.
-fn checked(width: usize, height: usize) -> Result<usize, String> {
+/// Refuses sizes that no picture has, and more pixels than the bytes of its file can tell, before memory is taken.
+fn checked(width: usize, height: usize, bytes: usize, per_byte: usize) -> Result<usize, String> {
     match width.checked_mul(height) {
+        Some(pixels) if pixels > bytes.saturating_mul(per_byte) => {
+            Err(format!("{width}x{height} pixels in {bytes} bytes: the file was cut, or says more than it holds"))
+        }
         Some(pixels) if pixels <= MOST_PIXELS => Ok(pixels),
         _ => Err(format!("{width}x{height} pixels: expected at most {MOST_PIXELS} in all")),
     }
@@ -50,7 +59,7 @@ fn decode_png(bytes: &[u8]) -> Result<Result<Picture, String>, png::DecodingErro
     decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
     let mut reader = decoder.read_info()?;
     let (width, height) = (reader.info().width, reader.info().height);
-    let pixels = match checked(width as usize, height as usize) {
+    let pixels = match checked(width as usize, height as usize, bytes.len(), PNG_PIXELS) {
         Ok(pixels) => pixels,
         Err(message) => return Ok(Err(message)),
     };
@@ -75,7 +84,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Result<Picture, String>, zune_jpeg::error
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers()?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
-    if let Err(message) = checked(width, height) {
+    if let Err(message) = checked(width, height, bytes.len(), JPEG_PIXELS) {
         return Ok(Err(message));
     }
     let rgb = decoder.decode()?;
@@ -88,7 +97,7 @@ fn decode_gif(bytes: &[u8]) -> Result<Result<Picture, String>, gif::DecodingErro
     options.set_color_output(gif::ColorOutput::RGBA);
     let mut decoder = options.read_info(BufReader::new(bytes))?;
     let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
-    let pixels = match checked(width, height) {
+    let pixels = match checked(width, height, bytes.len(), GIF_PIXELS) {
         Ok(pixels) => pixels,
         Err(message) => return Ok(Err(message)),
     };

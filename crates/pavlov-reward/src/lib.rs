@@ -8,6 +8,8 @@
 //! [`SOURCES`], [`TRANSFORMS`] and [`COMBINERS`] are the tables of names. What changes between updates is in
 //! [`Adaptive`], what is no arithmetic on columns is a [`RewardSource`].
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod adapt;
 mod blocks;
 mod combine;

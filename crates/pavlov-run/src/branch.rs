@@ -148,7 +148,7 @@ pub fn branch(
         )));
     }
     let path = folder.branches().join(format!("branch-{:09}-{}.safetensors", loaded.state.update, options.seed));
-    all.write(&path, task.scene())?;
+    all.write(&folder.writable(path.clone())?, task.scene())?;
     Ok((path, found))
 }
 

@@ -6,7 +6,7 @@
 //! checkpoints/000000120/learner.safetensors   nets, optimiser, statistics (format: pavlov-learn)
 //!                       worlds.safetensors    `block.<n>`: each block of worlds as bytes (format: pavlov-env);
 //!                                             `device`: of all worlds on a GPU
-//!                       state.json            what the training loop carries, and checksums of the two
+//!                       state.json            what the training loop carries, and checksums of the two and of itself
 //!             recent/0, recent/1              the same three in one file (see `slots`)
 //! ```
 //! Against a power failure one folder in about half a minute is forced to the disk, and stays until a newer one is.
@@ -14,12 +14,15 @@
 use crate::device::{SavedWorlds, Worlds};
 use crate::error::RunError;
 use crate::folder::RunFolder;
+use crate::seal;
 use crate::slots::{Parts, Slots};
+use pavlov_common::file;
 use pavlov_learn::Ppo;
 use pavlov_reward::Adaptive;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -69,6 +72,8 @@ struct StateFile {
 /// The checkpoints of a run.
 #[derive(Debug)]
 pub struct Checkpoints {
+    /// The run's folder.
+    root: PathBuf,
     folder: PathBuf,
     keep: usize,
     slots: Slots,
@@ -105,14 +110,14 @@ impl Checkpoints {
     /// When the folder cannot be made.
     pub fn open(run: &RunFolder, keep: usize) -> Result<Self, RunError> {
         let folder = run.checkpoints();
-        fs::create_dir_all(&folder).map_err(|e| RunError::io("create", &folder, e))?;
+        file::make_folder_in(run.root(), &folder).map_err(|e| RunError::io("create", &folder, e))?;
         for entry in fs::read_dir(&folder).map_err(|e| RunError::io("read", &folder, e))?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(".part") {
                 // What cannot be removed does no harm.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        Ok(Self { slots: Slots::open(&folder)?, folder, keep, synced: None })
+        Ok(Self { root: run.root().into(), slots: Slots::open(run.root(), &folder)?, folder, keep, synced: None })
     }
 
     fn path(&self, update: u64) -> PathBuf {
@@ -141,6 +146,7 @@ impl Checkpoints {
             state: state.clone(),
         };
         let json = serde_json::to_vec_pretty(&file).map_err(|e| RunError::Failed(format!("state.json: {e}")))?;
+        let json = seal::seal(json);
         let parts = Parts { state: json, learner, worlds };
         self.slots.write(state.update, &parts)?;
         if !full {
@@ -149,15 +155,16 @@ impl Checkpoints {
         let sync = force_sync || self.synced.is_none_or(|(_, when)| when.elapsed() >= SYNC_EVERY);
         let (part, path) = (self.folder.join(format!(".part-{:09}", state.update)), self.path(state.update));
         let write = || -> std::io::Result<()> {
-            fs::create_dir_all(&part)?;
+            file::make_folder_in(&self.root, &part)?;
             let Parts { state, learner, worlds } = &parts;
             for (name, bytes) in
                 [("learner.safetensors", learner), ("worlds.safetensors", worlds), ("state.json", state)]
             {
                 let to = part.join(name);
-                fs::write(&to, bytes)?;
+                let mut written = file::create_in(&self.root, &to)?;
+                written.write_all(bytes)?;
                 if sync {
-                    fs::File::open(&to)?.sync_all()?;
+                    written.sync_all()?;
                 }
             }
             if path.exists() {
@@ -165,7 +172,7 @@ impl Checkpoints {
             }
             fs::rename(&part, &path)?;
             if sync {
-                sync_folder(&self.folder);
+                file::sync_folder(&self.folder);
             }
             Ok(())
         };
@@ -201,13 +208,6 @@ impl Checkpoints {
         for later in self.list().into_iter().filter(|&u| u > update) {
             let _ = fs::remove_dir_all(self.path(later));
         }
-    }
-}
-
-/// Makes a rename durable. Not every system can open a folder; then the rename is as durable as it is.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = fs::File::open(folder) {
-        let _ = folder.sync_all();
     }
 }
 
@@ -283,8 +283,8 @@ pub fn read(path: &Path) -> Result<Loaded, RunError> {
         return decode(path, &crate::slots::read(path)?);
     }
     let bytes = |name: &str| {
-        let file = path.join(name);
-        fs::read(&file).map_err(|e| RunError::io("read", &file, e))
+        let place = path.join(name);
+        file::read(&place, file::NUMBERS).map_err(|e| RunError::io("read", &place, e))
     };
     let (state, learner) = (bytes("state.json")?, bytes("learner.safetensors")?);
     decode(path, &Parts { state, learner, worlds: bytes("worlds.safetensors")? })
@@ -292,7 +292,7 @@ pub fn read(path: &Path) -> Result<Loaded, RunError> {
 
 fn decode(path: &Path, parts: &Parts) -> Result<Loaded, RunError> {
     let damaged = |name: &str, message: String| RunError::damaged(path, format!("{name}: {message}"));
-    let file: StateFile = serde_json::from_slice(&parts.state).map_err(|e| damaged("state.json", e.to_string()))?;
+    let file: StateFile = seal::open(&parts.state).map_err(|e| damaged("state.json", e))?;
     if file.format != FORMAT {
         let message = format!("layout version {}, this program reads {FORMAT}", file.format);
         return Err(damaged("state.json", message));

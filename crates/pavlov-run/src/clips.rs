@@ -121,13 +121,15 @@ pub fn record(
 /// Frames of a film strip, and the seconds between them.
 const POSES: usize = 8;
 const BETWEEN_S: f64 = 0.12;
+/// A larger file is no clip of one episode.
+const MAX_BYTES: u64 = 1 << 30;
 
 impl Clip {
     /// Some poses in a row from the middle of the episode, `(seconds, qpos)`: a gait is over in about a second.
     pub(crate) fn poses(&self) -> Vec<(f64, Vec<f64>)> {
         let stride = (BETWEEN_S / self.header.dt).round().max(1.0) as usize;
         let full: Vec<&ClipFrame> = self.frames.iter().filter(|f| !f.qpos.is_empty()).collect();
-        let start = (full.len() / 3).min(full.len().saturating_sub(POSES * stride));
+        let start = (full.len() / 3).min(full.len().saturating_sub(stride.saturating_mul(POSES)));
         let pose =
             |f: &&ClipFrame| (f64::from(f.step) * self.header.dt, f.qpos.iter().map(|&x| f64::from(x)).collect());
         full[start..].iter().step_by(stride).take(POSES).map(pose).collect()
@@ -156,11 +158,14 @@ impl Clip {
     /// # Errors
     /// When it cannot be read or a line is not what it should be.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let text = std::fs::read_to_string(path).map_err(|e| RunError::io("read", path, e))?;
+        let text = pavlov_common::text::read_up_to(path, MAX_BYTES).map_err(|e| RunError::io("read", path, e))?;
         let wrong = |line: usize, e: String| RunError::damaged(path, format!("line {}: {e}", line + 1));
         let mut lines = text.lines().enumerate();
         let (_, first) = lines.next().ok_or_else(|| wrong(0, "the file is empty".into()))?;
         let header: ClipHeader = serde_json::from_str(first).map_err(|e| wrong(0, e.to_string()))?;
+        if !(header.dt.is_finite() && header.dt > 0.0) {
+            return Err(wrong(0, format!("dt = {}: expected seconds between frames, above 0", header.dt)));
+        }
         let (nq, nv, terms) = (header.nq, header.nv, header.terms.len());
         let frames = lines
             .map(|(i, line)| {

@@ -4,7 +4,6 @@ use crate::config::RunConfig;
 use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::onnx;
-use pavlov_common::atomic;
 use pavlov_env::Task;
 use pavlov_learn::Policy;
 use serde::Serialize;
@@ -141,8 +140,8 @@ pub fn write(folder: &RunFolder, config: &RunConfig, task: &Task, policy: &Polic
     };
     let (onnx, json) = (folder.policy_onnx(), folder.policy_json());
     let text = serde_json::to_string_pretty(&contract).map_err(|e| RunError::Failed(format!("policy.json: {e}")))?;
-    atomic::write(&onnx, &bytes)?;
-    atomic::write(&json, text.as_bytes())?;
+    folder.write(&onnx, &bytes)?;
+    folder.write(&json, text.as_bytes())?;
     Ok(Exported { onnx, json, obs_dim: policy.obs_dim(), act_dim: policy.act_dim(), max_error })
 }
 

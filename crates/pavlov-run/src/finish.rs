@@ -4,7 +4,6 @@ use crate::checkpoint::Best;
 use crate::error::RunError;
 use crate::evaluate::{EvalOptions, Evaluation, SEED_OFFSET, evaluate};
 use crate::train::{Trainer, recent};
-use pavlov_common::atomic;
 use pavlov_env::Profile;
 use serde::{Deserialize, Serialize};
 
@@ -101,9 +100,9 @@ impl Trainer {
         crate::export::write(&self.folder, &self.config, &self.task, &policy)?;
         let (profile, backend) = (self.config.profile()?, self.config.backend()?);
         let clip = crate::clips::record(&self.task, &self.arm.reward, &policy, seed, profile, backend)?;
-        clip.write(&self.folder.clips().join("final.jsonl"))?;
+        clip.write(&self.folder.writable(self.folder.clips().join("final.jsonl"))?)?;
         if let Some(picture) = crate::strip::strip(self.task.model(), &clip.poses()) {
-            atomic::write(&self.folder.clips().join("final.svg"), picture.as_bytes())?;
+            self.folder.write(&self.folder.clips().join("final.svg"), picture.as_bytes())?;
         }
         crate::report::write_report(&self.folder)?;
         Ok(summary)
@@ -141,7 +140,7 @@ impl Trainer {
         };
         let text =
             serde_json::to_string_pretty(&summary).map_err(|e| RunError::Failed(format!("summary.json: {e}")))?;
-        atomic::write(&self.folder.summary(), text.as_bytes())?;
+        self.folder.write(&self.folder.summary(), text.as_bytes())?;
         Ok(summary)
     }
 }

@@ -1,6 +1,7 @@
 //! The run folder: names of everything in it, and how it comes to be. The README of this crate documents the formats.
 
 use crate::error::RunError;
+use pavlov_common::file;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,6 @@ use std::path::{Path, PathBuf};
 pub struct RunFolder {
     root: PathBuf,
 }
-
-/// No text file of a run is larger than this; a larger one is not ours.
-const MAX_TEXT: u64 = 16 << 20;
 
 impl RunFolder {
     /// A new folder: `out`, or `<runs>/<task>-<time>-<seed>`.
@@ -143,13 +141,30 @@ impl RunFolder {
         self.root.join("report.html")
     }
 
+    /// A path in the folder that may be written to: nothing below the folder on the way to it is a symbolic link.
+    ///
+    /// # Errors
+    /// When something is, naming it.
+    pub fn writable(&self, path: PathBuf) -> Result<PathBuf, RunError> {
+        file::no_links(&self.root, &path).map_err(|e| RunError::io("write", &path, e))?;
+        Ok(path)
+    }
+
+    /// Writes a file of the folder whole or not at all, never through a symbolic link below the folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+        Ok(pavlov_common::atomic::write_in(&self.root, path, bytes)?)
+    }
+
     /// Takes the run for this process until the guard is dropped.
     ///
     /// # Errors
     /// When another process trains it.
     pub fn lock(&self) -> Result<Lock, RunError> {
         let path = self.root.join(".lock");
-        let file = File::create(&path).map_err(|e| RunError::io("create", &path, e))?;
+        let file = file::create_in(&self.root, &path).map_err(|e| RunError::io("create", &path, e))?;
         match file.try_lock() {
             // Some network file systems cannot lock; that must not keep anyone from training.
             Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(Lock { _file: file }),
@@ -162,7 +177,7 @@ impl RunFolder {
 
     /// Is some process training this run now?
     pub fn is_running(&self) -> bool {
-        let file = File::open(self.root.join(".lock"));
+        let file = file::open(&self.root.join(".lock"));
         file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 }
@@ -181,12 +196,7 @@ pub(crate) fn plain(name: &str) -> String {
 
 /// Reads a text file of sensible size.
 pub(crate) fn read_text(path: &Path) -> Result<String, RunError> {
-    let io = |e| RunError::io("read", path, e);
-    let size = fs::metadata(path).map_err(io)?.len();
-    if size > MAX_TEXT {
-        return Err(RunError::damaged(path, format!("{size} bytes, more than the limit of {MAX_TEXT}")));
-    }
-    fs::read_to_string(path).map_err(io)
+    pavlov_common::text::read(path).map_err(|e| RunError::io("read", path, e))
 }
 
 #[cfg(test)]

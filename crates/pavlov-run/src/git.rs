@@ -1,5 +1,6 @@
 //! The git revision of a folder, read from the repository's files: no `git` program is needed.
 
+use pavlov_common::text;
 use std::path::{Path, PathBuf};
 
 /// Commit that the repository around `folder` is at, when there is one.
@@ -8,20 +9,20 @@ pub(crate) fn revision(folder: &Path) -> Option<String> {
     let dot_git = folder.ancestors().map(|d| d.join(".git")).find(|p| p.exists())?;
     let git = if dot_git.is_file() { linked(&dot_git)? } else { dot_git };
     // Branches of a linked work tree are in the main one.
-    let common = std::fs::read_to_string(git.join("commondir"));
+    let common = text::read(&git.join("commondir"));
     let common = common.map_or_else(|_| git.clone(), |text| git.join(text.trim()));
-    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    let head = text::read(&git.join("HEAD")).ok()?;
     let Some(name) = head.trim().strip_prefix("ref: ") else { return commit(&head) };
-    if let Ok(text) = std::fs::read_to_string(common.join(name)) {
+    if let Ok(text) = text::read(&common.join(name)) {
         return commit(&text);
     }
-    let packed = std::fs::read_to_string(common.join("packed-refs")).ok()?;
+    let packed = text::read(&common.join("packed-refs")).ok()?;
     packed.lines().find_map(|line| line.split_once(' ').filter(|(_, n)| *n == name)).and_then(|(hash, _)| commit(hash))
 }
 
 /// Folder that a `.git` file points to.
 fn linked(file: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(file).ok()?;
+    let text = text::read(file).ok()?;
     Some(file.parent()?.join(text.trim().strip_prefix("gitdir: ")?))
 }
 

@@ -11,6 +11,7 @@
 use crate::config::{InputFile, RunConfig};
 use crate::error::RunError;
 use crate::folder::{RunFolder, read_text};
+use pavlov_common::file;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::{Adaptive, Reward};
 use sha2::{Digest, Sha256};
@@ -35,15 +36,15 @@ impl Copier<'_> {
     fn put(&mut self, role: &str, relative: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.folder.root().join(relative);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|e| RunError::io("create", parent, e))?;
+            file::make_folder_in(self.folder.root(), parent).map_err(|e| RunError::io("create", parent, e))?;
         }
-        fs::write(&path, bytes).map_err(|e| RunError::io("write", &path, e))?;
+        self.folder.write(&path, bytes)?;
         self.copied.push(InputFile { role: role.into(), path: relative.into(), sha256: sha256(bytes) });
         Ok(())
     }
 
     fn copy(&mut self, role: &str, relative: &str, from: &Path) -> Result<(), RunError> {
-        let bytes = fs::read(from).map_err(|e| RunError::io("read", from, e))?;
+        let bytes = file::read(from, file::NUMBERS).map_err(|e| RunError::io("read", from, e))?;
         self.put(role, relative, &bytes)
     }
 }
@@ -180,7 +181,7 @@ pub fn load(folder: &RunFolder, config: &RunConfig) -> Result<(Task, Reward), Ru
         if !inside {
             return Err(RunError::damaged(&folder.config(), format!("input `{}` is outside of the run", input.path)));
         }
-        let bytes = fs::read(&path).map_err(|e| RunError::io("read", &path, e))?;
+        let bytes = file::read(&path, file::NUMBERS).map_err(|e| RunError::io("read", &path, e))?;
         if sha256(&bytes) != input.sha256 {
             return Err(RunError::damaged(&path, "was changed since the run began; start a new run with the new file"));
         }

@@ -7,6 +7,8 @@
 //! ```
 //! The README documents the format of every file.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod adapter;
 mod arm;
 mod baseline;
@@ -37,6 +39,7 @@ mod play;
 mod report;
 mod rescore;
 mod rollouts;
+mod seal;
 mod settings;
 mod slots;
 mod strip;
@@ -69,7 +72,9 @@ pub use list::{RunEntry, RunState, list_runs};
 pub use logs::{MetricsLine, Named, NodeStats, TermStats, TermsLine, Timing, read_lines};
 pub use play::{PlayOptions, Player, PolicyPlayer, play_rollouts};
 pub use report::write_report;
-pub use rescore::{Rescored, RescoredEpisode, Swap, branch_files, channels_of, rescore, rollout_files, score_all};
+pub use rescore::{
+    Rescored, RescoredEpisode, Swap, branch_files, channels_of, readable_rollouts, rescore, rollout_files, score_all,
+};
 pub use rollouts::{RolloutEpisode, RolloutFile, RolloutInfo, Rollouts};
 pub use settings::{RunSettings, own_steps};
 pub use train::{ResumeOptions, Trainer, Update, find_reward, load_reward, thread_pool};

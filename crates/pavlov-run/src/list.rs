@@ -5,7 +5,6 @@ use crate::finish::{Stop, Summary};
 use crate::folder::{RunFolder, read_text};
 use crate::logs::MetricsLine;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +81,7 @@ const TAIL: u64 = 64 << 10;
 
 /// The last whole line of a metrics file.
 fn last_line(path: &Path) -> Option<MetricsLine> {
-    let mut file = File::open(path).ok()?;
+    let mut file = pavlov_common::file::open(path).ok()?;
     let size = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(TAIL))).ok()?;
     let mut bytes = Vec::new();

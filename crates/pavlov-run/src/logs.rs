@@ -4,10 +4,11 @@
 
 use crate::error::RunError;
 use crate::tensorboard::EventFile;
+use pavlov_common::file;
 use pavlov_learn::{EpisodeStats, LearnerStats, UpdateStats};
 use pavlov_reward::ConstraintState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -246,8 +247,7 @@ impl Lines {
     /// on.
     fn open(path: PathBuf, last_update: u64) -> Result<Self, RunError> {
         let write = |e| RunError::io("write", &path, e);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(write)?;
+        let mut file = file::update_in(path.parent().unwrap_or(&path), &path).map_err(write)?;
         let (mut keep, mut line, mut before) = (0, Vec::new(), 0);
         let mut reader = BufReader::new(&file);
         loop {
@@ -309,8 +309,8 @@ impl Logs {
 /// # Errors
 /// When the file cannot be read.
 pub fn read_lines<T: de::DeserializeOwned>(path: &Path) -> Result<Vec<T>, RunError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let file = match file::open_up_to(path, file::LINES) {
+        Ok((file, _)) => file,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(RunError::io("read", path, e)),
     };

@@ -1,6 +1,7 @@
 //! `report.html`: one file with everything about a run that one looks at afterwards. No scripts, nothing from
 //! elsewhere.
 
+use crate::clips::Clip;
 use crate::config::RunConfig;
 use crate::error::RunError;
 use crate::evaluate::Evaluation;
@@ -9,10 +10,10 @@ use crate::folder::{RunFolder, read_text};
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, NodeStats, TermStats, TermsLine, read_lines};
 use maud::{Markup, PreEscaped, html};
-use pavlov_common::atomic;
 use pavlov_common::chart::{Series, chart};
 use pavlov_common::page::{facts, gallery, page, short};
 use pavlov_reward::ConstraintState;
+use std::path::{Component, Path};
 
 /// Writes the report from what is in the run's folder.
 ///
@@ -27,17 +28,25 @@ pub fn write_report(folder: &RunFolder) -> Result<(), RunError> {
         .inputs
         .iter()
         .filter(|i| i.role == "reward" || i.role == "script")
+        .filter(|i| Path::new(&i.path).components().all(|c| matches!(c, Component::Normal(_))))
         .filter_map(|i| Some((i.path.clone(), read_text(&folder.root().join(&i.path)).ok()?)))
         .collect();
-    let picture = read_text(&folder.clips().join("final.svg")).ok();
-    // A run whose rollouts are damaged still has a report; `pavlov diagnose` says what is wrong with them.
-    let diagnosis = crate::diagnose::write_diagnosis(folder).unwrap_or_default();
+    let picture = picture(folder, &config);
+    // A run that cannot be looked at closely still has a report, which says so.
+    let diagnosis = crate::diagnose::write_diagnosis(folder).unwrap_or_else(|e| crate::diagnose::Diagnosis::none(&e));
     let seen = crate::diagnosis_html::section(&diagnosis, summary.as_ref());
     let html = render(&folder.name(), &config, &metrics, &terms, summary.as_ref(), &sources, picture.as_deref(), &seen);
-    Ok(atomic::write(&folder.report(), html.as_bytes())?)
+    folder.write(&folder.report(), html.as_bytes())
 }
 
-/// The page. `picture` is SVG, `sources` are names and texts of scripts.
+/// The strip of the final clip, drawn anew: what others may have put into `clips/final.svg` is not ours to show.
+fn picture(folder: &RunFolder, config: &RunConfig) -> Option<String> {
+    let clip = Clip::read(&folder.clips().join("final.jsonl")).ok()?;
+    let (task, _) = crate::inputs::load(folder, config).ok()?;
+    crate::strip::strip(task.model(), &clip.poses())
+}
+
+/// The page. `picture` is SVG of ours, `sources` are names and texts of scripts.
 fn render(
     name: &str,
     config: &RunConfig,
@@ -255,6 +264,7 @@ fn settings(config: &RunConfig) -> Vec<(String, String)> {
 mod tests {
     use super::*;
     use crate::config::Overrides;
+    use crate::diagnose::{Diagnosis, Symptom};
     use crate::logs::Named;
     use crate::testing;
     use pavlov_learn::EpisodeStats;
@@ -264,7 +274,7 @@ mod tests {
         let (_dir, assets) = testing::assets("");
         let (task, mut reward) = testing::load(&assets);
         let config = RunConfig::resolve(&task, &mut reward, &Overrides::default()).unwrap();
-        let odd = "a<b> & \"c\"\u{2}";
+        let odd = "a<b> & \"c\"\u{2}'</svg></style><script>alert(1)</script>";
         let metrics: Vec<MetricsLine> = (1..=3)
             .map(|i| MetricsLine {
                 update: i,
@@ -281,12 +291,18 @@ mod tests {
         let summary = Summary { evaluation: Some(crate::Evaluation::default()), ..Summary::default() };
         let sources = [("inputs/reward/reward.rhai".to_string(), "if a < b && c > d { }".to_string())];
         for (metrics, terms, summary) in [(&metrics[..], &terms[..], Some(&summary)), (&[], &[], None)] {
-            let html = render(odd, &config, metrics, terms, summary, &sources, None, &Markup::default());
+            let symptoms = vec![Symptom::warning(odd, odd.into(), odd).term(odd)];
+            let motion = vec![crate::diagnose::Motion { new_term: odd.into(), ..Default::default() }];
+            let seen = Diagnosis { symptoms, motion, ..Diagnosis::default() };
+            let seen = crate::diagnosis_html::section(&seen, summary);
+            let config = RunConfig { task: odd.into(), reward: odd.into(), ..config.clone() };
+            let html = render(odd, &config, metrics, terms, summary, &sources, None, &seen);
             let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
             let page = roxmltree::Document::parse_with_options(&html, options).unwrap();
             let charts = page.descendants().filter(|n| n.has_tag_name("svg")).count();
             assert_eq!(charts, if terms.is_empty() { 12 } else { 17 });
             assert!(html.contains("if a &lt; b &amp;&amp; c"));
+            assert!(!page.descendants().any(|n| n.has_tag_name("script")), "what others wrote is text");
         }
     }
 }

@@ -136,13 +136,29 @@ pub fn branch_files(folder: &RunFolder) -> Result<Vec<(String, RolloutFile)>, Ru
     files_in(&folder.branches())
 }
 
+/// Those files of rollouts that can be read, and what is wrong with the others; both are empty when a run has kept none.
+pub fn readable_rollouts(folder: &RunFolder) -> (Vec<(String, RolloutFile)>, Vec<RunError>) {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for (name, opened) in opened_in(&folder.rollouts()) {
+        match opened {
+            Ok(file) => files.push((name, file)),
+            Err(e) => problems.push(e),
+        }
+    }
+    (files, problems)
+}
+
 fn files_in(root: &Path) -> Result<Vec<(String, RolloutFile)>, RunError> {
+    opened_in(root).map(|(name, opened)| Ok((name, opened?))).collect()
+}
+
+fn opened_in(root: &Path) -> impl Iterator<Item = (String, Result<RolloutFile, RunError>)> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(root)
         .map(|d| d.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect())
         .unwrap_or_default();
     paths.sort();
     let name = |p: &PathBuf| p.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-    paths.iter().map(|p| Ok((name(p), RolloutFile::open(p)?))).collect()
+    paths.into_iter().map(move |p| (name(&p), RolloutFile::open(&p)))
 }
 
 /// Scores what a run has kept under its own reward and another one.

@@ -23,6 +23,10 @@ const FORMAT: u32 = 1;
 const KEY: &str = "pavlov_rollouts";
 /// A header longer than this is none of ours.
 const MAX_HEADER: u64 = 64 << 20;
+/// Columns that are stored as one number are written out when they are read. They take at most so many bytes for each
+/// byte of the file, and these besides.
+const MOST_PER_BYTE: u64 = 32;
+const MOST_ANYWAY: u64 = 32 << 20;
 
 /// An episode of a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -178,6 +182,8 @@ pub struct RolloutFile {
     file: File,
     /// First byte and number of numbers of each stored column.
     places: HashMap<String, (u64, usize)>,
+    /// Most bytes that columns read at a time may have.
+    limit: u64,
 }
 
 #[derive(Deserialize)]
@@ -195,12 +201,12 @@ impl RolloutFile {
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let io = |e| RunError::io("read", path, e);
         let wrong = |e: String| RunError::damaged(path, e);
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = pavlov_common::file::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(io)?;
         let length = u64::from_le_bytes(length);
-        if length > MAX_HEADER || length + 8 > size {
+        if length > MAX_HEADER || length.checked_add(8).is_none_or(|begin| begin > size) {
             return Err(wrong(format!("a header of {length} bytes in a file of {size}")));
         }
         let mut header = vec![0; length as usize];
@@ -220,7 +226,8 @@ impl RolloutFile {
             let (from, to) = place.data_offsets;
             let [n] = place.shape[..] else { return Err(wrong(format!("`{name}`: shape {:?}", place.shape))) };
             let fits = n == info.rows || n == 1;
-            if place.dtype != "F32" || !fits || to.checked_sub(from) != Some(4 * n as u64) || begin + to > size {
+            let whole = (n as u64).checked_mul(4).is_some_and(|bytes| to.checked_sub(from) == Some(bytes));
+            if place.dtype != "F32" || !fits || !whole || begin.checked_add(to).is_none_or(|end| end > size) {
                 return Err(wrong(format!("`{name}` is not a column of {} rows", info.rows)));
             }
             places.insert(name, (begin + from, n));
@@ -233,7 +240,8 @@ impl RolloutFile {
             }
             end = episode.first + episode.steps + 1;
         }
-        Ok(Self { info, path: path.to_path_buf(), file, places })
+        let limit = MOST_ANYWAY.saturating_add(size.saturating_mul(MOST_PER_BYTE));
+        Ok(Self { info, path: path.to_path_buf(), file, places, limit })
     }
 
     /// Reads columns; those that were not recorded are left out.
@@ -242,7 +250,7 @@ impl RolloutFile {
     /// When the file cannot be read.
     pub fn read(&self, scene: &Scene, channels: impl IntoIterator<Item = Channel>) -> Result<Rollouts, RunError> {
         let io = |e| RunError::io("read", &self.path, e);
-        let mut columns = HashMap::new();
+        let (mut columns, mut taken) = (HashMap::new(), 0u64);
         for channel in channels {
             if columns.contains_key(&channel) {
                 continue;
@@ -250,6 +258,15 @@ impl RolloutFile {
             let name = channel.describe(scene);
             let name = self.info.same.get(&name).unwrap_or(&name);
             let Some(&(from, n)) = self.places.get(name) else { continue };
+            taken = taken.saturating_add((self.info.rows as u64).saturating_mul(4));
+            if taken > self.limit {
+                let (rows, limit) = (self.info.rows, self.limit);
+                let message = format!(
+                    "columns of {rows} rows take more than the {limit} bytes that a file of its size \
+                     can hold: it was cut or changed"
+                );
+                return Err(RunError::damaged(&self.path, message));
+            }
             let mut bytes = vec![0; 4 * n];
             (&self.file).seek(SeekFrom::Start(from)).map_err(io)?;
             (&self.file).read_exact(&mut bytes).map_err(io)?;

@@ -7,7 +7,8 @@
 //! few milliseconds.
 
 use crate::error::RunError;
-use std::fs::{File, OpenOptions};
+use pavlov_common::file;
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -36,15 +37,15 @@ pub(crate) fn paths(folder: &Path) -> [PathBuf; 2] {
 }
 
 impl Slots {
-    /// Opens the slots of a folder, leaving what is in them.
-    pub fn open(folder: &Path) -> Result<Self, RunError> {
+    /// Opens the slots of a folder of checkpoints below the folder of a run, leaving what is in them.
+    pub fn open(root: &Path, folder: &Path) -> Result<Self, RunError> {
         let open = |path: PathBuf| {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-            file.map_err(|e| RunError::io("write", &path, e)).map(|file| (path, file))
+            let opened = file::update_in(root, &path);
+            opened.map_err(|e| RunError::io("write", &path, e)).map(|file| (path, file))
         };
         let [a, b] = paths(folder);
         if let Some(parent) = a.parent() {
-            std::fs::create_dir_all(parent).map_err(|e| RunError::io("create", parent, e))?;
+            file::make_folder_in(root, parent).map_err(|e| RunError::io("create", parent, e))?;
         }
         Ok(Self { files: [open(a)?, open(b)?], buffer: Vec::new() })
     }
@@ -72,7 +73,7 @@ impl Slots {
 
 /// A slot's update and, from byte 12 on, its contents; the checksum is right.
 fn checked(path: &Path) -> Result<(u64, Vec<u8>, [usize; 3]), RunError> {
-    let bytes = std::fs::read(path).map_err(|e| RunError::io("read", path, e))?;
+    let bytes = file::read(path, file::NUMBERS).map_err(|e| RunError::io("read", path, e))?;
     let damaged = |message: &str| RunError::damaged(path, message);
     if bytes.is_empty() {
         return Err(damaged("empty: no update was finished yet"));
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn the_slots_take_turns_and_a_cut_one_is_known() {
         let dir = tempfile::tempdir().unwrap();
-        let mut slots = Slots::open(dir.path()).unwrap();
+        let mut slots = Slots::open(dir.path(), dir.path()).unwrap();
         let [even, odd] = paths(dir.path());
         assert!(update(&even).unwrap_err().to_string().contains("no update"));
         for (number, size) in [(1, 90), (2, 50), (3, 30)] {
@@ -133,7 +134,7 @@ mod tests {
         old[..60].copy_from_slice(&new[..60]);
         std::fs::write(&even, old).unwrap();
         assert!(read(&even).is_err());
-        drop(Slots::open(dir.path()).unwrap());
+        drop(Slots::open(dir.path(), dir.path()).unwrap());
         assert_eq!(update(&odd).unwrap(), 3, "opening leaves them");
     }
 
@@ -141,7 +142,7 @@ mod tests {
         #[test]
         fn damage_is_an_error(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
             let dir = tempfile::tempdir().unwrap();
-            Slots::open(dir.path()).unwrap().write(4, &parts(20)).unwrap();
+            Slots::open(dir.path(), dir.path()).unwrap().write(4, &parts(20)).unwrap();
             let path = &paths(dir.path())[0];
             let good = std::fs::read(path).unwrap();
             let (mut bad, at) = (good.clone(), at.index(good.len()));

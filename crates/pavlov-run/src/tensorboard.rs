@@ -6,7 +6,7 @@
 
 use crate::error::RunError;
 use prost::Message;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -75,8 +75,11 @@ fn record(reader: &mut impl Read) -> Option<(u64, Event)> {
     if length > MAX_RECORD {
         return None;
     }
-    let mut data = vec![0; length as usize + 4];
-    reader.read_exact(&mut data).ok()?;
+    let mut data = Vec::new();
+    reader.take(length + 4).read_to_end(&mut data).ok()?;
+    if data.len() as u64 != length + 4 {
+        return None;
+    }
     let crc = data.split_off(length as usize);
     (masked(&data).to_le_bytes() == *crc).then_some(())?;
     Some((length + 16, Event::decode(data.as_slice()).ok()?))
@@ -88,8 +91,7 @@ impl EventFile {
         let now = crate::clock::unix_time();
         let path = existing(folder).unwrap_or_else(|| folder.join(format!("events.out.tfevents.{now:.0}.pavlov")));
         let write = |e| RunError::io("write", &path, e);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(write)?;
+        let mut file = pavlov_common::file::update_in(folder, &path).map_err(write)?;
         let mut keep = 0;
         let mut reader = BufReader::new(&file);
         while let Some((size, event)) = record(&mut reader) {

@@ -15,7 +15,6 @@ use crate::folder::{Lock, RunFolder};
 use crate::inputs;
 use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
-use pavlov_common::atomic;
 use pavlov_env::{Assets, EnvError, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
@@ -139,7 +138,7 @@ impl Trainer {
         let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
         let lock = folder.lock()?;
         config.inputs = inputs::copy(&folder, &task, &reward)?;
-        atomic::write(&folder.config(), config.to_toml()?.as_bytes())?;
+        folder.write(&folder.config(), config.to_toml()?.as_bytes())?;
         let arm = Arm::new(ppo, worlds, reward, adaptive)?;
         let mut trainer = Self::new(folder, config, task, arm, pool, LoopState::default(), lock)?;
         trainer.warnings.extend(warning);
@@ -167,7 +166,7 @@ impl Trainer {
             config.device()?;
         }
         if options.steps.is_some() || options.minutes.is_some() || options.device.is_some() {
-            atomic::write(&folder.config(), config.to_toml()?.as_bytes())?;
+            folder.write(&folder.config(), config.to_toml()?.as_bytes())?;
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.machine.threads = options.threads.unwrap_or(cores).clamp(1, 1024);
@@ -407,8 +406,8 @@ impl Trainer {
         let player = |_, _| PolicyPlayer::new(task, &policy);
         let mut played = play_rollouts(task, &self.arm.reward, &options, &channels, player, &self.pool)?;
         (played.info.update, played.info.env_steps) = (self.state.update, self.state.env_steps);
-        played
-            .write(&self.folder.rollouts().join(format!("{:09}.safetensors", self.state.update)), self.task.scene())?;
+        let path = self.folder.rollouts().join(format!("{:09}.safetensors", self.state.update));
+        played.write(&self.folder.writable(path)?, self.task.scene())?;
         self.trim_rollouts(limit)
     }
 

@@ -7,6 +7,8 @@
 //! [`BUILTINS`] is the one table of names. Scripts are untrusted: no files, no network, bounded operations, memory and
 //! depth.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod above;
 mod builtins;
 mod compile;

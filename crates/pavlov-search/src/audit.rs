@@ -6,6 +6,7 @@
 
 use crate::behaviour::{AUDIT_SEED, AuditPlayer, Behaviour, Ready};
 use crate::error::SearchError;
+use pavlov_common::file;
 use pavlov_env::{Assets, BackendKind, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::{Manifest, Reward};
@@ -13,6 +14,9 @@ use pavlov_run::{PlayOptions, Rollouts, play_rollouts};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Control steps of all worlds of a behaviour together: every one is kept with all its channels.
+const MOST_STEPS: usize = 200_000;
 
 /// The file, key by key.
 #[derive(Debug, Clone, Deserialize)]
@@ -89,6 +93,10 @@ fn read(path: &Path) -> Result<AuditFile, SearchError> {
     let file: AuditFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     if !(1..=100_000).contains(&file.steps) || !(1..=64).contains(&file.worlds) {
         return Err(wrong(format!("steps {}, worlds {}: expected 1 to 100000 and 1 to 64", file.steps, file.worlds)));
+    }
+    if file.steps * file.worlds > MOST_STEPS {
+        let (steps, worlds) = (file.steps, file.worlds);
+        return Err(wrong(format!("steps {steps} in {worlds} worlds: expected at most {MOST_STEPS} in all")));
     }
     match file.good.iter().chain(&file.bad).find_map(Behaviour::problem) {
         Some(message) => Err(wrong(message)),
@@ -195,7 +203,7 @@ impl AuditSet {
 
 fn policy_file(path: &Path, task: &Task) -> Result<Policy, SearchError> {
     let wrong = |message: String| SearchError::Audit { path: path.to_path_buf(), message };
-    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = file::read(path, file::NUMBERS).map_err(|e| wrong(e.to_string()))?;
     let policy = Policy::from_compact(&bytes).map_err(|e| wrong(e.to_string()))?;
     let (found, wanted) = ((policy.obs_dim(), policy.act_dim()), (task.policy_obs_dim(), task.act_dim()));
     if found != wanted {

@@ -9,6 +9,8 @@
 //! played afresh from small policies and fixed patterns of actions, which takes a fraction of a second and needs no
 //! recordings.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod audit;
 mod behaviour;
 pub mod client;

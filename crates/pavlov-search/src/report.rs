@@ -51,7 +51,7 @@ pub fn write_report(
     };
     let path = folder.join("report.html");
     let html = page(&format!("Search {}", snapshot.settings.task_name()), &body);
-    atomic::write(&path, html.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
+    atomic::write_in(folder, &path, html.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
     Ok(path)
 }
 
@@ -291,7 +291,42 @@ pub fn promote(lineage: &Lineage, at: Option<At>, rewards: &Path, name: &str) ->
     let text = toml::to_string(&manifest).map_err(|e| SearchError::Usage(e.to_string()))?;
     for (file, text) in [("reward.rhai", &c.script), ("reward.toml", &text)] {
         let path = folder.join(file);
-        std::fs::write(&path, text).map_err(|e| SearchError::file("write", &path, e))?;
+        atomic::write(&path, text.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))?;
     }
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::{Answer, Exchange, Verdict};
+
+    #[test]
+    fn what_others_wrote_is_text_in_the_page() {
+        let odd = String::from("a<b> & \"c\"'</svg></style><script>alert(1)</script>");
+        let dir = tempfile::tempdir().unwrap();
+        let lineage = Lineage::open(dir.path()).unwrap();
+        lineage.set("settings", &Settings { task: odd.clone(), ..Settings::default() }).unwrap();
+        for (place, status) in [(0, Status::Refused), (1, Status::Trained)] {
+            let candidate = Candidate {
+                at: At::new(0, place),
+                operator: odd.clone(),
+                detail: odd.clone(),
+                script: odd.clone(),
+                manifest: odd.clone(),
+                diff: odd.clone(),
+                prompt: Some(odd.clone()),
+                verdict: Verdict { distances: vec![(odd.clone(), 0.5)], ..Verdict::default() },
+                status,
+                ..Candidate::default()
+            };
+            lineage.put(&candidate).unwrap();
+        }
+        lineage.took(&odd, 1.0).unwrap();
+        lineage.put_exchange(&Exchange { at: At::new(0, 1), reply: odd.clone(), ..Exchange::default() }).unwrap();
+        lineage.put_answer(&Answer { rater: odd.clone(), text: odd.clone(), ..Answer::default() }).unwrap();
+        let path = write_report(dir.path(), &lineage, None).unwrap();
+        let html = std::fs::read_to_string(path).unwrap();
+        assert!(html.contains("a&lt;b&gt; &amp; ") && !html.contains("<script"), "{html}");
+    }
 }

@@ -264,6 +264,10 @@ mod tests {
         let db = rusqlite::Connection::open(folder.join(FILE)).unwrap();
         db.execute("UPDATE candidates SET json = '{\"at\": 3}' WHERE place = 1", []).unwrap();
         drop(db);
-        assert!(said(&folder).contains(FILE) && said(&folder).contains("candidates, row 2"), "{}", said(&folder));
+        assert!(
+            said(&folder).contains(FILE) && said(&folder).contains("row `candidates 0 1 0` was changed"),
+            "{}",
+            said(&folder)
+        );
     }
 }

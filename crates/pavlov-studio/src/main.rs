@@ -1,5 +1,7 @@
 //! `pavlov-studio`: a window in which a reward is designed while one watches what it does.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod material;
 mod picture;
 mod window;

@@ -3,6 +3,7 @@
 use crate::options::{Join, Mode, Options};
 use crate::stages::Stages;
 use crate::{Eyes, Goal, Sight, VisionError};
+use pavlov_common::file;
 use pavlov_render::Picture;
 use pavlov_reward::Reward;
 use std::path::Path;
@@ -110,12 +111,12 @@ pub fn read_pictures(path: &Path) -> Result<Vec<(String, Picture)>, VisionError>
     } else {
         files.push(path.to_path_buf());
     }
-    let read = |file: &std::path::PathBuf| {
-        let bytes = std::fs::read(file).map_err(|e| VisionError::io(file, e))?;
+    let read = |path: &std::path::PathBuf| {
+        let bytes = file::read(path, file::NUMBERS).map_err(|e| VisionError::io(path, e))?;
         let picture = Picture::decode(&bytes).map_err(|e| {
-            VisionError::file(file, format!("no picture that can be read: {e}; expected PNG, JPEG or GIF"))
+            VisionError::file(path, format!("no picture that can be read: {e}; expected PNG, JPEG or GIF"))
         })?;
-        let name = file.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         Ok((name, picture))
     };
     files.iter().map(read).collect()

@@ -6,6 +6,8 @@
 //! ```
 //! [`register_sources`] makes it a reward source, `kind = "vision"`.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod audit;
 pub mod dataset;
 mod distil;
@@ -31,6 +33,7 @@ pub use judge::{Judge, read_pictures};
 pub use measure::{auroc, epic};
 pub use model::{
     Choice, Embedding, Fit, ImageTower, Manifest, Runtime, TextTower, VisionModel, choose_runtime, runtime,
+    tell_libraries,
 };
 pub use rater::Onlooker;
 pub use report::write_audit;

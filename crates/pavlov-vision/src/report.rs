@@ -135,3 +135,45 @@ pub fn write_audit(audit: &Audit, file: &Path) -> Result<(), VisionError> {
     atomic::write(file, page("Vision audit", &body).as_bytes())
         .map_err(|e| VisionError::Io { path: e.path, source: e.source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Judged;
+
+    #[test]
+    fn what_others_wrote_is_text_in_the_page() {
+        let odd = "a<b> & \"c\"'</svg></style><script>alert(1)</script>";
+        let judged = Judged {
+            run: odd.into(),
+            task: odd.into(),
+            prompt: odd.into(),
+            baseline: Some(odd.into()),
+            frames: 2,
+            labelled: 1,
+            epic: Some(0.5),
+            auroc: None,
+            episode_auroc: None,
+            own_above: 1.0,
+        };
+        let swept = |name: &str| Swept { name: name.into(), epic: Some(0.5), auroc: Some(f64::NAN), diagonal: 0.5 };
+        let picture = Picture { width: 1, height: 1, rgba: vec![1, 2, 3, 255] };
+        let audit = Audit {
+            model: odd.into(),
+            runtime: odd.into(),
+            alpha: 0.5,
+            runs: vec![judged],
+            matrix: vec![vec![0.5]],
+            diagonal: 1.0,
+            alphas: vec![swept("0"), swept("1")],
+            cameras: vec![swept(odd)],
+            grounds: vec![swept(odd)],
+            pictures: vec![vec![(picture, 0.5, true)]],
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("report.html");
+        write_audit(&audit, &file).unwrap();
+        let html = std::fs::read_to_string(file).unwrap();
+        assert!(html.contains("a&lt;b&gt; &amp; ") && !html.contains("<script"), "{html}");
+    }
+}

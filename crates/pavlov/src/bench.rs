@@ -26,7 +26,7 @@ fn task_name(assets: &Assets, args: &Bench) -> Result<String> {
         return Ok(gym_name);
     }
     let has = |name: &&String| {
-        let text = assets.task(name).ok().and_then(|t| std::fs::read_to_string(t.path).ok()).unwrap_or_default();
+        let text = assets.task(name).ok().and_then(|t| pavlov_common::text::read(&t.path).ok()).unwrap_or_default();
         let file: Option<toml::Table> = text.parse().ok();
         let found =
             file.as_ref().and_then(|t| t.get("robot")?.as_str()).map(|r| r.trim_end_matches(".xml").to_string());

@@ -108,7 +108,7 @@ pub fn runs(out: Out, folder: &Path) -> Result<()> {
 /// `pavlov devices`.
 pub fn devices(out: Out) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let info = pavlov_common::text::read("/proc/cpuinfo".as_ref()).unwrap_or_default();
     let name = info.lines().find_map(|l| l.strip_prefix("model name")).map(|l| l.trim_start_matches([' ', '\t', ':']));
     let name = name.unwrap_or(std::env::consts::ARCH);
     let simd = simd();

@@ -1,6 +1,8 @@
 //! The `pavlov` command: a thin layer over the library crates. One file per group of commands; `args` is the whole
 //! grammar.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
+
 mod arg_values;
 mod args;
 mod bench;
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_prefs::register_sources();
     let out = Out { json: cli.json };
     let assets = Assets::find(cli.root.as_deref());
+    pavlov_vision::tell_libraries(out::say);
     pavlov_vision::register_sources(assets.roots());
     match cli.command {
         Command::Tasks => lists::tasks(out, &assets),

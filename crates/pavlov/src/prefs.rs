@@ -6,6 +6,7 @@ use crate::out::{Out, Table, grouped, number};
 use crate::prefs_args::{Branch, Label, Prefs, PrefsCommand, Train};
 use crate::prefs_desk::{Desk, fit_options};
 use anyhow::{Context, Result};
+use pavlov_common::file;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{Combine, Dataset, Fit, LabelStore, Learnt, Pool, Quality};
 use pavlov_run::{BranchOptions, RunFolder, load_reward};
@@ -196,16 +197,30 @@ fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {
 fn export(out: Out, runs: &Path, file: &Path) -> Result<()> {
     let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
     let mut text = Vec::new();
-    pavlov_prefs::jsonl::export(&store.records()?, &mut text, file)?;
+    let (sound, damaged) = store.sound()?;
+    pavlov_prefs::jsonl::export(&sound, &mut text, file)?;
     if file == Path::new("-") {
-        return out.json(&String::from_utf8_lossy(&text));
+        out.json(&String::from_utf8_lossy(&text))?;
+    } else {
+        pavlov_common::atomic::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<String> = damaged.iter().take(20).map(u64::to_string).collect();
+    let more = if damaged.len() > 20 { ", ..." } else { "" };
+    anyhow::bail!(
+        "{}: {} labels were changed on the disk or are missing, and are left out: {}{more}; {} were written",
+        store.path().display(),
+        damaged.len(),
+        numbers.join(", "),
+        sound.len()
+    )
 }
 
-fn import(out: Out, runs: &Path, file: &Path) -> Result<()> {
-    let opened = std::fs::File::open(file).map_err(|e| Usage(format!("{}: {e}", file.display())))?;
-    let records = pavlov_prefs::jsonl::import(std::io::BufReader::new(opened), file)?;
+fn import(out: Out, runs: &Path, path: &Path) -> Result<()> {
+    let (opened, _) = file::open_up_to(path, file::LINES).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    let records = pavlov_prefs::jsonl::import(std::io::BufReader::new(opened), path)?;
     let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
     let done = store.import(&records)?;
     if out.json {

@@ -3,6 +3,7 @@
 use crate::Usage;
 use crate::prefs_args::{Answering, Learning};
 use anyhow::Result;
+use pavlov_common::file;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
     Asking, FitOptions, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater, Scripted, Strategy, Teacher,
@@ -61,7 +62,7 @@ impl<'a> Desk<'a> {
             seed: self.seed,
         };
         let truth = &self.truth;
-        let script: Vec<u8> = truth.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect();
+        let script: Vec<u8> = truth.inputs().iter().filter_map(|p| file::read(p, file::TEXT).ok()).flatten().collect();
         let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
         let sample = PairSampler::new(pool, pairs, self.seed ^ 0x5A)?.candidates(pool, SAMPLE);
         let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();

@@ -65,7 +65,7 @@ pub fn probe(out: Out, assets: &Assets, args: &Probe) -> Result<()> {
     let input: Box<dyn Read> = if args.states.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
-        Box::new(std::fs::File::open(&args.states).map_err(bad)?)
+        Box::new(pavlov_common::file::open(&args.states).map_err(bad)?)
     };
     let mut reader = BufReader::new(input);
     let mut other: Option<Box<dyn Backend>> = match (args.rapier, args.gpu) {

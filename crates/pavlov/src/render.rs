@@ -82,7 +82,11 @@ pub fn render(out: Out, assets: &Assets, runs: &Path, args: &Render) -> Result<(
         films.extend(file.clone().map(|f| (f, format)));
     }
     if films.is_empty() && args.png.is_none() {
-        films.push((path.with_extension("gif"), Format::Gif));
+        // Beside the clip, which may be in the folder of a run.
+        let gif = path.with_extension("gif");
+        let root = path.ancestors().nth(2).unwrap_or(Path::new(""));
+        pavlov_common::file::no_links(root, &gif).map_err(|e| Usage(format!("cannot write {}: {e}", gif.display())))?;
+        films.push((gif, Format::Gif));
     }
     let start = within(&film, args.start, "--start")?;
     let end = (start + args.seconds.unwrap_or(LONGEST)).min(film.duration());

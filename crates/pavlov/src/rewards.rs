@@ -143,7 +143,8 @@ fn new(out: Out, assets: &Assets, name: &str, from: Option<&str>, user: bool) ->
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (file, text) in &files {
         let path = folder.join(file);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        pavlov_common::atomic::write(&path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Reward::load(&folder, name, task.scene())?;
     if out.json {

@@ -72,7 +72,7 @@ pub fn export(out: Out, runs: &Path, args: &Export) -> Result<()> {
         let (loaded, warnings) = find_checkpoint(&folder, args.checkpoint)?;
         warnings.iter().for_each(|w| warn(w));
         let bytes = loaded.ppo.policy().to_compact().map_err(pavlov_run::RunError::from)?;
-        std::fs::write(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        pavlov_common::atomic::write(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
         let size = bytes.len();
         return if out.json {
             out.object(&json!({"compact": path, "bytes": size}))

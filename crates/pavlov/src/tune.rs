@@ -42,7 +42,9 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
         overrides,
     };
     let mut log = match &args.log {
-        Some(path) => Some(std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
+        Some(path) => {
+            Some(pavlov_common::file::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+        }
         None => None,
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -137,7 +139,7 @@ fn write(reward: &pavlov_reward::Reward, folder: &std::path::Path, tuned: &Tuned
             text = format!("parent = {:?}\n{}\n", reward.name(), lines.join("\n"));
         }
         let to = folder.join(file);
-        std::fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+        pavlov_common::atomic::write(&to, text.as_bytes()).with_context(|| format!("cannot write {}", to.display()))?;
     }
     say(&format!("the values found are in {}", folder.display()));
     Ok(())

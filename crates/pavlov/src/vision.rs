@@ -122,7 +122,7 @@ fn audited(out: Out, assets: &Assets, runs: &Path, args: &VisionAudit) -> Result
     std::fs::create_dir_all(&args.out)?;
     let report = args.out.join("report.html");
     write_audit(&result, &report)?;
-    std::fs::write(args.out.join("audit.json"), serde_json::to_string_pretty(&result)?)?;
+    pavlov_common::atomic::write(&args.out.join("audit.json"), serde_json::to_string_pretty(&result)?.as_bytes())?;
     if out.json {
         return out.object(&result);
     }

@@ -112,7 +112,7 @@ impl Remembered {
     /// Reads it; the defaults, with a sentence for the person, when it cannot be read.
     pub fn load(folder: &Path) -> (Self, Option<String>) {
         let path = path(folder);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match pavlov_common::text::read(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return (Self::default(), None),
             Err(e) => return (Self::default(), Some(format!("{}: {e}; starting with defaults", path.display()))),

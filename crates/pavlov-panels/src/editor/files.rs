@@ -27,7 +27,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 fn read(path: &Path) -> Result<String, EditorError> {
-    std::fs::read_to_string(path).map_err(|source| EditorError::Read { path: path.into(), source })
+    pavlov_common::text::read(path).map_err(|source| EditorError::Read { path: path.into(), source })
 }
 
 /// Replaces the text of a file: a reader sees the old text or the new one.

@@ -47,14 +47,14 @@ pub(crate) fn append(path: &Path, row: &impl Serialize) -> Result<(), EditorErro
     let fail = |source: std::io::Error| EditorError::Write { path: path.into(), source };
     let mut line = serde_json::to_string(row).map_err(|e| fail(e.into()))?;
     line.push('\n');
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    let file = pavlov_common::file::append(path);
     file.and_then(|mut f| f.write_all(line.as_bytes())).map_err(fail)
 }
 
 /// Rows of a file of JSON lines. A last line that was cut off is passed over, and closed so that the next row starts
 /// anew.
 pub(crate) fn rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>, EditorError> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match pavlov_common::text::read_up_to(path, pavlov_common::file::NUMBERS) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(EditorError::Read { path: path.into(), source }),
@@ -121,7 +121,7 @@ impl History {
         let folder = self.folder.join(&version.hash);
         let read = |name: &str| {
             let path = folder.join(name);
-            std::fs::read_to_string(&path).map_err(|source| EditorError::Read { path, source })
+            pavlov_common::text::read(&path).map_err(|source| EditorError::Read { path, source })
         };
         let manifest = folder.join("reward.toml").exists().then(|| read("reward.toml")).transpose()?;
         Ok(Texts { script: read("reward.rhai")?, manifest })

@@ -6,6 +6,7 @@ use crate::keys::{self, Action};
 use crate::scene::Stage;
 use crate::theme::{self, Theme};
 use egui::{Button, ComboBox, Context, DragValue, Key, Sense, Slider, Ui, vec2};
+use pavlov_common::file;
 use pavlov_env::Task;
 use pavlov_prefs::{
     Answer, Choice, Entry, Label, LabelStore, PairSampler, Pool, PrefsError, RaterStats, Versions, stats,
@@ -67,7 +68,7 @@ impl Labelling {
         let store = LabelStore::open(&LabelStore::path_in(runs)).map_err(|e| e.to_string())?;
         let labels = store.labels().map_err(|e| e.to_string())?;
         let script = reward.map_or_else(String::new, |r| {
-            let text = r.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect::<Vec<u8>>();
+            let text = r.inputs().iter().filter_map(|p| file::read(p, file::TEXT).ok()).flatten().collect::<Vec<u8>>();
             sha256(&text)
         });
         let mut labelling = Self {

@@ -3,7 +3,7 @@
 use crate::runs::text::grouped;
 use pavlov_env::Task;
 use pavlov_reward::{Columns, Reward, Scored, Span, score};
-use pavlov_run::{Clip, RolloutFile, RunConfig, RunFolder, channels_of, load_inputs, rollout_files};
+use pavlov_run::{Clip, RolloutFile, RunConfig, RunFolder, channels_of, load_inputs, readable_rollouts};
 use pavlov_script::Channel;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub struct Recording {
     pub reward: Arc<Reward>,
     /// What can be played; the newest policy first.
     pub episodes: Vec<Playable>,
+    /// What is wrong with files of rollouts that cannot be read.
+    pub unreadable: Vec<String>,
     files: Vec<RolloutFile>,
     clips: Vec<Clip>,
 }
@@ -68,7 +70,7 @@ impl Recording {
         let config = RunConfig::read(&folder.config()).map_err(|e| e.to_string())?;
         let (task, reward) = load_inputs(&folder, &config).map_err(|e| e.to_string())?;
         let mut episodes = Vec::new();
-        let files = rollout_files(&folder).unwrap_or_default();
+        let (files, problems) = readable_rollouts(&folder);
         let mut opened = Vec::new();
         for (_, file) in files {
             for (i, e) in file.info.episodes.iter().enumerate() {
@@ -105,6 +107,9 @@ impl Recording {
             clips.push(clip);
         }
         if episodes.is_empty() {
+            if let Some(problem) = problems.first() {
+                return Err(problem.to_string());
+            }
             return Err(format!(
                 "run {} has recorded nothing yet: rollouts come at the start, \
                  after each third and at the end of training",
@@ -112,7 +117,8 @@ impl Recording {
             ));
         }
         let (task, reward) = (Arc::new(task), Arc::new(reward));
-        Ok(Self { run: folder.name(), task, reward, episodes, files: opened, clips })
+        let unreadable = problems.iter().map(ToString::to_string).collect();
+        Ok(Self { run: folder.name(), task, reward, episodes, unreadable, files: opened, clips })
     }
 
     /// Reads an episode and scores it under the run's reward, and under another one if one is given; then all rollouts

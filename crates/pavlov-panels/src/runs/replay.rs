@@ -209,6 +209,9 @@ impl Replay {
                 return;
             };
             ui.strong(&recording.run);
+            for problem in &recording.unreadable {
+                ui.colored_label(theme::warning(theme), pavlov_common::plain(problem));
+            }
             let shown = recording.episodes.get(self.episode).map_or("", |e| e.label.as_str());
             let before = self.episode;
             ComboBox::from_id_salt("episode").selected_text(shown).width(330.0).show_ui(ui, |ui| {

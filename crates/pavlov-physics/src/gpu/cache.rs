@@ -76,7 +76,7 @@ impl Gpu {
         let module =
             unsafe { self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked()) };
         let file = self.cache_file(text);
-        let data = file.as_ref().and_then(|path| std::fs::read(path).ok());
+        let data = file.as_ref().and_then(|path| pavlov_common::file::read(path, pavlov_common::file::NUMBERS).ok());
         let cached = data.is_some();
         let cache = file.as_ref().map(|_| {
             let desc = wgpu::PipelineCacheDescriptor { label: Some(name), data: data.as_deref(), fallback: true };

@@ -22,7 +22,6 @@ use crate::evaluate::Evaluation;
 use crate::folder::{RunFolder, read_text};
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, TermsLine, read_lines};
-use pavlov_common::atomic;
 use serde::{Deserialize, Serialize};
 
 /// Something that looks wrong, or worth knowing.
@@ -70,6 +69,15 @@ pub struct Diagnosis {
     pub motion: Vec<Motion>,
     /// The same reward under another learner setting, when that was tried.
     pub second: Option<Second>,
+}
+
+impl Diagnosis {
+    /// Of a run that could not be looked at.
+    pub(crate) fn none(problem: &RunError) -> Self {
+        let fix = "mend or remove what it names, then `pavlov diagnose` looks at the run again";
+        let symptoms = vec![Symptom::warning("not-diagnosed", problem.to_string(), fix)];
+        Self { symptoms, ..Self::default() }
+    }
 }
 
 /// Fitness may fall by this share in shifted worlds.
@@ -128,6 +136,6 @@ pub fn write_diagnosis(folder: &RunFolder) -> Result<Diagnosis, RunError> {
     let diagnosis = diagnose(folder)?;
     let text =
         serde_json::to_string_pretty(&diagnosis).map_err(|e| RunError::Failed(format!("diagnosis.json: {e}")))?;
-    atomic::write(&folder.diagnosis(), text.as_bytes())?;
+    folder.write(&folder.diagnosis(), text.as_bytes())?;
     Ok(diagnosis)
 }

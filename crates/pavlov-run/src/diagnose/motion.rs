@@ -4,7 +4,7 @@
 use super::Symptom;
 use crate::error::RunError;
 use crate::folder::RunFolder;
-use crate::rescore::{channels_of, rollout_files, score_all};
+use crate::rescore::{channels_of, readable_rollouts, score_all};
 use crate::rollouts::Rollouts;
 use pavlov_common::stats::mean;
 use pavlov_env::Task;
@@ -49,7 +49,8 @@ pub struct Motion {
 
 /// Every file of rollouts, and what is wrong in the last one.
 pub(crate) fn look(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<(Vec<Motion>, Vec<Symptom>), RunError> {
-    let Ok(files) = rollout_files(folder) else { return Ok((Vec::new(), Vec::new())) };
+    let (files, problems) = readable_rollouts(folder);
+    let mut unreadable: Vec<Symptom> = problems.iter().map(cannot_read).collect();
     let scene = task.scene();
     let pool = crate::train::thread_pool(1)?;
     let mut channels = channels_of([reward]);
@@ -60,7 +61,13 @@ pub(crate) fn look(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<(
     }
     let mut parts = Vec::new();
     for (_, file) in &files {
-        let rollouts = file.read(scene, channels.iter().copied())?;
+        let rollouts = match file.read(scene, channels.iter().copied()) {
+            Ok(rollouts) => rollouts,
+            Err(e) => {
+                unreadable.push(cannot_read(&e));
+                continue;
+            }
+        };
         let scored = score_all(reward, scene, &rollouts, true, &pool)?;
         parts.push((rollouts, scored));
     }
@@ -73,8 +80,14 @@ pub(crate) fn look(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<(
     for (rollouts, scored) in &parts {
         all.push(motion(task, reward, rollouts, scored, usual, &mut seen));
     }
-    let symptoms = symptoms(&all);
+    let symptoms = unreadable.into_iter().chain(symptoms(&all)).collect();
     Ok((all, symptoms))
+}
+
+/// A file of rollouts that is left out of everything here.
+fn cannot_read(problem: &RunError) -> Symptom {
+    let fix = "nothing here speaks of these episodes: bring the file back from a copy, or remove it";
+    Symptom::warning("unreadable-rollouts", format!("{problem}"), fix)
 }
 
 /// Root mean square of `qvel` in each step.

@@ -12,7 +12,6 @@ use crate::folder::RunFolder;
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, read_lines};
 use crate::train::Trainer;
-use pavlov_common::atomic;
 use pavlov_env::Assets;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
@@ -125,6 +124,6 @@ pub fn second(
         returns: [latest(&first, |m| m.ended.episode_return), latest(&then, |m| m.ended.episode_return)],
     };
     let text = serde_json::to_string_pretty(&result).map_err(|e| RunError::Failed(format!("second.json: {e}")))?;
-    atomic::write(&folder.second(), text.as_bytes())?;
+    folder.write(&folder.second(), text.as_bytes())?;
     Ok(result)
 }

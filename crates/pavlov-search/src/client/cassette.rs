@@ -8,6 +8,7 @@
 use super::{Ending, Reply, Request, estimate};
 use crate::error::SearchError;
 use crate::lineage::At;
+use pavlov_common::file;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -48,7 +49,8 @@ impl Cassette {
     /// # Errors
     /// When it cannot be read; the line is named.
     pub fn read(path: &Path) -> Result<Self, SearchError> {
-        let text = pavlov_common::text::read(path).map_err(|e| SearchError::file("read", path, e))?;
+        let text =
+            pavlov_common::text::read_up_to(path, file::NUMBERS).map_err(|e| SearchError::file("read", path, e))?;
         let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
             let wrong =
@@ -126,7 +128,7 @@ impl Cassette {
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
-    File::options().create(true).append(true).read(true).open(path)
+    file::append(path)
 }
 
 /// Is a file empty, or is its last line ended?

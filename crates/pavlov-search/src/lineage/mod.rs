@@ -7,24 +7,28 @@
 //! exchanges(iteration, place, attempt, json)    with a model
 //! answers(iteration, json)                      of people and raters
 //! times(what, seconds)                          clock times, which are not part of what is compared
+//! sums(row, crc)                                CRC-32C of every row's name and JSON, clock times' excepted
 //! ```
 //! A killed search finds here what was decided, does the rest anew, and ends with the same lineage.
 
 mod record;
+mod sums;
 
 pub use record::{Answer, At, Candidate, Exchange, Outcome, Point, Rejection, Status, Verdict};
 
 use crate::error::SearchError;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use pavlov_common::file;
+use rusqlite::{Connection, OpenFlags, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use sums::Table;
 
 /// Name of the file within a search folder.
 pub const FILE: &str = "lineage.sqlite";
-/// Version of the tables' layout.
-const FORMAT: i32 = 1;
+/// Version of the tables' layout. Files of version 1 have no checksums, and get them when a search goes on.
+const FORMAT: i32 = 2;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
@@ -35,6 +39,7 @@ CREATE TABLE IF NOT EXISTS outcomes(stage TEXT, iteration INTEGER, place INTEGER
 CREATE TABLE IF NOT EXISTS exchanges(iteration INTEGER, place INTEGER, attempt INTEGER, hash TEXT NOT NULL, json TEXT NOT NULL,
     PRIMARY KEY(iteration, place, attempt)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers(iteration INTEGER PRIMARY KEY, json TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sums(row TEXT PRIMARY KEY, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS times(id INTEGER PRIMARY KEY, what TEXT NOT NULL, seconds REAL NOT NULL);
 ";
 
@@ -52,7 +57,7 @@ impl Lineage {
     /// When the file cannot be opened or is none of ours.
     pub fn open(folder: &Path) -> Result<Self, SearchError> {
         std::fs::create_dir_all(folder).map_err(|e| SearchError::file("create", folder, e))?;
-        Self::at(&folder.join(FILE))
+        Self::at(folder, &folder.join(FILE))
     }
 
     /// Opens one that is there.
@@ -60,7 +65,7 @@ impl Lineage {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn existing(folder: &Path) -> Result<Self, SearchError> {
-        Self::at(&Self::find(folder)?)
+        Self::at(folder, &Self::find(folder)?)
     }
 
     /// Opens one that is there for reading only: a search under way is not disturbed.
@@ -71,10 +76,12 @@ impl Lineage {
         let path = Self::find(folder)?;
         let wrong = |message: String| SearchError::Lineage { path: path.clone(), message };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        file::check_database(None, &path).map_err(|e| wrong(e.to_string()))?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let db = Connection::open_with_flags(&path, flags).map_err(|e| wrong(e.to_string()))?;
         db.busy_timeout(Duration::from_secs(2)).map_err(|e| wrong(e.to_string()))?;
         match db.pragma_query_value(None, "user_version", |r| r.get::<_, i32>(0)) {
-            Ok(FORMAT) => {}
+            Ok(FORMAT | 1) => {}
             Ok(0) => return Err(wrong("nothing is in it yet: the search is just beginning, or never began".into())),
             Ok(other) => return Err(wrong(layout(other))),
             Err(e) => return Err(wrong(e.to_string())),
@@ -91,18 +98,24 @@ impl Lineage {
         Err(SearchError::Usage(format!("{} is no search: it has no {FILE}", folder.display())))
     }
 
-    fn at(path: &Path) -> Result<Self, SearchError> {
+    fn at(folder: &Path, path: &Path) -> Result<Self, SearchError> {
         let wrong = |e: rusqlite::Error| SearchError::Lineage { path: path.into(), message: e.to_string() };
+        file::check_database(Some(folder), path)
+            .map_err(|e| SearchError::Lineage { path: path.into(), message: e.to_string() })?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let db = Connection::open(path).map_err(wrong)?;
         db.busy_timeout(Duration::from_secs(10)).map_err(wrong)?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(wrong)?;
         // A lost last entry is made again: what follows from it is not there either.
         db.pragma_update(None, "synchronous", "NORMAL").map_err(wrong)?;
         let format: i32 = db.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(wrong)?;
-        if format != 0 && format != FORMAT {
+        if !(0..=FORMAT).contains(&format) {
             return Err(SearchError::Lineage { path: path.into(), message: layout(format) });
         }
         db.execute_batch(TABLES).map_err(wrong)?;
+        if format == 1 {
+            sums::add_missing(&db).map_err(wrong)?;
+        }
         db.pragma_update(None, "user_version", FORMAT).map_err(wrong)?;
         Ok(Self { db, path: path.into() })
     }
@@ -133,14 +146,28 @@ impl Lineage {
         found.and_then(|found| ended.map(|()| found))
     }
 
-    fn all<T: DeserializeOwned>(&self, table: &str, order: &str) -> Result<Vec<T>, SearchError> {
-        let sql = format!("SELECT json FROM {table} ORDER BY {order}");
-        let mut statement = self.db.prepare(&sql).map_err(|e| self.wrong(e))?;
-        let rows = statement.query_map([], |r| r.get::<_, String>(0)).map_err(|e| self.wrong(e))?;
-        let named = |n: usize, e: &dyn std::fmt::Display| self.wrong(format!("{table}, row {}: {e}", n + 1));
-        rows.enumerate()
-            .map(|(n, r)| serde_json::from_str(&r.map_err(|e| named(n, &e))?).map_err(|e| named(n, &e)))
+    fn all<T: DeserializeOwned>(&self, table: &Table) -> Result<Vec<T>, SearchError> {
+        let rows = table.rows(&self.db).map_err(|e| self.wrong(e))?;
+        rows.iter()
+            .map(|(name, json)| serde_json::from_str(json).map_err(|e| self.wrong(format!("row `{name}`: {e}"))))
             .collect()
+    }
+
+    /// Keeps the checksum of a row.
+    fn sum(&self, row: &str, json: &str) -> Result<(), SearchError> {
+        sums::put(&self.db, row, json).map_err(|e| self.unwritten(e))
+    }
+
+    /// Does writes that belong together: all or nothing.
+    fn together(&self, write: impl FnOnce() -> Result<(), SearchError>) -> Result<(), SearchError> {
+        if !self.db.is_autocommit() {
+            return write();
+        }
+        self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.unwritten(e))?;
+        let written = write();
+        let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.db.execute_batch(end).map_err(|e| self.unwritten(e))?;
+        written
     }
 
     /// Keeps a value under a name.
@@ -149,8 +176,11 @@ impl Lineage {
     /// When it cannot be written.
     pub fn set(&self, key: &str, value: &impl Serialize) -> Result<(), SearchError> {
         let text = self.json(value)?;
-        let done = self.db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, text]);
-        done.map(|_| ()).map_err(|e| self.unwritten(e))
+        self.together(|| {
+            self.sum(&format!("meta {key}"), &text)?;
+            let done = self.db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, text]);
+            done.map(|_| ()).map_err(|e| self.unwritten(e))
+        })
     }
 
     /// The value under a name.
@@ -158,10 +188,11 @@ impl Lineage {
     /// # Errors
     /// When it cannot be read.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SearchError> {
-        let row =
-            self.db.query_row("SELECT json FROM meta WHERE key = ?1", [key], |r| r.get::<_, String>(0)).optional();
-        let text = row.map_err(|e| self.wrong(e))?;
-        text.map(|t| serde_json::from_str(&t).map_err(|e| self.wrong(format!("meta, {key}: {e}")))).transpose()
+        let wanted = format!("meta {key}");
+        let rows = Table::META.rows(&self.db).map_err(|e| self.wrong(e))?;
+        let row = rows.into_iter().find(|(name, _)| *name == wanted);
+        row.map(|(name, json)| serde_json::from_str(&json).map_err(|e| self.wrong(format!("row `{name}`: {e}"))))
+            .transpose()
     }
 
     /// Writes a candidate, or its new status.
@@ -171,9 +202,12 @@ impl Lineage {
     pub fn put(&self, c: &Candidate) -> Result<(), SearchError> {
         let text = self.json(c)?;
         let At { iteration, place, attempt } = c.at;
-        let sql = "INSERT OR REPLACE INTO candidates VALUES (?1, ?2, ?3, ?4, ?5)";
-        let done = self.db.execute(sql, params![iteration, place, attempt, c.status.name(), text]);
-        done.map(|_| ()).map_err(|e| self.unwritten(e))
+        self.together(|| {
+            self.sum(&format!("candidates {iteration} {place} {attempt}"), &text)?;
+            let sql = "INSERT OR REPLACE INTO candidates VALUES (?1, ?2, ?3, ?4, ?5)";
+            let done = self.db.execute(sql, params![iteration, place, attempt, c.status.name(), text]);
+            done.map(|_| ()).map_err(|e| self.unwritten(e))
+        })
     }
 
     /// Every candidate, in order.
@@ -181,7 +215,7 @@ impl Lineage {
     /// # Errors
     /// When they cannot be read.
     pub fn candidates(&self) -> Result<Vec<Candidate>, SearchError> {
-        self.all("candidates", "iteration, place, attempt")
+        self.all(&Table::CANDIDATES)
     }
 
     /// Writes what training gave, with the new status of the candidates, all or nothing.
@@ -189,17 +223,14 @@ impl Lineage {
     /// # Errors
     /// When it cannot be written.
     pub fn put_outcomes(&mut self, outcomes: &[Outcome], candidates: &[Candidate]) -> Result<(), SearchError> {
-        self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.unwritten(e))?;
-        let written = self.write_outcomes(outcomes).and_then(|()| candidates.iter().try_for_each(|c| self.put(c)));
-        let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.db.execute_batch(end).map_err(|e| self.unwritten(e))?;
-        written
+        self.together(|| self.write_outcomes(outcomes).and_then(|()| candidates.iter().try_for_each(|c| self.put(c))))
     }
 
     fn write_outcomes(&self, outcomes: &[Outcome]) -> Result<(), SearchError> {
         for o in outcomes {
             let at = o.at.map_or((-1, 0, 0), |a| (i64::from(a.iteration), a.place, a.attempt));
             let (seed, text) = (o.seed.cast_signed(), self.json(o)?);
+            self.sum(&format!("outcomes {} {} {} {} {seed}", o.stage, at.0, at.1, at.2), &text)?;
             let sql = "INSERT OR REPLACE INTO outcomes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let done = self.db.execute(sql, params![o.stage, at.0, at.1, at.2, seed, o.fitness, text]);
             done.map_err(|e| self.unwritten(e))?;
@@ -212,7 +243,7 @@ impl Lineage {
     /// # Errors
     /// When it cannot be read.
     pub fn outcomes(&self) -> Result<Vec<Outcome>, SearchError> {
-        self.all("outcomes", "stage DESC, iteration, place, attempt, seed")
+        self.all(&Table::OUTCOMES)
     }
 
     /// Writes an exchange.
@@ -222,9 +253,12 @@ impl Lineage {
     pub fn put_exchange(&self, e: &Exchange) -> Result<(), SearchError> {
         let text = self.json(e)?;
         let At { iteration, place, attempt } = e.at;
-        let sql = "INSERT OR REPLACE INTO exchanges VALUES (?1, ?2, ?3, ?4, ?5)";
-        let done = self.db.execute(sql, params![iteration, place, attempt, e.hash, text]);
-        done.map(|_| ()).map_err(|e| self.unwritten(e))
+        self.together(|| {
+            self.sum(&format!("exchanges {iteration} {place} {attempt}"), &text)?;
+            let sql = "INSERT OR REPLACE INTO exchanges VALUES (?1, ?2, ?3, ?4, ?5)";
+            let done = self.db.execute(sql, params![iteration, place, attempt, e.hash, text]);
+            done.map(|_| ()).map_err(|e| self.unwritten(e))
+        })
     }
 
     /// Every exchange, in order.
@@ -232,7 +266,7 @@ impl Lineage {
     /// # Errors
     /// When they cannot be read.
     pub fn exchanges(&self) -> Result<Vec<Exchange>, SearchError> {
-        self.all("exchanges", "iteration, place, attempt")
+        self.all(&Table::EXCHANGES)
     }
 
     /// Writes an answer.
@@ -241,8 +275,11 @@ impl Lineage {
     /// When it cannot be written.
     pub fn put_answer(&self, a: &Answer) -> Result<(), SearchError> {
         let text = self.json(a)?;
-        let done = self.db.execute("INSERT OR REPLACE INTO answers VALUES (?1, ?2)", params![a.iteration, text]);
-        done.map(|_| ()).map_err(|e| self.unwritten(e))
+        self.together(|| {
+            self.sum(&format!("answers {}", a.iteration), &text)?;
+            let done = self.db.execute("INSERT OR REPLACE INTO answers VALUES (?1, ?2)", params![a.iteration, text]);
+            done.map(|_| ()).map_err(|e| self.unwritten(e))
+        })
     }
 
     /// Every answer, in order.
@@ -250,7 +287,7 @@ impl Lineage {
     /// # Errors
     /// When they cannot be read.
     pub fn answers(&self) -> Result<Vec<Answer>, SearchError> {
-        self.all("answers", "iteration")
+        self.all(&Table::ANSWERS)
     }
 
     /// Adds clock time, in seconds, that a stage took.
@@ -337,5 +374,59 @@ mod tests {
         assert_eq!(text.lines().count(), 4);
         assert!(!text.contains("1.5"));
         assert!(Lineage::existing(&dir.path().join("x")).unwrap_err().to_string().contains("no search"));
+    }
+
+    fn some(folder: &Path) -> String {
+        let lineage = Lineage::open(folder).unwrap();
+        lineage.set("settings", &serde_json::json!({"task": "t"})).unwrap();
+        for place in 0..20 {
+            lineage.put(&Candidate { at: At::new(0, place), script: "x".repeat(200), ..Candidate::default() }).unwrap();
+        }
+        let outcome = Outcome { stage: "search".into(), seed: 7, fitness: 0.5, ..Outcome::default() };
+        lineage.write_outcomes(&[outcome]).unwrap();
+        lineage.export().unwrap()
+    }
+
+    #[test]
+    fn a_changed_bit_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = some(dir.path());
+        let path = dir.path().join(FILE);
+        let good = std::fs::read(&path).unwrap();
+        let (mut state, mut seen) = (7u64, 0);
+        for _ in 0..300 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut bad = good.clone();
+            let bit = (state >> 20) as usize % (8 * good.len());
+            bad[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bad).unwrap();
+            match Lineage::read_only(dir.path()).and_then(|l| l.export()) {
+                Ok(found) => assert_eq!(found, text, "bit {bit}"),
+                Err(e) => {
+                    assert!(e.to_string().contains(FILE), "{e}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 50, "{seen}");
+    }
+
+    #[test]
+    fn a_lineage_of_version_1_is_read_and_gets_its_checksums() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = some(dir.path());
+        let path = dir.path().join(FILE);
+        Connection::open(&path).unwrap().execute_batch("DROP TABLE sums; PRAGMA user_version = 1").unwrap();
+        assert_eq!(Lineage::read_only(dir.path()).unwrap().export().unwrap(), text);
+        assert_eq!(Lineage::existing(dir.path()).unwrap().export().unwrap(), text);
+        let db = Connection::open(&path).unwrap();
+        assert_eq!(db.query_row("SELECT count(*) FROM sums", [], |r| r.get::<_, i64>(0)).unwrap(), 22);
+        // A row that is gone is missed, and one that was changed is named.
+        db.execute("DELETE FROM candidates WHERE place = 3", []).unwrap();
+        let missing = Lineage::read_only(dir.path()).unwrap().export().unwrap_err().to_string();
+        assert!(missing.contains("row `candidates 0 3 0` is missing"), "{missing}");
+        db.execute("UPDATE outcomes SET json = replace(json, '0.5', '0.9')", []).unwrap();
+        let changed = Lineage::read_only(dir.path()).unwrap().outcomes().unwrap_err().to_string();
+        assert!(changed.contains("row `outcomes search -1 0 0 7` was changed"), "{changed}");
     }
 }

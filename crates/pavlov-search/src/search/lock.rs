@@ -25,8 +25,7 @@ impl Lock {
         std::fs::create_dir_all(folder).map_err(|e| SearchError::file("create", folder, e))?;
         let path = folder.join(LOCK);
         let failed = |e: std::io::Error| SearchError::file("write", &path, e);
-        let mut file =
-            File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        let mut file = pavlov_common::file::update_in(folder, &path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

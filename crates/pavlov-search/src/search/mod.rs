@@ -35,6 +35,7 @@ use crate::grammar::{Genome, Parent, Quantity, Ways, measure};
 use crate::lineage::{Answer, At, Candidate, Lineage, Outcome, Status};
 use crate::prompt::Prompts;
 use lock::Lock;
+use pavlov_common::file;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::Reward;
 use pavlov_run::Overrides;
@@ -359,7 +360,7 @@ impl<'a> Search<'a> {
     /// Clips of what the policies do, for people to watch.
     fn clips(&self, jobs: &[Job], trained: &[Trained]) -> Result<(), SearchError> {
         let folder = self.folder.join("clips");
-        std::fs::create_dir_all(&folder).map_err(|e| SearchError::file("create", &folder, e))?;
+        file::make_folder_in(&self.folder, &folder).map_err(|e| SearchError::file("create", &folder, e))?;
         let profile = self.overrides(1)?.profile.unwrap_or_default();
         for (job, t) in jobs.iter().zip(trained).filter(|(_, t)| t.status == Status::Trained) {
             if let (Some(at), Some(policy), Some(seed)) =
@@ -368,7 +369,9 @@ impl<'a> Search<'a> {
                 let seed = seed.wrapping_add(pavlov_run::SEED_OFFSET);
                 let backend = pavlov_env::BackendKind::Batch;
                 let clip = pavlov_run::record(&self.task, &job.reward, policy, seed, profile, backend)?;
-                clip.write(&clip_path(&self.folder, at))?;
+                let path = clip_path(&self.folder, at);
+                file::no_links(&self.folder, &path).map_err(|e| SearchError::file("write", &path, e))?;
+                clip.write(&path)?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use super::judge::load;
 use super::train::{Job, Trained, Training, train};
 use crate::error::SearchError;
 use crate::lineage::{At, Outcome, Status};
+use pavlov_common::{file, text};
 use pavlov_env::{Assets, Task};
 use pavlov_run::Overrides;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,8 @@ fn result_path(job: &Path) -> PathBuf {
 
 fn write(path: &Path, text: &str) -> Result<(), SearchError> {
     // Beside it and renamed: a reader never sees half of it.
-    pavlov_common::atomic::write(path, text.as_bytes()).map_err(|e| SearchError::file("write", &e.path, e.source))
+    pavlov_common::atomic::write_in(path.parent().unwrap_or(path), path, text.as_bytes())
+        .map_err(|e| SearchError::file("write", &e.path, e.source))
 }
 
 fn stage(name: &str) -> &'static str {
@@ -80,7 +82,7 @@ fn stage(name: &str) -> &'static str {
 /// # Errors
 /// When the file cannot be used, or training cannot begin.
 pub fn run_job(path: &Path, threads: usize, stop: &AtomicBool) -> Result<(), SearchError> {
-    let text = std::fs::read_to_string(path).map_err(|e| SearchError::file("read", path, e))?;
+    let text = text::read_up_to(path, file::NUMBERS).map_err(|e| SearchError::file("read", path, e))?;
     let job: JobFile =
         serde_json::from_str(&text).map_err(|e| SearchError::Usage(format!("{}: {e}", path.display())))?;
     let assets = Assets::from_roots(job.roots.clone());
@@ -152,7 +154,7 @@ impl Slurm {
             };
             let text = serde_json::to_string_pretty(&file).map_err(|e| SearchError::Usage(e.to_string()))?;
             // A result is of a file: another file, another result.
-            if std::fs::read_to_string(path).ok().as_deref() != Some(&text) {
+            if text::read_up_to(path, file::NUMBERS).ok().as_deref() != Some(&text) {
                 let _ = std::fs::remove_file(result_path(path));
                 write(path, &text)?;
             }
@@ -168,8 +170,8 @@ impl Slurm {
         let gather = |path: &PathBuf| {
             let result = result_path(path);
             let log = path.with_extension("log");
-            let text = std::fs::read_to_string(&result).map_err(|_| {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let text = text::read_up_to(&result, file::NUMBERS).map_err(|_| {
+                let log = text::read_up_to(&log, file::NUMBERS).unwrap_or_default();
                 let last = log.lines().last().unwrap_or("no log").to_string();
                 SearchError::Model(format!("{}: the job left no result: {last}", path.display()))
             })?;

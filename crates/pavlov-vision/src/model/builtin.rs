@@ -4,6 +4,7 @@
 //! `ArgMax` gives the last of equal maxima, where ONNX asks for the first: see [`has_arg_max`].
 
 use super::tower::{Element, Input, Numbers, Outlet, Output};
+use pavlov_common::file;
 use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueType};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub(crate) struct BuiltInModel {
 impl BuiltInModel {
     /// Opens a file on so many threads; an error has what rten said.
     pub fn open(path: &Path, threads: usize) -> Result<Self, String> {
+        file::open(path).map_err(|e| e.to_string())?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let model = Model::load_file(path).map_err(|e| e.to_string())?;
         Ok(Self { model: Box::new(model), pool: Arc::new(ThreadPool::with_num_threads(threads)) })
     }
@@ -70,7 +73,7 @@ impl BuiltInModel {
 /// field 4, `op_type`, of six bytes: `ArgMax`.
 pub(crate) fn has_arg_max(path: &Path) -> std::io::Result<bool> {
     const FIELD: &[u8] = b"\x22\x06ArgMax";
-    Ok(std::fs::read(path)?.windows(FIELD.len()).any(|bytes| bytes == FIELD))
+    Ok(file::read(path, file::NUMBERS)?.windows(FIELD.len()).any(|bytes| bytes == FIELD))
 }
 
 fn value(shape: &[usize], data: Numbers) -> Result<Value, String> {

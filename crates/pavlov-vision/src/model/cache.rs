@@ -3,7 +3,9 @@
 //! The key is a hash of content, so that a changed model or text is another file. What cannot be read or written is
 //! computed anew.
 
+use super::weights;
 use crate::VisionError;
+use pavlov_common::file;
 use pavlov_run::sha256;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +14,16 @@ pub(crate) fn folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|d| d.join("pavlov").join("vision"))
 }
 
-/// Hash of the contents of files, in order.
+/// Hash of the contents of files, in order; of ONNX files the weights are looked at.
 pub(crate) fn hash_files(files: &[PathBuf]) -> Result<String, VisionError> {
     let mut all = String::new();
-    for file in files {
-        let bytes = std::fs::read(file).map_err(|e| VisionError::io(file, e))?;
+    for path in files {
+        let bytes = file::read(path, file::NUMBERS).map_err(|e| VisionError::io(path, e))?;
+        if path.extension().is_some_and(|e| e == "onnx")
+            && let Some(broken) = weights::broken(&bytes)
+        {
+            return Err(VisionError::file(path, broken));
+        }
         all.push_str(&sha256(&bytes));
     }
     Ok(sha256(all.as_bytes()))
@@ -28,7 +35,7 @@ pub(crate) fn key(model: &str, text: &str) -> String {
 
 /// The vector of a key, if it is there and whole.
 pub(crate) fn read(folder: &Path, key: &str, width: usize) -> Option<Vec<f32>> {
-    let bytes = std::fs::read(folder.join(format!("{key}.f32"))).ok()?;
+    let bytes = file::read(&folder.join(format!("{key}.f32")), 4 * width as u64).ok()?;
     let whole = bytes.len() == 4 * width;
     let v: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let norm: f32 = v.iter().map(|x| x * x).sum();

@@ -21,6 +21,8 @@ impl LibraryModel {
             .map_err(|e| e.to_string())?
             .with_intra_threads(threads)
             .map_err(|e| format!("{threads} threads: {e}"))?;
+        pavlov_common::file::open(path).map_err(|e| e.to_string())?;
+        #[allow(clippy::disallowed_methods, reason = "checked above")]
         let session = builder.commit_from_file(path).map_err(|e| e.to_string())?;
         Ok(Self { session })
     }

@@ -133,7 +133,7 @@ pub struct Manifest {
 }
 
 /// Largest side of pictures and longest texts that are believed.
-const MAX_SIDE: u32 = 4096;
+const MAX_SIDE: u32 = 1024;
 const MAX_CONTEXT: usize = 8192;
 
 impl Manifest {

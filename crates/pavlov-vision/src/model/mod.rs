@@ -11,18 +11,26 @@ mod manifest;
 mod pixels;
 mod runtime;
 mod tower;
+mod weights;
 
 pub use manifest::{Embedding, Fit, ImageTower, Manifest, TextTower};
-pub use runtime::{Choice, Runtime, choose_runtime, runtime};
+pub use runtime::{Choice, Runtime, choose_runtime, runtime, tell_libraries};
 
 use crate::VisionError;
+use pavlov_common::file;
 use pavlov_render::Picture;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tower::{Element, Input, Numbers, OnnxFile};
 
-/// Pictures that go through the tower together at most.
+/// Pictures that go through the tower together at most, and the numbers that they may have then.
 const TOGETHER: usize = 32;
+const NUMBERS_TOGETHER: usize = 1 << 23;
+
+/// Vectors of unlike pictures or texts that differ by less than this are the same: what rounding leaves.
+const SAME: f32 = 1e-6;
+/// Texts that no tower can take for each other.
+const UNLIKE: [&str; 2] = ["a robot lying on the ground", "night"];
 
 /// A loaded model.
 #[derive(Debug)]
@@ -95,7 +103,7 @@ impl VisionModel {
         let guess = ["image_embeds", "image_features", "image_embedding", "pooler_output"];
         let output = image.output(manifest.image.output.as_deref(), &wide, &guess)?;
         let same_file = manifest.image.file == manifest.text.file;
-        Ok(Self {
+        let mut model = Self {
             folder: folder.to_path_buf(),
             image_names: (input, output),
             image,
@@ -106,7 +114,21 @@ impl VisionModel {
             known: HashMap::new(),
             cache,
             threads,
-        })
+        };
+        model.check_that_it_sees()?;
+        Ok(model)
+    }
+
+    /// Do unlike pictures have unlike vectors? A net with a broken weight may give the same numbers whatever it is
+    /// shown; every score would then be the same.
+    fn check_that_it_sees(&mut self) -> Result<(), VisionError> {
+        let [h, w] = self.manifest.image.size;
+        let vectors = self.images(&[0, 1, 2].map(|kind| pixels::test_picture(w, h, kind)))?;
+        if vectors.iter().all(|v| cosine(v, &vectors[0]) > 1.0 - SAME) {
+            let message = "gives the same vector for every picture: its weights are broken, or it is no image tower";
+            return Err(VisionError::file(&self.folder.join(&self.manifest.image.file), message));
+        }
+        Ok(())
     }
 
     /// What the folder says of it.
@@ -141,7 +163,7 @@ impl VisionModel {
         let [h, w] = self.manifest.image.size.map(|s| s as usize);
         let width = self.manifest.embedding.width;
         let mut out = Vec::with_capacity(pictures.len());
-        let batch = self.image.fixed_rows.unwrap_or(TOGETHER);
+        let batch = self.image.fixed_rows.unwrap_or_else(|| TOGETHER.min(NUMBERS_TOGETHER / (3 * h * w)));
         for part in pictures.chunks(batch.max(1)) {
             // A file of fixed rows gets copies of nothing behind the last picture.
             let rows = self.image.fixed_rows.unwrap_or(part.len());
@@ -155,7 +177,9 @@ impl VisionModel {
                 inputs.extend(self.empty_text(rows));
             }
             let data = self.image.run(inputs, &self.image_names.1, rows, width)?;
-            out.extend(data.chunks_exact(width).take(part.len()).map(unit));
+            for row in data.chunks_exact(width).take(part.len()) {
+                out.push(self.directed(row, &self.manifest.image.file)?);
+            }
         }
         Ok(out)
     }
@@ -248,7 +272,16 @@ impl VisionModel {
                 self.image.run(inputs, &output, rows, width)?
             }
         };
-        Ok(unit(&data[..width]))
+        self.directed(&data[..width], &self.manifest.text.file)
+    }
+
+    /// A vector of a tower's file, divided by its length, which must not be nothing.
+    fn directed(&self, v: &[f32], file: &str) -> Result<Vec<f32>, VisionError> {
+        if v.iter().all(|x| x.abs() < 1e-12) {
+            let message = "gives a vector of zeros, which points nowhere: its weights are broken";
+            return Err(VisionError::file(&self.folder.join(file), message));
+        }
+        Ok(unit(v))
     }
 
     /// Opens text tower and tokenizer, once.
@@ -258,7 +291,8 @@ impl VisionModel {
         }
         let tower = self.manifest.text.clone();
         let path = self.folder.join(&tower.tokenizer);
-        let tokenizer = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
+        let bytes = file::read(&path, file::NUMBERS).map_err(|e| VisionError::io(&path, e))?;
+        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| {
             let message = format!(
                 "no tokenizer.json that can be read: {e}; expected the file of the `tokenizers` library (BPE, Unigram, \
                  WordPiece or WordLevel)"
@@ -299,6 +333,17 @@ impl VisionModel {
         }
         let finds_last = file.finds_last_of_equals()?;
         self.text = Some(TextSide { file: separate, input, mask, output, finds_last, tokenizer });
+        let found = UNLIKE.map(|text| self.text_anew(text));
+        let same = matches!(&found, [Ok(a), Ok(b)] if cosine(a, b) > 1.0 - SAME);
+        if same || found.iter().any(Result::is_err) {
+            // It is looked at again when it is asked for again.
+            self.text = None;
+        }
+        found.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if same {
+            let message = "gives the same vector for every text: its weights are broken, or it is no text tower";
+            return Err(VisionError::file(&self.folder.join(&tower.file), message));
+        }
         Ok(())
     }
 }
@@ -317,6 +362,10 @@ fn whole(input: &(String, Element), rows: usize, context: usize, data: Vec<i64>)
 fn keep_first_largest(ids: &mut [i64]) {
     let largest = ids.iter().max().copied();
     ids.iter_mut().filter(|id| Some(**id) == largest).skip(1).for_each(|id| *id = 0);
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 /// Divided by its length.

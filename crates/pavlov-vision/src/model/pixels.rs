@@ -56,6 +56,25 @@ fn resized(picture: &Picture, width: usize, height: usize) -> Vec<[f32; 3]> {
     out
 }
 
+/// Pictures that have nothing in common: bright beside dark, coloured noise, a gradient.
+pub(crate) fn test_picture(width: u32, height: u32, kind: u32) -> Picture {
+    let shade = |x: u32, y: u32| -> [u8; 3] {
+        match kind {
+            0 => [if 2 * x < width { 250 } else { 5 }; 3],
+            1 => {
+                let noise = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
+                [noise as u8, (noise >> 8) as u8, (noise >> 16) as u8]
+            }
+            _ => [(255 * y / height) as u8, 128, (255 * x / width) as u8],
+        }
+    };
+    let pixel = |i: u32| {
+        let [r, g, b] = shade(i % width, i / width);
+        [r, g, b, 255]
+    };
+    Picture { width, height, rgba: (0..width * height).flat_map(pixel).collect() }
+}
+
 /// Writes one picture into `out`, `[3][height][width]`.
 pub(crate) fn write(picture: &Picture, tower: &ImageTower, out: &mut [f32]) {
     let [height, width] = tower.size.map(|s| s as usize);

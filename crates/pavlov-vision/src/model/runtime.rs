@@ -1,5 +1,7 @@
-//! Which program runs the ONNX files: the library that was asked for or `ORT_DYLIB_PATH`, else the one inside an
-//! installed `onnxruntime` Python package, else rten, which is built in.
+//! Which program runs the ONNX files: the library that was asked for or `ORT_DYLIB_PATH`, else the one in the
+//! `onnxruntime` package of a Python that the person activated (`VIRTUAL_ENV`, `CONDA_PREFIX`), else rten, which is
+//! built in. A library is code: only absolute paths are taken, so that none comes from the folder that the program
+//! happens to run in, and none is looked for where nobody said.
 //!
 //! It is chosen once for the whole process, as `ort` keeps one set of functions.
 
@@ -34,6 +36,7 @@ pub(crate) struct Started {
 }
 
 static STARTED: OnceLock<Started> = OnceLock::new();
+static TELL: OnceLock<fn(&str)> = OnceLock::new();
 static ASKED: Mutex<Option<Choice>> = Mutex::new(None);
 
 /// What may be asked for.
@@ -61,6 +64,11 @@ impl std::str::FromStr for Choice {
     }
 }
 
+/// Takes what tells the person which library is loaded, before it is.
+pub fn tell_libraries(tell: fn(&str)) {
+    let _ = TELL.set(tell);
+}
+
 /// Says what is to run the models, before the first one is loaded.
 ///
 /// # Errors
@@ -85,18 +93,10 @@ pub fn choose_runtime(choice: Choice) -> Result<(), VisionError> {
     Ok(())
 }
 
-/// Folders in which Python packages may be installed, in the order they are looked through.
-fn python_folders() -> Vec<PathBuf> {
-    let mut bases: Vec<PathBuf> = Vec::new();
-    for var in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
-        bases.extend(std::env::var_os(var).map(PathBuf::from));
-    }
-    if let Some(home) = dirs::home_dir() {
-        bases.push(home.join(".local"));
-    }
-    bases.extend(["/usr/local", "/usr", "/opt/homebrew"].map(PathBuf::from));
+/// Folders of packages of these Pythons, in the order they are looked through.
+fn python_folders(activated: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut out = Vec::new();
-    for base in bases {
+    for base in activated.into_iter().filter(|base| base.is_absolute()) {
         // On Windows packages are right below Lib.
         out.push(base.join("Lib/site-packages"));
         let mut versions: Vec<PathBuf> =
@@ -124,8 +124,15 @@ fn library_in(packages: &Path) -> Option<PathBuf> {
 }
 
 fn by_library(path: &Path, how: &'static str) -> Result<Started, String> {
-    if !path.is_file() {
-        return Err(format!("{}: there is no such file ({how})", path.display()));
+    if !path.is_absolute() {
+        return Err(format!("{}: expected an absolute path to a library ({how})", path.display()));
+    }
+    pavlov_common::file::open(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => format!("{}: there is no such file ({how})", path.display()),
+        _ => format!("{}: {e} ({how})", path.display()),
+    })?;
+    if let Some(tell) = TELL.get() {
+        tell(&format!("loading the library {} ({how})", path.display()));
     }
     let builder = ort::init_from(path).map_err(|e| format!("{}: {e} ({how})", path.display()))?;
     let env =
@@ -149,8 +156,8 @@ fn start(
         (Choice::Search, Some(name)) if name == BUILT_IN => Ok(built_in("ORT_DYLIB_PATH")),
         (Choice::Search, Some(path)) => by_library(Path::new(&path), "ORT_DYLIB_PATH"),
         (Choice::Search, None) => match found() {
-            Some(path) => by_library(&path, "of an installed Python package"),
-            None => Ok(built_in("no onnxruntime library was found")),
+            Some(path) => by_library(&path, "of the activated Python"),
+            None => Ok(built_in("no activated Python has an onnxruntime")),
         },
     };
     started.map_err(|m| {
@@ -170,7 +177,10 @@ pub(crate) fn started() -> Result<&'static Started, VisionError> {
     }
     let asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(Choice::Search);
     let from_env = std::env::var("ORT_DYLIB_PATH").ok().filter(|p| !p.is_empty());
-    let started = start(asked, from_env, || python_folders().iter().find_map(|f| library_in(f)))?;
+    let started = start(asked, from_env, || {
+        let activated = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+        python_folders(activated).iter().find_map(|f| library_in(f))
+    })?;
     Ok(STARTED.get_or_init(|| started))
 }
 
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn the_built_in_one_stands_in_or_is_asked_for_by_name() {
         let why = |asked, from_env| runtime_of(asked, from_env).unwrap().to_string();
-        assert_eq!(why("auto", None), "rten, built in (no onnxruntime library was found)");
+        assert_eq!(why("auto", None), "rten, built in (no activated Python has an onnxruntime)");
         assert_eq!(why("built-in", Some("/no/such/libonnxruntime.so")), "rten, built in (asked for)");
         assert_eq!(why("auto", Some("built-in")), "rten, built in (ORT_DYLIB_PATH)");
     }
@@ -202,11 +212,28 @@ mod tests {
     #[test]
     fn a_library_that_is_not_there_is_refused_with_what_to_set() {
         // `tract` is what the built-in one was called when it was another.
-        for (asked, from_env) in [("auto", Some("tract")), ("tract", None), ("auto", Some("/no/such/lib.so"))] {
+        for (asked, from_env, why) in [
+            ("auto", Some("tract"), "expected an absolute path to a library"),
+            ("tract", None, "expected an absolute path to a library"),
+            ("./libonnxruntime.so", None, "expected an absolute path to a library"),
+            ("auto", Some("/no/such/lib.so"), "there is no such file"),
+        ] {
             let message = runtime_of(asked, from_env).unwrap_err();
             let name = from_env.unwrap_or(asked);
-            assert!(message.starts_with(&format!("{name}: there is no such file (")), "{message}");
+            assert!(message.starts_with(&format!("{name}: {why} (")), "{message}");
             assert!(message.contains("to `built-in` for the one in this program"), "{message}");
         }
+    }
+
+    #[test]
+    fn libraries_are_looked_for_only_in_a_python_that_was_activated_by_its_full_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let capi = dir.path().join("lib/python3.12/site-packages/onnxruntime/capi");
+        std::fs::create_dir_all(&capi).unwrap();
+        std::fs::write(capi.join("libonnxruntime.so.1.22.0"), "").unwrap();
+        let found = |base: &Path| python_folders([base.to_path_buf()]).iter().find_map(|f| library_in(f));
+        assert_eq!(found(dir.path()), Some(capi.join("libonnxruntime.so.1.22.0")));
+        assert_eq!(found(Path::new("lib/..")), None, "a folder below the one that the program runs in");
+        assert!(python_folders([]).is_empty(), "nothing was activated");
     }
 }

@@ -76,6 +76,9 @@ pub(crate) struct OnnxFile {
     pub fixed_rows: Option<usize>,
 }
 
+/// A file that wants more rows at a time is none that was made for pictures and texts.
+const MAX_ROWS: i64 = 256;
+
 /// `[n, 3, 224, 224]`, with `?` for what the file leaves open.
 fn shape_text(shape: &[i64]) -> String {
     let parts: Vec<String> = shape.iter().map(|&d| if d < 0 { "?".into() } else { d.to_string() }).collect();
@@ -148,6 +151,11 @@ impl OnnxFile {
         }
         self.fits("input", &found.name, has, shape)?;
         if let Some(&rows) = has.first().filter(|r| **r > 0) {
+            if rows > MAX_ROWS {
+                let message =
+                    format!("input `{}` wants {rows} rows at a time: at most {MAX_ROWS} are given", found.name);
+                return Err(VisionError::file(&self.path, message));
+            }
             self.fixed_rows = Some(rows as usize);
         }
         Ok((found.name.clone(), element.clone()))
