@@ -8,8 +8,8 @@ use crate::runs::text::{grouped, number, percent};
 use crate::theme::{self, Theme};
 use egui::{Color32, RichText, ScrollArea, TextStyle, Ui};
 use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotPoints};
-use pavlov_search::Snapshot;
 use pavlov_search::lineage::{At, Candidate, Outcome, Status, diff};
+use pavlov_search::{Snapshot, written};
 use similar::ChangeTag;
 use std::path::Path;
 
@@ -227,14 +227,17 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         ui.label(format!("Of the audited behaviours the good one is number {rank}{kendall}."));
     }
     ui.add_space(6.0);
-    ui.label(RichText::new("STARC distance").strong()).on_hover_text("0: the same order of policies; 1: the opposite");
+    ui.label(RichText::new("STARC distance").strong()).on_hover_text(
+        "0: the same order of policies; 1: the opposite. With its standard error; minimal where the audit set tells too \
+         little of values",
+    );
     if v.distances.is_empty() {
         ui.weak("Not known: the gate stopped it before, or there was nothing to compare it with.");
     }
     egui::Grid::new("distances").num_columns(2).show(ui, |ui| {
-        for (name, distance) in &v.distances {
-            ui.label(format!("to {name}"));
-            ui.monospace(format!("{distance:.3}"));
+        for neighbour in &v.distances {
+            ui.label(format!("to {}", neighbour.reward));
+            ui.monospace(written(&neighbour.distance));
             ui.end_row();
         }
     });

@@ -12,6 +12,7 @@ pub use rules::{RULES, Rule, rule};
 
 use crate::audit::Audit;
 use crate::error::SearchError;
+use crate::versus::Neighbour;
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored};
 use pavlov_run::score_all;
@@ -129,7 +130,7 @@ pub struct GateReport {
     /// Share of each term: its mean |value| over the sum of those of all.
     pub shares: Vec<(String, f64)>,
     /// STARC distance (VAL) to other rewards of the task, nearest first.
-    pub distances: Vec<(String, f64)>,
+    pub distances: Vec<Neighbour>,
 }
 
 /// An input of a reward that is computed outside of its program, and so is not in recorded states.
