@@ -29,7 +29,7 @@ mod versus;
 pub use audit::{Audit, AuditSet};
 pub use behaviour::{Behaviour, Play};
 pub use error::SearchError;
-pub use gate::{AuditRow, GateFinding, GateReport, RULES, Rule, gate, rule, script_finding};
+pub use gate::{AuditRow, GateFinding, GateReport, JudgedFor, RULES, Rule, gate, gate_for, rule, script_finding};
 pub use report::{promote, write_report};
 pub use sample::Sample;
 pub use snapshot::{Node, Snapshot, Stamp, search_folders};

@@ -291,4 +291,90 @@ mod tests {
         assert_eq!(v.val, v.minimal);
         assert!(v.val.0[0][1] < 1e-9);
     }
+
+    fn reward(task: &Task, name: &str, term: &str) -> Reward {
+        let script = format!("fn reward(s, p) {{ #{{ term: {term} }} }}");
+        Reward::from_text(name, name, &script, pavlov_reward::Manifest::default(), task.scene()).unwrap()
+    }
+
+    fn played(name: &str, pool: &rayon::ThreadPool) -> (Task, crate::audit::Audit) {
+        let assets = Assets::find(None);
+        let task = Task::load(&assets, name).unwrap();
+        let audit = AuditSet::load(&assets, &task).unwrap().play(&task, pool).unwrap();
+        (task, audit)
+    }
+
+    #[test]
+    fn rewards_that_ask_for_different_things_are_apart_on_audit_sets() {
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        let forward = "s.body(\"torso\").linvel.x";
+        let cases = [
+            ("ant_run", [forward, "-s.action.norm2()", "s.body(\"torso\").angvel.z"]),
+            ("cartpole_swingup", ["cos(s.joint(\"hinge\").pos)", "-s.action.norm2()", "s.joint(\"slider\").vel"]),
+        ];
+        for (name, terms) in cases {
+            let (task, audit) = played(name, &pool);
+            let rewards = terms.map(|t| reward(&task, t, t));
+            for full in [true, false] {
+                let v = versus(&rewards.each_ref(), &task, &Sample::of_audit(&audit), full, &pool).unwrap();
+                for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+                    let found = v.starc(i, j);
+                    println!("{name}, {} and {}: {}", terms[i], terms[j], written(&found));
+                    let minimal = if full { v.minimal.0[i][j] } else { 0.7 };
+                    assert!((found.value - minimal).abs() < 0.15, "{name} {full}: {found:?}, minimal {minimal}");
+                    assert!(found.error.unwrap() <= pavlov_reward::compare::TOO_UNSURE, "{found:?}");
+                }
+            }
+            let negated = reward(&task, "negated", &format!("-1.0 * ({})", terms[0]));
+            let v = versus(&[&rewards[0], &negated], &task, &Sample::of_audit(&audit), false, &pool).unwrap();
+            assert!((v.val.0[0][1] - 1.0).abs() < 1e-6, "{:?}", v.val);
+        }
+    }
+
+    /// Values are fitted to the first half of what was played and held against what the policies got in the long run.
+    #[test]
+    fn values_are_those_of_longer_episodes_as_far_as_is_said() {
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        for (name, term) in [
+            ("ant_run", "s.body(\"torso\").linvel.x"),
+            ("ant_run", "s.body(\"torso\").up.z"),
+            ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)"),
+            ("half_cheetah_run", "s.qvel[0]"),
+        ] {
+            let (task, audit) = played(name, &pool);
+            let (half, gamma) = (audit.steps / 2, 0.97);
+            let mut short = audit.rollouts.clone();
+            for e in &mut short.info.episodes {
+                (e.terminated, e.steps) = (e.terminated && e.steps <= half, e.steps.min(half));
+            }
+            let reward = reward(&task, term, term);
+            let per_step = |rollouts: &pavlov_run::Rollouts| -> Vec<Vec<f64>> {
+                let scored = score_all(&reward, task.scene(), rollouts, false, &pool).unwrap();
+                scored.iter().map(|s| s.step_totals.iter().map(|x| f64::from(*x)).collect()).collect()
+            };
+            let picked = pick(&short, 2048);
+            let (t, all) = transitions(&[&reward], &task, &short, &picked);
+            let fit = ValueFit::new(gamma, &t, &all).unwrap();
+            let seen = fit.reward(&per_step(&short).concat()).unwrap();
+            let (values, explained) = fit.values(&seen).unwrap();
+            let long = per_step(&audit.rollouts);
+            let (mut pairs, mut first) = (Vec::new(), 0);
+            for (e, steps) in short.info.episodes.iter().enumerate().map(|(i, e)| (i, e.steps)) {
+                for (p, v) in picked.iter().zip(&values).filter(|(p, _)| (first..first + steps).contains(&p.at)) {
+                    let from = p.at - first;
+                    let got = long[e][from..].iter().rev().fold(0.0, |sum, r| r + gamma * sum);
+                    pairs.push((*v, got));
+                }
+                first += steps;
+            }
+            let n = pairs.len() as f64;
+            let mean = pairs.iter().map(|p| p.1).sum::<f64>() / n;
+            let left = pairs.iter().map(|(v, g)| (v - g).powi(2)).sum::<f64>();
+            let told = 1.0 - left / pairs.iter().map(|(_, g)| (g - mean).powi(2)).sum::<f64>();
+            println!(
+                "{name}, {term}: {told:.3} of the returns' variance told, {explained:.3} claimed of held-out ones"
+            );
+            assert!(told > 0.6, "{name}, {term}: {told}");
+        }
+    }
 }

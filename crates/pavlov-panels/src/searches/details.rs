@@ -246,6 +246,10 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
     trainings.sort_by_key(|o| ["search", "again", "final"].iter().position(|stage| *stage == o.stage));
     ui.label(RichText::new("Fitness").strong())
         .on_hover_text("Of the policy without noise, in worlds that training does not use");
+    if s.is_blind() {
+        ui.weak("Not shown until the search has ended: someone chooses by what they see.");
+        return;
+    }
     if trainings.is_empty() {
         ui.weak(match c.status {
             Status::Admitted => "Not trained yet.",
