@@ -84,8 +84,9 @@ fn list(out: &mut String, title: &str, items: impl IntoIterator<Item = String>) 
     }
 }
 
-/// The card: bodies, joints, sensors, what there is of the task, with units.
-pub fn card(task: &Task) -> String {
+/// The card: bodies, joints, sensors, what there is of the task, with units. `measured` adds the task's own script, with
+/// what it measures as fitness.
+pub fn card(task: &Task, measured: bool) -> String {
     let scene = task.scene();
     let mut out = String::new();
     let quoted = |names: &[String]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>();
@@ -110,7 +111,7 @@ pub fn card(task: &Task) -> String {
     );
     let _ = writeln!(out, "- a control step is {:.4} s, an episode {} steps at most", scene.dt, task.episode_steps());
     let script = pavlov_common::text::read(&task.path.with_extension("rhai")).unwrap_or_default();
-    if !script.trim().is_empty() {
+    if measured && !script.trim().is_empty() {
         let _ = write!(
             out,
             "\nWhat the task measures (it cannot be called from a reward):\n\n```rhai\n{}\n```\n",
@@ -210,8 +211,10 @@ mod tests {
     fn the_card_and_examples_are_of_the_right_tasks() {
         let assets = Assets::find(None);
         let task = Task::load(&assets, "ant_run").unwrap();
-        let card = card(&task);
+        let blind = card(&task, false);
+        let card = card(&task, true);
         assert!(card.contains("`torso`") && card.contains("fn fitness") && card.contains("0.05"), "{card}");
+        assert!(blind.contains("`torso`") && !blind.contains("fitness") && !blind.contains("success"), "{blind}");
         let examples = examples(&assets, &task);
         assert_eq!(examples.matches("```rhai").count(), 2);
         assert!(!examples.contains("ant"), "{examples}");

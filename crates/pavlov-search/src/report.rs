@@ -3,9 +3,10 @@
 
 use crate::error::SearchError;
 use crate::lineage::{At, Candidate, Lineage, Outcome, Status};
+use crate::sample::Sample;
 use crate::search::{End, Settings};
 use crate::snapshot::Snapshot;
-use crate::versus::{Sample, versus};
+use crate::versus::{versus, written};
 use crate::{Audit, search};
 use maud::{Markup, html};
 use pavlov_common::atomic;
@@ -83,6 +84,7 @@ fn outcome(end: &End) -> Vec<(&'static str, String)> {
         ("fitness found, IQM (95% interval)", interval(&end.found)),
         ("fitness of the human reward", interval(&end.human)),
         ("human-normalised score", format!("{:.2}{guarded}", end.human_normalised)),
+        ("its floor", format!("{} ({})", short(end.floor), end.floor_of)),
         ("success found, human", format!("{:.0}%, {:.0}%", 100.0 * end.success[0], 100.0 * end.success[1])),
         ("candidates proposed, admitted", format!("{}, {}", end.candidates[0], end.candidates[1])),
         ("environment steps", format!("search {search}, finalists {finalists}, last training {last}")),
@@ -197,12 +199,16 @@ fn distances(page: &Snapshot, task: &Task, audit: &Audit, pool: &rayon::ThreadPo
     let refs: Vec<&Reward> = rewards.iter().collect();
     html! {
         h2 { "STARC distances of the fittest (VAL, on the audit set)" }
+        p {
+            "0: the same order of policies; 1: the opposite. With the standard error; minimal where the audit set tells \
+             too little of values."
+        }
         @match versus(&refs, task, &Sample::of_audit(audit), false, pool) {
             Ok(found) => {
                 table {
                     tr { th {} @for name in &found.rewards { th { (name) } } }
-                    @for (name, line) in found.rewards.iter().zip(&found.val.0) {
-                        tr { th { (name) } @for x in line { td { (format!("{x:.2}")) } } }
+                    @for (i, name) in found.rewards.iter().enumerate() {
+                        tr { th { (name) } @for j in 0..found.rewards.len() { td { (written(&found.starc(i, j))) } } }
                     }
                 }
             }
@@ -243,7 +249,7 @@ fn details(page: &Snapshot, c: &Candidate) -> Markup {
 
 /// What the gate measured of a candidate that it let through.
 fn admission(c: &Candidate) -> String {
-    let distances: Vec<String> = c.verdict.distances.iter().map(|(name, d)| format!("{name} {d:.2}")).collect();
+    let distances: Vec<String> = c.verdict.distances.iter().map(ToString::to_string).collect();
     let rank = c.verdict.good_rank.map_or("-".into(), |r| r.to_string());
     let kendall = c.verdict.fitness_kendall.map_or("-".into(), |k| format!("{k:.2}"));
     format!(

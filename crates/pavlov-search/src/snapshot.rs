@@ -9,7 +9,7 @@
 
 use crate::error::SearchError;
 use crate::lineage::{Answer, At, Candidate, Exchange, FILE, Lineage, Outcome, Status};
-use crate::search::{End, Settings};
+use crate::search::{End, JudgedBy, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -99,13 +99,20 @@ impl Snapshot {
                 answers: lineage.answers()?,
                 ..Self::default()
             };
-            read.fitness = means(&read.outcomes);
+            if !read.is_blind() {
+                read.fitness = means(&read.outcomes);
+            }
             read.nodes = nodes(&read.candidates);
             Ok(read)
         })
     }
 
-    /// Mean fitness of a candidate over the seeds of the search.
+    /// Is someone choosing by what they see, who is not to be shown fitness? No more once the search has ended.
+    pub fn is_blind(&self) -> bool {
+        self.settings.mode.judged_by() == JudgedBy::Rater && self.end.is_none()
+    }
+
+    /// Mean fitness of a candidate over the seeds of the search; none while it is not to be shown.
     pub fn fitness(&self, at: At) -> Option<f64> {
         self.fitness.get(&at).copied()
     }
@@ -236,6 +243,25 @@ mod tests {
         lineage.put(&candidate(8, 0, 0, Status::Refused)).unwrap();
         assert_ne!(Stamp::of(&folder), before);
         assert_eq!(Snapshot::open(&folder).unwrap().candidates.len(), 5, "what was written since is read");
+    }
+
+    #[test]
+    fn fitness_is_not_shown_while_someone_chooses() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lineage = Lineage::open(dir.path()).unwrap();
+        let settings = Settings { task: "t".into(), mode: &crate::search::Icpl, ..Settings::default() };
+        lineage.set("settings", &settings).unwrap();
+        let at = At::new(0, 0);
+        lineage.put(&candidate(0, 0, 0, Status::Trained)).unwrap();
+        lineage.put_outcomes(&[trained(at, 0, 1.0)], &[]).unwrap();
+        let during = Snapshot::of(&lineage).unwrap();
+        assert_eq!(
+            (during.is_blind(), during.fitness(at), during.range(), during.ranked().len()),
+            (true, None, None, 0)
+        );
+        lineage.set("end", &End::default()).unwrap();
+        let after = Snapshot::of(&lineage).unwrap();
+        assert_eq!((after.is_blind(), after.fitness(at)), (false, Some(1.0)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Statistics of searches: interquartile means with bootstrap intervals, human-normalised score.
 //!
 //! The interval is a percentile bootstrap of 2,000 draws with a fixed seed. Human-normalised score as Eureka's,
-//! (found - low) / |human - low|, with the denominator held away from 0.
+//! (found - floor) / |human - floor|, with the denominator held away from 0.
 
 use crate::grammar::Draw;
 use crate::lineage::At;
@@ -44,8 +44,8 @@ pub fn interval(values: &[f64]) -> Interval {
     Interval { iqm: iqm(values), low, high, mean, min, max, n: values.len() }
 }
 
-/// Human-normalised score: 0 as the floor (an untrained or idle policy), 1 as the human reward, and whether the
-/// denominator had to be guarded.
+/// Human-normalised score: 0 as the floor, 1 as the human reward, and whether the denominator had to be guarded. Eureka's
+/// floor is a policy trained on the sparse fitness; whose the floor of a search is, its end says.
 pub fn human_normalised(found: f64, human: f64, floor: f64) -> (f64, bool) {
     let gap = (human - floor).abs();
     let least = (GUARD * human.abs().max(floor.abs())).max(1e-6);

@@ -1,61 +1,83 @@
 //! Comparing versions of a reward on recorded states: STARC (VAL and minimal), EPIC, rank correlations, and the
 //! behaviours they disagree about.
 //!
-//! The distribution is stated with the result: the transitions of an audit set, or of what a run has kept, thinned
-//! evenly. Features of a state are 1, `qpos`, `qvel` and every channel of the state that one of the rewards reads,
-//! brought to mean 0 and deviation 1, and the squares of them while there are few. Potential shaping within their span
-//! counts as nothing.
+//! The distribution is stated with the result: the transitions of an audit set, or of what a run has kept (`sample.rs`).
+//! VAL's value function is that of the behaviours played, estimated from their returns; each distance has its standard
+//! error and says which canonicalisation it is of, minimal where the sample tells too little of values.
 
-use crate::audit::Audit;
 use crate::error::SearchError;
+use crate::product::epic_forms;
+use crate::sample::{Sample, pick, transitions};
 use pavlov_env::Task;
+use pavlov_reward::Reward;
 use pavlov_reward::compare::{
-    Canon, CanonKind, CompareError, EpicSamples, Transitions, distance, epic, epic_canonical, kendall, normalised,
-    spearman,
+    Canon, CanonKind, Distance, ValueFit, Valued, distance, epic, kendall, normalised, spearman,
 };
-use pavlov_reward::{Columns, Reward};
-use pavlov_run::{Rollouts, Stat, score_all};
-use pavlov_script::{Channel, ScriptError};
-use serde::Serialize;
+use pavlov_run::{Stat, score_all};
+use serde::{Deserialize, Serialize};
 
 /// Transitions that rewards are compared on, at most.
 const TRANSITIONS: usize = 2048;
 /// The same where only one row of distances is wanted.
 const FEW: usize = 768;
-/// Up to this many columns, their squares are features too.
-const SQUARES: usize = 60;
-/// Coverage and expectation samples of EPIC.
-const EPIC: usize = 256;
 /// Behaviours named for each pair of rewards.
 const NAMED: usize = 3;
-
-/// What rewards are compared on.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample<'a> {
-    rollouts: &'a Rollouts,
-    what: &'static str,
-}
-
-impl<'a> Sample<'a> {
-    /// The audit set of a task.
-    pub fn of_audit(audit: &'a Audit) -> Self {
-        Self { rollouts: &audit.rollouts, what: "audit set" }
-    }
-
-    /// What a run has kept.
-    pub fn of_rollouts(rollouts: &'a Rollouts) -> Self {
-        Self { rollouts, what: "rollouts of a run" }
-    }
-}
 
 /// A number for each pair of rewards.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Matrix<T>(pub Vec<Vec<T>>);
 
 impl<T> Matrix<T> {
-    fn of(n: usize, f: impl Fn(usize, usize) -> T) -> Self {
+    pub(crate) fn of(n: usize, f: impl Fn(usize, usize) -> T) -> Self {
         Self((0..n).map(|i| (0..n).map(|j| f(i, j)).collect()).collect())
     }
+}
+
+/// How far another reward is, by STARC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Kept")]
+pub struct Neighbour {
+    /// Name of the other reward.
+    pub reward: String,
+    /// Distance, error and canonicalisation.
+    #[serde(flatten)]
+    pub distance: Distance,
+}
+
+/// A neighbour as lineages have it: earlier ones have no more than a name and a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Whole {
+        reward: String,
+        #[serde(flatten)]
+        distance: Distance,
+    },
+    Pair(String, f64),
+}
+
+impl From<Kept> for Neighbour {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Whole { reward, distance } => Self { reward, distance },
+            Kept::Pair(reward, value) => {
+                Self { reward, distance: Distance { value, error: None, canonicalisation: CanonKind::Val } }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.reward, written(&self.distance))
+    }
+}
+
+/// A distance with its error, and its canonicalisation where that is not VAL: `0.68 ± 0.07`, `0.71 ± 0.02 minimal`.
+pub fn written(d: &Distance) -> String {
+    let error = d.error.map_or_else(String::new, |e| format!(" ± {e:.2}"));
+    let kind = if d.canonicalisation == CanonKind::Val { "" } else { " minimal" };
+    format!("{:.2}{error}{kind}", d.value)
 }
 
 /// A behaviour that two rewards value differently.
@@ -76,7 +98,7 @@ pub struct Disagreement {
 }
 
 /// Result of a comparison.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Versus {
     /// Rewards, in the order of rows and columns.
     pub rewards: Vec<String>,
@@ -86,9 +108,12 @@ pub struct Versus {
     pub distribution: String,
     /// Discount.
     pub gamma: f64,
-    /// STARC distances with VAL canonicalisation; minimal where the sample determines no value function (`distribution`
-    /// says so).
+    /// STARC distances with VAL canonicalisation; minimal where the sample tells too little of values.
     pub val: Matrix<f64>,
+    /// Standard error of each; none where there is one episode only.
+    pub val_error: Matrix<Option<f64>>,
+    /// Canonicalisation of each.
+    pub val_canonicalisation: Matrix<CanonKind>,
     /// STARC distances with minimal canonicalisation.
     pub minimal: Matrix<f64>,
     /// EPIC distances; none where a reward is not finite in some state and action that EPIC puts together.
@@ -101,6 +126,14 @@ pub struct Versus {
     pub fitness_kendall: Vec<Option<f64>>,
     /// What pairs of rewards disagree about most.
     pub disagreements: Vec<Disagreement>,
+}
+
+impl Versus {
+    /// STARC distance (VAL) of two of the rewards.
+    pub fn starc(&self, i: usize, j: usize) -> Distance {
+        let canonicalisation = self.val_canonicalisation.0[i][j];
+        Distance { value: self.val.0[i][j], error: self.val_error.0[i][j], canonicalisation }
+    }
 }
 
 /// Compares rewards. `full` adds the minimal canonicalisation and EPIC.
@@ -120,24 +153,34 @@ pub fn versus(
     if picked.is_empty() {
         return Err(SearchError::Usage("no recorded steps to compare rewards on".into()));
     }
-    let mut values: Vec<Vec<f64>> = Vec::new();
+    // Every step, one episode after another.
+    let mut steps: Vec<Vec<f64>> = Vec::new();
     let mut returns: Vec<Vec<f64>> = Vec::new();
     for reward in rewards {
         let scored = score_all(reward, task.scene(), rollouts, false, pool)?;
-        values.push(picked.iter().map(|p| f64::from(scored[p.episode].step_totals[p.step])).collect());
+        steps.push(scored.iter().flat_map(|s| s.step_totals.iter().map(|x| f64::from(*x))).collect());
         returns.push(scored.iter().map(|s| s.total).collect());
     }
     let gamma =
         task.learner.get("gamma").and_then(toml::Value::as_float).unwrap_or(pavlov_learn::PpoConfig::default().gamma);
-    let transitions = transitions(rewards, task, rollouts, &picked);
-    let starc = |kind| -> Result<Matrix<f64>, SearchError> {
-        let canon = Canon::new(kind, gamma, &transitions)?;
+    let (transitions, trajectories) = transitions(rewards, task, rollouts, &picked);
+    let n = rewards.len();
+    let fit = ValueFit::new(gamma, &transitions, &trajectories)?;
+    let valued: Vec<Valued> = steps.iter().map(|r| fit.reward(r)).collect::<Result<_, _>>()?;
+    let val = symmetric(n, |i, j| fit.distance(&valued[i], &valued[j]));
+    let minimal = || -> Result<Matrix<f64>, SearchError> {
+        let canon = Canon::new(CanonKind::Minimal, gamma, &transitions)?;
         let size = |r: &[f64]| r.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-        let forms: Vec<Vec<f64>> = values
-            .iter()
-            .map(|r| Ok(normalised(&canon.canonical(r)?, canon.mass(), size(r))))
-            .collect::<Result<_, SearchError>>()?;
-        Ok(Matrix::of(rewards.len(), |i, j| distance(&forms[i], &forms[j], canon.mass())))
+        let form = |r: &Vec<f64>| -> Result<Vec<f64>, SearchError> {
+            let values: Vec<f64> = picked.iter().map(|p| r[p.at]).collect();
+            Ok(normalised(&canon.canonical(&values)?, canon.mass(), size(&values)))
+        };
+        let forms: Vec<Vec<f64>> = steps.iter().map(form).collect::<Result<_, _>>()?;
+        Ok(Matrix::of(n, |i, j| distance(&forms[i], &forms[j], canon.mass())))
+    };
+    let epics = || {
+        let forms = epic_forms(rewards, rollouts, &picked, gamma);
+        Matrix::of(n, |i, j| Some(epic(forms[i].as_ref()?, forms[j].as_ref()?, &[])))
     };
     // Episodes of the same behaviour count as one: their mean.
     let mut names: Vec<String> = Vec::new();
@@ -158,7 +201,6 @@ pub fn versus(
     };
     let returns: Vec<Vec<f64>> = returns.iter().map(|r| means(r)).collect();
     let fitness = means(&episodes.iter().map(|e| e.fitness).collect::<Vec<_>>());
-    let n = rewards.len();
     let mut distribution = format!(
         "{}: {} of {} steps in {} episodes, {} behaviours",
         sample.what,
@@ -167,22 +209,25 @@ pub fn versus(
         episodes.len(),
         names.len()
     );
-    let val = match starc(CanonKind::Val) {
-        // Few steps or many features: no value function is told by them. The potential that leaves least always is.
-        Err(SearchError::Compare(CompareError::Singular { .. })) => {
-            distribution += "; these determine no value function: VAL is the minimal canonicalisation";
-            starc(CanonKind::Minimal)?
-        }
-        other => other?,
-    };
+    let pairs = n * n.saturating_sub(1) / 2;
+    let fell_back = (0..n).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let fell_back = fell_back.filter(|&(i, j)| val.0[i][j].canonicalisation == CanonKind::Minimal).count();
+    if fell_back > 0 {
+        distribution += &format!(
+            "; these tell no value function well enough for {fell_back} of {pairs} pairs, whose VAL is the minimal \
+             canonicalisation"
+        );
+    }
     Ok(Versus {
         rewards: rewards.iter().map(|r| r.name().to_string()).collect(),
         task: task.name.clone(),
         distribution,
         gamma,
-        val,
-        minimal: if full { starc(CanonKind::Minimal)? } else { Matrix::default() },
-        epic: if full { epics(rewards, rollouts, &picked, gamma) } else { Matrix::default() },
+        val: Matrix::of(n, |i, j| val.0[i][j].value),
+        val_error: Matrix::of(n, |i, j| val.0[i][j].error),
+        val_canonicalisation: Matrix::of(n, |i, j| val.0[i][j].canonicalisation),
+        minimal: if full { minimal()? } else { Matrix::default() },
+        epic: if full { epics() } else { Matrix::default() },
         kendall: Matrix::of(n, |i, j| kendall(&returns[i], &returns[j])),
         spearman: Matrix::of(n, |i, j| spearman(&returns[i], &returns[j])),
         fitness_kendall: returns.iter().map(|r| kendall(r, &fitness)).collect(),
@@ -190,139 +235,10 @@ pub fn versus(
     })
 }
 
-/// A step of the sample.
-#[derive(Debug, Clone, Copy)]
-struct Picked {
-    episode: usize,
-    /// From 0.
-    step: usize,
-    /// Row of the state after it.
-    row: usize,
-    terminal: bool,
-}
-
-/// Steps at even distances.
-fn pick(rollouts: &Rollouts, most: usize) -> Vec<Picked> {
-    let stride = rollouts.steps().div_ceil(most).max(1);
-    let steps = rollouts.info.episodes.iter().enumerate().flat_map(|(episode, e)| {
-        (0..e.steps).map(move |step| {
-            let terminal = e.terminated && step + 1 == e.steps;
-            Picked { episode, step, row: e.first + step + 1, terminal }
-        })
-    });
-    // The ends of episodes are few and say much.
-    steps.enumerate().filter(|(i, p)| i % stride == 0 || p.terminal).map(|(_, p)| p).collect()
-}
-
-/// Is it part of the state, rather than of the step?
-fn of_state(channel: Channel) -> bool {
-    !matches!(
-        channel,
-        Channel::Action(_)
-            | Channel::PrevAction(_)
-            | Channel::ActuatorCtrl(_)
-            | Channel::ActuatorForce(_)
-            | Channel::JointTorque(_)
-            | Channel::JointAcc(_)
-    )
-}
-
-fn transitions(rewards: &[&Reward], task: &Task, rollouts: &Rollouts, picked: &[Picked]) -> Transitions {
-    let scene = task.scene();
-    let mut channels: Vec<Channel> =
-        (0..scene.nq as u16).map(Channel::Qpos).chain((0..scene.nv as u16).map(Channel::Qvel)).collect();
-    channels.extend(rewards.iter().flat_map(|r| r.program().inputs()).map(|i| i.channel).filter(|c| of_state(*c)));
-    channels.sort();
-    channels.dedup();
-    // A column that a joint's own one repeats adds nothing, and the factorisation drops what is left of such.
-    let columns: Vec<(&[f32], f64, f64)> = channels
-        .iter()
-        .filter_map(|c| rollouts.column(*c))
-        .map(|column| {
-            let stat = Stat::of(picked.iter().map(|p| f64::from(column[p.row])));
-            (column, stat.mean, stat.std)
-        })
-        .filter(|(_, _, std)| *std > 1e-9)
-        .collect();
-    let squares = columns.len() <= SQUARES;
-    let features = |row: usize, out: &mut Vec<f64>| {
-        out.push(1.0);
-        for (column, mean, std) in &columns {
-            let x = (f64::from(column[row]) - mean) / std;
-            out.push(x);
-            if squares {
-                out.push(x * x);
-            }
-        }
-    };
-    let mut t = Transitions::default();
-    for p in picked {
-        features(p.row - 1, &mut t.state);
-        features(p.row, &mut t.next);
-        t.terminal.push(p.terminal);
-    }
-    t.width = t.state.len() / picked.len().max(1);
-    t
-}
-
-/// EPIC distances over states, actions and next states of the sample, put together freely.
-fn epics(rewards: &[&Reward], rollouts: &Rollouts, picked: &[Picked], gamma: f64) -> Matrix<Option<f64>> {
-    let stride = picked.len().div_ceil(EPIC).max(1);
-    let rows: Vec<usize> = picked.iter().step_by(stride).map(|p| p.row).collect();
-    let n = rows.len();
-    // Three orders that have nothing to do with each other stand for independent draws.
-    let turned = |by: usize| (0..n).map(|i| rows[(i * 7 + by * n / 3) % n]).collect::<Vec<_>>();
-    let before = |rows: Vec<usize>| rows.into_iter().map(|r| r - 1).collect::<Vec<_>>();
-    let samples = EpicSamples {
-        state: before(rows.clone()),
-        action: rows.clone(),
-        next: rows.clone(),
-        weight: Vec::new(),
-        mean_state: before(turned(0)),
-        mean_action: turned(1),
-        mean_next: turned(2),
-    };
-    let form = |reward: &&Reward| {
-        let evaluate =
-            |s: &[usize], a: &[usize], n: &[usize], out: &mut [f64]| anywhere(reward, rollouts, s, a, n, out);
-        epic_canonical(gamma, &samples, evaluate).ok()
-    };
-    let forms: Vec<Option<Vec<f64>>> = rewards.iter().map(form).collect();
-    Matrix::of(rewards.len(), |i, j| Some(epic(forms[i].as_ref()?, forms[j].as_ref()?, &[])))
-}
-
-/// The reward of transitions put together from three rows: the state before from one, the action from another, the
-/// state after from a third.
-fn anywhere(
-    reward: &Reward,
-    rollouts: &Rollouts,
-    state: &[usize],
-    action: &[usize],
-    next: &[usize],
-    out: &mut [f64],
-) -> Result<(), ScriptError> {
-    let program = reward.program();
-    let width = out.len().next_multiple_of(8).max(8);
-    let mut inputs = vec![0.0; program.inputs().len() * width];
-    for (into, input) in inputs.chunks_exact_mut(width).zip(program.inputs()) {
-        let Some(column) = rollouts.column(input.channel) else { continue };
-        let is_action = matches!(input.channel, Channel::Action(_) | Channel::ActuatorCtrl(_));
-        let from = match (input.prev, is_action, input.channel) {
-            (true, ..) | (_, _, Channel::PrevAction(_)) => state,
-            (_, true, _) => action,
-            _ => next,
-        };
-        into.iter_mut().zip(from).for_each(|(x, &row)| *x = column[row]);
-    }
-    let mut memory = vec![0.0; program.memory_init().len() * width];
-    (0..width).for_each(|w| program.reset_memory(w, width, &mut memory));
-    let terms = program.outputs().len();
-    let mut values = vec![0.0; terms * width];
-    program.run(out.len(), width, &inputs, reward.values(), &mut memory, &mut program.scratch(), &mut values)?;
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = f64::from(reward.total((0..terms).map(|t| values[t * width + i])));
-    }
-    Ok(())
+/// A matrix that is the same on both sides of its diagonal.
+fn symmetric<T: Clone>(n: usize, f: impl Fn(usize, usize) -> T) -> Matrix<T> {
+    let half: Vec<Vec<T>> = (0..n).map(|i| (0..=i).map(|j| f(i, j)).collect()).collect();
+    Matrix::of(n, |i, j| half[i.max(j)][i.min(j)].clone())
 }
 
 fn disagreements(rewards: &[&Reward], names: &[String], returns: &[Vec<f64>], fitness: &[f64]) -> Vec<Disagreement> {
@@ -371,7 +287,94 @@ mod tests {
         let human = pavlov_run::load_reward(&assets, &task, None).unwrap();
         let v = versus(&[&human, &human], &task, &Sample::of_audit(&audit), true, &pool).unwrap();
         assert!(v.distribution.contains("no value function"), "{}", v.distribution);
+        assert_eq!(v.val_canonicalisation.0[0][1], CanonKind::Minimal);
         assert_eq!(v.val, v.minimal);
         assert!(v.val.0[0][1] < 1e-9);
+    }
+
+    fn reward(task: &Task, name: &str, term: &str) -> Reward {
+        let script = format!("fn reward(s, p) {{ #{{ term: {term} }} }}");
+        Reward::from_text(name, name, &script, pavlov_reward::Manifest::default(), task.scene()).unwrap()
+    }
+
+    fn played(name: &str, pool: &rayon::ThreadPool) -> (Task, crate::audit::Audit) {
+        let assets = Assets::find(None);
+        let task = Task::load(&assets, name).unwrap();
+        let audit = AuditSet::load(&assets, &task).unwrap().play(&task, pool).unwrap();
+        (task, audit)
+    }
+
+    #[test]
+    fn rewards_that_ask_for_different_things_are_apart_on_audit_sets() {
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        let forward = "s.body(\"torso\").linvel.x";
+        let cases = [
+            ("ant_run", [forward, "-s.action.norm2()", "s.body(\"torso\").angvel.z"]),
+            ("cartpole_swingup", ["cos(s.joint(\"hinge\").pos)", "-s.action.norm2()", "s.joint(\"slider\").vel"]),
+        ];
+        for (name, terms) in cases {
+            let (task, audit) = played(name, &pool);
+            let rewards = terms.map(|t| reward(&task, t, t));
+            for full in [true, false] {
+                let v = versus(&rewards.each_ref(), &task, &Sample::of_audit(&audit), full, &pool).unwrap();
+                for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+                    let found = v.starc(i, j);
+                    println!("{name}, {} and {}: {}", terms[i], terms[j], written(&found));
+                    let minimal = if full { v.minimal.0[i][j] } else { 0.7 };
+                    assert!((found.value - minimal).abs() < 0.15, "{name} {full}: {found:?}, minimal {minimal}");
+                    assert!(found.error.unwrap() <= pavlov_reward::compare::TOO_UNSURE, "{found:?}");
+                }
+            }
+            let negated = reward(&task, "negated", &format!("-1.0 * ({})", terms[0]));
+            let v = versus(&[&rewards[0], &negated], &task, &Sample::of_audit(&audit), false, &pool).unwrap();
+            assert!((v.val.0[0][1] - 1.0).abs() < 1e-6, "{:?}", v.val);
+        }
+    }
+
+    /// Values are fitted to the first half of what was played and held against what the policies got in the long run.
+    #[test]
+    fn values_are_those_of_longer_episodes_as_far_as_is_said() {
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        for (name, term) in [
+            ("ant_run", "s.body(\"torso\").linvel.x"),
+            ("ant_run", "s.body(\"torso\").up.z"),
+            ("cartpole_swingup", "cos(s.joint(\"hinge\").pos)"),
+            ("half_cheetah_run", "s.qvel[0]"),
+        ] {
+            let (task, audit) = played(name, &pool);
+            let (half, gamma) = (audit.steps / 2, 0.97);
+            let mut short = audit.rollouts.clone();
+            for e in &mut short.info.episodes {
+                (e.terminated, e.steps) = (e.terminated && e.steps <= half, e.steps.min(half));
+            }
+            let reward = reward(&task, term, term);
+            let per_step = |rollouts: &pavlov_run::Rollouts| -> Vec<Vec<f64>> {
+                let scored = score_all(&reward, task.scene(), rollouts, false, &pool).unwrap();
+                scored.iter().map(|s| s.step_totals.iter().map(|x| f64::from(*x)).collect()).collect()
+            };
+            let picked = pick(&short, 2048);
+            let (t, all) = transitions(&[&reward], &task, &short, &picked);
+            let fit = ValueFit::new(gamma, &t, &all).unwrap();
+            let seen = fit.reward(&per_step(&short).concat()).unwrap();
+            let (values, explained) = fit.values(&seen).unwrap();
+            let long = per_step(&audit.rollouts);
+            let (mut pairs, mut first) = (Vec::new(), 0);
+            for (e, steps) in short.info.episodes.iter().enumerate().map(|(i, e)| (i, e.steps)) {
+                for (p, v) in picked.iter().zip(&values).filter(|(p, _)| (first..first + steps).contains(&p.at)) {
+                    let from = p.at - first;
+                    let got = long[e][from..].iter().rev().fold(0.0, |sum, r| r + gamma * sum);
+                    pairs.push((*v, got));
+                }
+                first += steps;
+            }
+            let n = pairs.len() as f64;
+            let mean = pairs.iter().map(|p| p.1).sum::<f64>() / n;
+            let left = pairs.iter().map(|(v, g)| (v - g).powi(2)).sum::<f64>();
+            let told = 1.0 - left / pairs.iter().map(|(_, g)| (g - mean).powi(2)).sum::<f64>();
+            println!(
+                "{name}, {term}: {told:.3} of the returns' variance told, {explained:.3} claimed of held-out ones"
+            );
+            assert!(told > 0.6, "{name}, {term}: {told}");
+        }
     }
 }

@@ -51,5 +51,7 @@ fn the_generator_is_as_good_as_the_human_reward_on_three_of_four_tasks() {
             );
         }
     }
-    assert!(good + 1 >= asked.len().min(4), "{good} of {}", asked.len());
+    // Of all four one may be missed; a task that was asked for alone may not.
+    let wanted = if asked.len() == TASKS.len() { TASKS.len() - 1 } else { asked.len() };
+    assert!(!asked.is_empty() && good >= wanted, "{good} of {}, {wanted} wanted", asked.len());
 }

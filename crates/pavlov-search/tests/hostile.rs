@@ -1,10 +1,10 @@
 //! A thousand hostile replies: each ends in a named rejection, in a bounded time, and none is admitted.
 
 use pavlov_env::{Assets, Task};
-use pavlov_search::AuditSet;
 use pavlov_search::grammar::Draw;
 use pavlov_search::lineage::{At, Candidate, Status};
 use pavlov_search::search::Judge;
+use pavlov_search::{AuditSet, JudgedFor};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ fn a_thousand_hostile_replies_end_in_named_rejections() {
     let task = Task::load(&assets, "cartpole_swingup").unwrap();
     let pool = pavlov_run::thread_pool(2).unwrap();
     let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
-    let judge = Judge { task: &task, audit: &audit, pool: &pool };
+    let judge = Judge { task: &task, audit: &audit, pool: &pool, judged_for: JudgedFor::Task };
     let mut rules: BTreeMap<String, usize> = BTreeMap::new();
     let mut slowest = Duration::ZERO;
     for n in 0..1000 {

@@ -1,20 +1,21 @@
 //! In-context preference learning against Bradley-Terry with the same 49 answers of a rater who goes by fitness.
 //!
-//! ICPL: 7 rounds of 6 clips, best and worst, 7 comparisons each at most; rewards from the embedded generator.
-//! Bradley-Terry: 7 rounds of 7 comparisons of segments (50 steps) of the policies so far, a linear model on the sums
-//! of the twelve quantities that go with the audit set's fitness most (the generator knows as much), then more training
-//! on what was learnt. Both end with five fresh seeds.
+//! ICPL: 7 rounds of 6 clips, best and worst, 7 comparisons each at most; rewards from the embedded generator, which
+//! knows nothing of fitness in this mode. Bradley-Terry: 7 rounds of 7 comparisons of segments (50 steps) of the
+//! policies so far, those of 2,000 candidate pairs on which 64 draws from the posterior disagree most; a linear model on
+//! the sums of the quantities that ICPL's first six rewards are made of; and as many environment steps in all as ICPL's
+//! candidates get. Both end with five fresh seeds.
 //! By name: `cargo test --release -p pavlov-search --test icpl -- --ignored --nocapture`.
 
 mod common;
 
 use pavlov_env::{Assets, BackendKind, Profile, Task};
 use pavlov_learn::Policy;
-use pavlov_prefs::{Dataset, Linear, Loss, Pair, Segment};
+use pavlov_prefs::{Dataset, Linear, Loss, Pair, Rng, Seen, Segment, Strategy, select};
 use pavlov_reward::{Manifest, Reward, score};
 use pavlov_run::{Overrides, PlayOptions, Player, PolicyPlayer, RunError, play_rollouts, thread_pool};
 use pavlov_search::AuditSet;
-use pavlov_search::grammar::{Draw, Quantity, measure};
+use pavlov_search::grammar::{Draw, Quantity, Ways, measure, propose};
 use pavlov_search::lineage::At;
 use pavlov_search::search::{Icpl, Job, Scripted, Settings, Training, train};
 use pavlov_search::stats::interval;
@@ -29,7 +30,13 @@ const STEPS: u64 = 800_000;
 const LAST: u64 = 800_000;
 const WORLDS: usize = 32;
 const SEGMENT: usize = 50;
-const QUANTITIES: usize = 12;
+/// Candidates of ICPL's first round, and of the others beside the champion.
+const SHOWN: u32 = 6;
+/// Steps of a round of Bradley-Terry: ICPL's in all, over as many rounds.
+const ROUND_STEPS: u64 = STEPS * (SHOWN + (ROUNDS - 1) * (SHOWN - 1)) as u64 / ROUNDS as u64;
+/// Pairs that the questions of a round are chosen from, and draws from the posterior.
+const PAIRS: usize = 2000;
+const DRAWS: usize = 64;
 
 /// A policy with noise, as training plays it.
 struct Noisy(PolicyPlayer, Draw);
@@ -78,9 +85,12 @@ fn bradley_terry(name: &str) -> Vec<f64> {
     let pool = Arc::new(thread_pool(2).unwrap());
     let stop = AtomicBool::new(false);
     let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
-    let mut quantities = measure(&task, &audit, &pool).unwrap();
-    quantities.sort_by(|a, b| b.with_fitness.abs().total_cmp(&a.with_fitness.abs()));
-    quantities.truncate(QUANTITIES);
+    let catalogue = measure(&task, &audit, false, &pool).unwrap();
+    let mortal = audit.rollouts.info.episodes.iter().any(|e| e.terminated);
+    let ways = Ways { reflection: true, islands: 1, mortal };
+    let first = (0..SHOWN).map(|place| propose(0, At::new(0, place), &catalogue, &[], ways).genome);
+    let known: Vec<String> = first.flat_map(|genome| genome.genes).map(|gene| gene.quantity).collect();
+    let quantities: Vec<Quantity> = catalogue.into_iter().filter(|q| known.contains(&q.text)).collect();
     let features = reward(&task, "features", &sum_of(&quantities, &vec![1.0; quantities.len()]));
     let text = std::fs::read_to_string(task.path.with_extension("rhai")).unwrap();
     let gold = reward(&task, "gold", &format!("{text}\nfn reward(s, p) {{ #{{ f: fitness(s) }} }}"));
@@ -97,6 +107,7 @@ fn bradley_terry(name: &str) -> Vec<f64> {
     let mut policy: Policy = start[0].policies[0].clone();
     let (mut data, mut phi) = (Dataset::default(), Vec::new());
     let mut learnt = nothing;
+    let mut model: Option<Linear> = None;
     for round in 0..ROUNDS {
         let options = PlayOptions {
             episodes: 16,
@@ -115,34 +126,49 @@ fn bradley_terry(name: &str) -> Vec<f64> {
             score(&gold, task.scene(), &rollouts, &spans, true).unwrap(),
         );
         let mut draw = Draw::new(2, At::new(round, 0));
-        for _ in 0..ANSWERS / ROUNDS {
-            let mut segment = || {
-                let e = draw.below(spans.len());
-                let length = SEGMENT.min(spans[e].steps);
-                let first = draw.below(spans[e].steps - length + 1);
-                let sum = |all: &[f32]| all[first..first + length].iter().map(|x| f64::from(*x)).sum::<f64>();
-                phi.push(scored[e].step_terms.iter().map(|t| sum(t)).collect::<Vec<f64>>());
-                data.segments.push(Segment {
-                    run: round.to_string(),
-                    rollout: "0".into(),
-                    episode: e as u32,
-                    first: first as u32,
-                    length: length as u32,
-                    reset_seed: 0,
-                });
-                (data.segments.len() - 1, sum(&value[e].step_terms[0]))
+        let mut segment = || {
+            let e = draw.below(spans.len());
+            let length = SEGMENT.min(spans[e].steps);
+            let first = draw.below(spans[e].steps - length + 1);
+            let sum = |all: &[f32]| all[first..first + length].iter().map(|x| f64::from(*x)).sum::<f64>();
+            let sums: Vec<f64> = scored[e].step_terms.iter().map(|t| sum(t)).collect();
+            let (run, rollout) = (round.to_string(), "0".into());
+            let (episode, first, length) = (e as u32, first as u32, length as u32);
+            (Segment { run, rollout, episode, first, length, reset_seed: 0 }, sums, sum(&value[e].step_terms[0]))
+        };
+        let pairs: Vec<_> = (0..PAIRS).map(|_| (segment(), segment())).collect();
+        // Before anything is learnt every pair is as good.
+        let asked = match &model {
+            None => (0..(ANSWERS / ROUNDS) as usize).collect(),
+            Some(model) => {
+                let draws = model.draws(DRAWS, &mut Rng::new(u64::from(round)));
+                let seen = |(left, right): &(_, _)| {
+                    let (left, right): (&(Segment, Vec<f64>, f64), &(Segment, Vec<f64>, f64)) = (left, right);
+                    let of = |d: &Vec<f64>| [model.reward_drawn(d, &left.1), model.reward_drawn(d, &right.1)];
+                    Seen { rewards: draws.iter().map(of).collect(), place: Vec::new() }
+                };
+                let candidates: Vec<Seen> = pairs.iter().map(seen).collect();
+                select(Strategy::Disagreement, &candidates, (ANSWERS / ROUNDS) as usize)
+            }
+        };
+        for pair in asked {
+            let mut add = |(segment, sums, worth): &(Segment, Vec<f64>, f64)| {
+                phi.push(sums.clone());
+                data.segments.push(segment.clone());
+                (data.segments.len() - 1, *worth)
             };
-            let ((left, a), (right, b)) = (segment(), segment());
+            let ((left, a), (right, b)) = (add(&pairs[pair].0), add(&pairs[pair].1));
             let target = if a == b { 0.5 } else { f64::from(u8::from(a > b)) };
             data.pairs.push(Pair { left, right, target, strength: 0 });
         }
-        let model = Linear::fit(features.term_names(), &data, &phi, Loss::Plain).unwrap();
+        let fitted = Linear::fit(features.term_names(), &data, &phi, Loss::Plain).unwrap();
+        let model = &*model.insert(fitted);
         let weights: Vec<f64> = (0..quantities.len()).map(|k| model.weight(k).unwrap_or(0.0)).collect();
         learnt = reward(&task, "learnt", &sum_of(&quantities, &weights));
         let trained = train(
             &task,
             &[Job { at: None, reward: learnt.clone() }],
-            &training("search", STEPS, vec![0]),
+            &training("search", ROUND_STEPS, vec![0]),
             &pool,
             &stop,
             &mut |_| (),
@@ -164,7 +190,7 @@ fn icpl(name: &str) -> Vec<f64> {
     let settings = Settings {
         task: name.into(),
         mode: &Icpl,
-        candidates: 6,
+        candidates: SHOWN,
         iterations: ROUNDS,
         steps: STEPS,
         final_steps: LAST,

@@ -155,7 +155,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
             "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(),
             "error": failure,
             "audit": audit, "good_rank": good_rank, "fitness_kendall": fitness_kendall, "shares": pairs(shares),
-            "distances": pairs(distances), "seconds": seconds,
+            "distances": distances, "seconds": seconds,
         }))?;
     } else {
         // The checker's findings bring the line of the script.
@@ -233,7 +233,8 @@ fn audited(out: Out, report: &GateReport) -> Result<()> {
         out.line(&format!("shares of the terms: {}", list(&report.shares)))?;
     }
     if !report.distances.is_empty() {
-        out.line(&format!("STARC distance to {}", list(&report.distances)))?;
+        let distances: Vec<String> = report.distances.iter().map(ToString::to_string).collect();
+        out.line(&format!("STARC distance to {}", distances.join(", ")))?;
     }
     Ok(())
 }

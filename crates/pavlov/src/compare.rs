@@ -8,7 +8,7 @@ use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::Reward;
 use pavlov_run::{RolloutEpisode, RunConfig, RunFolder, load_inputs, load_reward, rollout_files, thread_pool};
-use pavlov_search::{AuditSet, Sample, versus};
+use pavlov_search::{AuditSet, Sample, versus, written};
 use std::path::Path;
 
 /// `pavlov compare`.
@@ -57,7 +57,7 @@ pub fn compare(out: Out, assets: &Assets, runs: &Path, args: &Compare) -> Result
     let cell = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
     let r = &result;
     let matrices: [(&str, Cell<'_>); 5] = [
-        ("STARC VAL", Box::new(|i, j| format!("{:.4}", r.val.0[i][j]))),
+        ("STARC VAL", Box::new(|i, j| written(&r.starc(i, j)))),
         ("STARC minimal", Box::new(|i, j| format!("{:.4}", r.minimal.0[i][j]))),
         ("EPIC", Box::new(|i, j| cell(r.epic.0[i][j]))),
         ("Kendall", Box::new(|i, j| cell(r.kendall.0[i][j]))),
@@ -74,7 +74,8 @@ pub fn compare(out: Out, assets: &Assets, runs: &Path, args: &Compare) -> Result
         }
         text += &format!("\n{table}");
     }
-    text += "\ndistances: 0 alike up to scale and potential shaping, 1 opposite\n";
+    text += "\ndistances: 0 alike up to scale and potential shaping, 1 opposite; VAL with its standard error, and minimal \
+             where the states tell too little of values\n";
     if !result.disagreements.is_empty() {
         let mut table = Table::new(&["behaviour", "fitness", "liked by", "disliked by", "score", "score"]);
         for d in &result.disagreements {

@@ -381,7 +381,7 @@ mod tests {
         (
             "search",
             "task_option mode generator candidates iterations seed steps minutes_per_candidate seeds no_halving \
-             finalists finalist_seeds final_steps final_seeds patience islands no_reflection from human scripts \
+             finalists finalist_seeds final_steps final_seeds human_steps floor patience islands no_reflection from human scripts \
              wish feedback rater ask base_url model temperature max_tokens repairs timeout tries budget_tokens \
              budget_money price_in price_out record replay prompts executor sbatch worlds profile threads set \
              out",

@@ -1,7 +1,9 @@
 //! `search`: reward search, what it prints while it runs, and what can be done with an existing one.
 
 use crate::out::{Out, Table, number, say};
-use crate::search_args::{Search, SearchAction, SearchExecutor, SearchGenerator, SearchRater, SearchResume};
+use crate::search_args::{
+    Search, SearchAction, SearchExecutor, SearchFloor, SearchGenerator, SearchRater, SearchResume,
+};
 use crate::search_progress::Teller;
 use crate::{Usage, train};
 use anyhow::{Context, Result};
@@ -10,10 +12,10 @@ use pavlov_search::client::{Budget, Cassette, Endpoint, Key, Model};
 use pavlov_search::lineage::{Answer, Candidate, Lineage, Status};
 use pavlov_search::prompt::Prompts;
 use pavlov_search::search::{
-    End, Event, Generator, Given, JudgedBy, Means, Nobody, Person, Scripted, Settings, Shown, Slurm, comparisons,
-    run_job,
+    End, Event, Floor, Generator, Given, JudgedBy, Means, Nobody, Person, Scripted, Settings, Shown, Slurm,
+    comparisons, run_job,
 };
-use pavlov_search::{AuditSet, SearchError, promote, write_report};
+use pavlov_search::{AuditSet, SearchError, Snapshot, promote, write_report};
 use serde_json::json;
 use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
@@ -131,6 +133,15 @@ fn settings(assets: &Assets, args: &Search) -> Result<Settings> {
         finalist_seeds: args.finalist_seeds.unwrap_or(usual.finalist_seeds),
         final_steps: args.final_steps.unwrap_or(steps),
         final_seeds: args.final_seeds,
+        human_steps: args.human_steps.unwrap_or(if args.steps.or(args.final_steps).is_some() {
+            0
+        } else {
+            usual.human_steps
+        }),
+        floor: match args.floor {
+            SearchFloor::Idle => Floor::Idle,
+            SearchFloor::Sparse => Floor::Sparse,
+        },
         patience: args.patience,
         islands: args.islands,
         reflection: !args.no_reflection,
@@ -316,7 +327,13 @@ fn ended(out: Out, settings: &Settings, end: &End, folder: &Path, report: &Path)
     }
     out.text(&table.to_string())?;
     let guarded = if end.guarded { " (denominator guarded)" } else { "" };
-    out.line(&format!("human-normalised score {:.2}{guarded}; report: {}", end.human_normalised, report.display()))?;
+    out.line(&format!(
+        "human-normalised score {:.2}{guarded}; 0 is fitness {}: {}",
+        end.human_normalised,
+        number(end.floor),
+        end.floor_of
+    ))?;
+    out.line(&format!("report: {}", report.display()))?;
     out.line(&format!("to keep it: pavlov search promote {} --name NAME", folder.display()))
 }
 
@@ -326,12 +343,10 @@ fn show(out: Out, assets: &Assets, folder: &Path, whole: bool) -> Result<()> {
         return out.json(&lineage.export()?);
     }
     let report = report(assets, folder)?;
-    let (candidates, outcomes, end) = (lineage.candidates()?, lineage.outcomes()?, lineage.get::<End>("end")?);
+    let (candidates, end) = (lineage.candidates()?, lineage.get::<End>("end")?);
     let settings: Settings = lineage.get("settings")?.unwrap_or_default();
-    let fitness = |c: &Candidate| {
-        let searched = outcomes.iter().filter(|o| o.at == Some(c.at) && o.stage == "search");
-        pavlov_common::stats::mean(searched.map(|o| o.fitness))
-    };
+    let snapshot = Snapshot::of(&lineage)?;
+    let fitness = |c: &Candidate| snapshot.fitness(c.at);
     if out.json {
         for c in &candidates {
             let parents: Vec<String> = c.parents.iter().map(ToString::to_string).collect();

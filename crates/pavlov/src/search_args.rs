@@ -77,6 +77,13 @@ pub struct Search {
     /// Seeds of the last training.
     #[arg(long, default_value_t = 5)]
     pub final_seeds: u32,
+    /// Environment steps of the human reward in the last training, with the learner's settings of its task file [default:
+    /// all of the task's; as the winner where --steps or --final-steps is given].
+    #[arg(long, value_parser = count)]
+    pub human_steps: Option<u64>,
+    /// Whose fitness is 0 in the human-normalised score.
+    #[arg(long, value_enum, default_value = "idle")]
+    pub floor: SearchFloor,
     /// End after so many iterations without a better candidate; 0: never early.
     #[arg(long, default_value_t = 0)]
     pub patience: u32,
@@ -240,6 +247,15 @@ pub enum SearchGenerator {
     Embedded,
     /// A language model.
     Llm,
+}
+
+/// Floors of the human-normalised score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchFloor {
+    /// The audit set's idle behaviour.
+    Idle,
+    /// A policy trained on the task's fitness itself, as in Eureka.
+    Sparse,
 }
 
 /// Raters.

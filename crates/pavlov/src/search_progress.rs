@@ -6,6 +6,7 @@ use crate::progress::{LENGTH, new_bar};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use pavlov_common::plain;
+use pavlov_search::lineage::Outcome;
 use pavlov_search::search::{Event, Progress};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -76,10 +77,17 @@ fn stage_text(p: &Progress) -> String {
     let stage = match p.stage {
         "again" => "training finalists again",
         "final" => "the last training",
+        "sparse" => "the floor of the score, on the task's fitness itself",
         _ => "training",
     };
     let many = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     format!("{stage} ({}, {})", many(p.candidates, "reward"), many(p.seeds, "seed"))
+}
+
+/// What was trained in the end.
+fn trained(o: &Outcome) -> String {
+    let reward = if o.stage == "sparse" { "the fitness itself" } else { "human" };
+    o.at.map_or_else(|| reward.into(), |at| at.to_string())
 }
 
 /// A line, or an object, for what happens.
@@ -100,7 +108,7 @@ fn write_event(out: Out, event: &Event<'_>) -> Result<()> {
                 "event": "answer", "iteration": a.iteration, "best": a.best, "worst": a.worst, "text": a.text,
             }),
             Event::Final(o) => {
-                let name = o.at.map_or("human".into(), |a| a.to_string());
+                let name = trained(o);
                 json!({"event": "final", "of": name, "seed": o.seed, "fitness": o.fitness})
             }
             Event::Note(text) => json!({"event": "note", "text": text}),
@@ -115,7 +123,10 @@ fn write_event(out: Out, event: &Event<'_>) -> Result<()> {
             let detail = if c.detail.is_empty() { String::new() } else { format!(" ({})", plain(&c.detail)) };
             out.line(&format!("{} {}{detail} {}{why}", c.at, c.operator, c.status.name()))
         }
-        Event::Trained(c, fitness) => out.line(&format!("{} {} fitness {}", c.at, c.status.name(), number(*fitness))),
+        Event::Trained(c, fitness) => {
+            let fitness = fitness.map_or(String::new(), |f| format!(" fitness {}", number(f)));
+            out.line(&format!("{} {}{fitness}", c.at, c.status.name()))
+        }
         Event::Answered(a) => {
             let place = |p: Option<u32>| p.map_or("-".into(), |p| p.to_string());
             out.line(&format!(
@@ -127,7 +138,7 @@ fn write_event(out: Out, event: &Event<'_>) -> Result<()> {
             ))
         }
         Event::Final(o) => {
-            let name = o.at.map_or("human".into(), |a| a.to_string());
+            let name = trained(o);
             out.line(&format!("last training, seed {}: {name} fitness {}", o.seed, number(o.fitness)))
         }
         Event::Note(text) => out.line(&plain(text)),

@@ -8,8 +8,8 @@ use crate::runs::text::{grouped, number, percent};
 use crate::theme::{self, Theme};
 use egui::{Color32, RichText, ScrollArea, TextStyle, Ui};
 use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotPoints};
-use pavlov_search::Snapshot;
 use pavlov_search::lineage::{At, Candidate, Outcome, Status, diff};
+use pavlov_search::{Snapshot, written};
 use similar::ChangeTag;
 use std::path::Path;
 
@@ -227,14 +227,17 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         ui.label(format!("Of the audited behaviours the good one is number {rank}{kendall}."));
     }
     ui.add_space(6.0);
-    ui.label(RichText::new("STARC distance").strong()).on_hover_text("0: the same order of policies; 1: the opposite");
+    ui.label(RichText::new("STARC distance").strong()).on_hover_text(
+        "0: the same order of policies; 1: the opposite. With its standard error; minimal where the audit set tells too \
+         little of values",
+    );
     if v.distances.is_empty() {
         ui.weak("Not known: the gate stopped it before, or there was nothing to compare it with.");
     }
     egui::Grid::new("distances").num_columns(2).show(ui, |ui| {
-        for (name, distance) in &v.distances {
-            ui.label(format!("to {name}"));
-            ui.monospace(format!("{distance:.3}"));
+        for neighbour in &v.distances {
+            ui.label(format!("to {}", neighbour.reward));
+            ui.monospace(written(&neighbour.distance));
             ui.end_row();
         }
     });
@@ -243,6 +246,10 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
     trainings.sort_by_key(|o| ["search", "again", "final"].iter().position(|stage| *stage == o.stage));
     ui.label(RichText::new("Fitness").strong())
         .on_hover_text("Of the policy without noise, in worlds that training does not use");
+    if s.is_blind() {
+        ui.weak("Not shown until the search has ended: someone chooses by what they see.");
+        return;
+    }
     if trainings.is_empty() {
         ui.weak(match c.status {
             Status::Admitted => "Not trained yet.",

@@ -268,7 +268,7 @@ mod tests {
             ok: true,
             good_rank: Some(1),
             fitness_kendall: Some(0.75),
-            distances: vec![("human".into(), 0.25)],
+            distances: serde_json::from_str("[[\"human\", 0.25]]").unwrap(),
             ..Verdict::default()
         };
         let (script, manifest, operator) = (script.into(), MANIFEST.into(), "mutate".into());

@@ -3,7 +3,8 @@
 //! Gleave, Dennis, Legg, Russell, Leike, "Quantifying differences in reward functions" (2021), definition 4.2:
 //! `C(R)(s, a, s') = R(s, a, s') + E[g R(s', A, S') - R(s, A, S') - g R(S, A, S')]` with S, A, S' independent, and
 //! `d = sqrt((1 - rho) / 2)`, rho the correlation of C(R1) and C(R2) over a coverage distribution of transitions. The
-//! expectations need R where no transition was seen, so R is a function here, not a list of values.
+//! expectations need R where no transition was seen, so R is a function here, not a list of values. They are means over
+//! a product: each S of a sample with each (A, S') of another, whose A and S' were drawn independently of each other.
 
 use pavlov_common::stats::{Still, weighted_pearson};
 
@@ -19,9 +20,9 @@ pub struct EpicSamples {
     pub next: Vec<usize>,
     /// Weights of the coverage; empty for equal ones.
     pub weight: Vec<f64>,
-    /// Expectations: S. It and the two below are drawn independently, or are all combinations.
+    /// Expectations: S. Each is put together with each pair of the two below.
     pub mean_state: Vec<usize>,
-    /// Expectations: A.
+    /// Expectations: A, drawn independently of S', or every combination with it.
     pub mean_action: Vec<usize>,
     /// Expectations: S'.
     pub mean_next: Vec<usize>,
@@ -57,8 +58,8 @@ pub fn epic_canonical<E>(
     if action.len() != state.len() || next.len() != state.len() || !(weight.is_empty() || weight.len() == state.len()) {
         return Err(EpicError::Samples("the coverage's arrays differ in length"));
     }
-    let m = mean_state.len();
-    if m == 0 || mean_action.len() != m || mean_next.len() != m {
+    let m = mean_action.len();
+    if mean_state.is_empty() || m == 0 || mean_next.len() != m {
         return Err(EpicError::Samples("the arrays of the expectations are empty or differ in length"));
     }
     let mut evaluate = |s: &[usize], a: &[usize], n: &[usize]| {
@@ -70,14 +71,14 @@ pub fn epic_canonical<E>(
         }
     };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let everywhere = mean(&evaluate(mean_state, mean_action, mean_next)?);
     // E[R(x, A, S')] of each state that occurs, once.
     let mut expected = std::collections::HashMap::new();
-    for &x in state.iter().chain(next) {
+    for &x in state.iter().chain(next).chain(mean_state) {
         if let std::collections::hash_map::Entry::Vacant(slot) = expected.entry(x) {
             slot.insert(mean(&evaluate(&vec![x; m], mean_action, mean_next)?));
         }
     }
+    let everywhere = mean_state.iter().map(|x| expected[x]).sum::<f64>() / mean_state.len() as f64;
     let values = evaluate(state, action, next)?;
     let shaped = values
         .iter()
@@ -140,6 +141,27 @@ mod tests {
             let alone = form(&|s, _, n| gamma * phi[n] - phi[s]);
             prop_assert!(alone.iter().all(|x| x.abs() < 1e-9));
         }
+    }
+
+    #[test]
+    fn expectations_are_over_the_product_of_independent_samples() {
+        // R(s, a, s') = s a + 10 s' over S in {1, 2}, A and S' in pairs whose mean A is 3 and mean S' 5: by hand,
+        // E[R(x, A, S')] = 3 x + 50, E[R(S, A, S')] = 54.5. S and the pairs differ in number.
+        let samples = EpicSamples {
+            state: vec![1, 2],
+            action: vec![2, 6],
+            next: vec![2, 1],
+            mean_state: vec![1, 2],
+            mean_action: vec![0, 3, 6],
+            mean_next: vec![10, 4, 1],
+            weight: vec![],
+        };
+        let form = epic_canonical::<std::convert::Infallible>(0.5, &samples, |s, a, n, out| {
+            (0..out.len()).for_each(|i| out[i] = (s[i] * a[i] + 10 * n[i]) as f64);
+            Ok(())
+        });
+        // R + g E[R(s')] - E[R(s)] - g E[R]: 22 + 28 - 53 - 27.25 and 22 + 26.5 - 56 - 27.25.
+        assert_eq!(form, Ok(vec![-30.25, -34.75]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! transitions (features of s and s', ends, groups, weights) ─ Canon::new ─> canonical(r) ─> distance(a, b)   starc.rs
+//! the same of recorded trajectories ─ ValueFit::new ─> reward(r) ─> Distance: value, error, canonicalisation      value.rs
 //! R(s, a, s') evaluated anywhere ───────────────────────────────────────── epic() ────────> Pearson distance epic.rs
 //! returns of episodes under two rewards ──────────────────────────────────────────────── kendall, spearman   pavlov-common
 //! ```
@@ -11,7 +12,9 @@
 
 mod epic;
 mod starc;
+mod value;
 
 pub use epic::{EpicError, EpicSamples, epic, epic_canonical};
 pub use pavlov_common::stats::{kendall, pearson, ranks, spearman};
 pub use starc::{Canon, CanonKind, CompareError, Transitions, distance, normalised};
+pub use value::{Distance, TOO_UNSURE, Trajectories, ValueFit, Valued};

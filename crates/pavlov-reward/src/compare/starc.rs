@@ -4,7 +4,8 @@
 //! reward functions" (2023). With `c` a canonicalisation, `n` the L2 norm over the transitions and their weights: `s(R)
 //! = c(R) / n(c(R))`, `d(R1, R2) = n(s(R1) - s(R2)) / 2`, in [0, 1].
 //!
-//! - VAL: `c(R)(s, a) = E[R(s, a, S') - V(s) + g V(S')]`, V the value of the policy that made the transitions;
+//! - VAL: `c(R)(s, a) = E[R(s, a, S') - V(s) + g V(S')]`, V the value of the policy that made the transitions, by the
+//!   Bellman equation: for transitions that are all there is. From recorded trajectories `value.rs` estimates it;
 //! - minimal: `c(R)(s, a) = E[R(s, a, S') - F(s) + g F(S')]` with the potential F that makes `n(c(R))` smallest.
 //!
 //! V and F are linear in the features of states and 0 where the episode has ended for good, so potential shaping within
@@ -13,6 +14,7 @@
 //! states.
 
 use nalgebra::{DMatrix, DVector, Dyn, LU};
+use serde::{Deserialize, Serialize};
 
 /// Why rewards cannot be compared.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -48,7 +50,8 @@ pub enum CompareError {
 }
 
 /// Which canonicalisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CanonKind {
     /// Subtract the value of the policy that made the transitions (LSTD).
     Val,
@@ -118,7 +121,7 @@ impl Transitions {
     }
 }
 
-fn finite(array: &'static str, values: &[f64]) -> Result<(), CompareError> {
+pub(super) fn finite(array: &'static str, values: &[f64]) -> Result<(), CompareError> {
     match values.iter().position(|x| !x.is_finite()) {
         Some(at) => Err(CompareError::Value { array, at, value: values[at], expected: "a finite number" }),
         None => Ok(()),
@@ -129,15 +132,86 @@ fn finite(array: &'static str, values: &[f64]) -> Result<(), CompareError> {
 /// them.
 const RANK_TOLERANCE: f64 = 1e-9;
 
-/// A canonicalisation made ready for given transitions; used for one reward after another.
-#[derive(Debug)]
-pub struct Canon {
+/// Which transitions are of one (s, a), and what they weigh.
+#[derive(Debug, Clone)]
+pub(super) struct Groups {
     /// Group of each transition, numbered without gaps.
     group: Vec<usize>,
     /// Weight of each transition within its group; they sum to 1 in each.
     share: Vec<f64>,
     /// Weight of each group; they sum to 1.
-    mass: Vec<f64>,
+    pub mass: Vec<f64>,
+}
+
+impl Groups {
+    /// Groups and weights of transitions; the weights sum to 1.
+    pub fn of(transitions: &Transitions) -> (Self, DVector<f64>) {
+        let n = transitions.len();
+        let mut weight = DVector::from_element(n, 1.0);
+        if !transitions.weight.is_empty() {
+            weight.copy_from_slice(&transitions.weight);
+        }
+        let total = weight.sum();
+        if total > 0.0 {
+            weight /= total;
+        }
+        let (group, groups) = renumber(&transitions.group, n);
+        let all = Self { group, share: Vec::new(), mass: vec![0.0; groups] };
+        (all.part(&weight, |_| true), weight)
+    }
+
+    /// The same with some of the transitions only.
+    pub fn part(&self, weight: &DVector<f64>, keep: impl Fn(usize) -> bool) -> Self {
+        let kept = |i: usize| if keep(i) { weight[i] } else { 0.0 };
+        let mut mass = vec![0.0; self.mass.len()];
+        self.group.iter().enumerate().for_each(|(i, &g)| mass[g] += kept(i));
+        let within = |(i, &g): (usize, &usize)| if mass[g] > 0.0 { kept(i) / mass[g] } else { 0.0 };
+        let share = self.group.iter().enumerate().map(within).collect();
+        let total: f64 = mass.iter().sum();
+        if total > 0.0 {
+            mass.iter_mut().for_each(|m| *m /= total);
+        }
+        Self { group: self.group.clone(), share, mass }
+    }
+
+    /// Expectation over s' of a number of each transition.
+    pub fn expect(&self, values: &DVector<f64>) -> DVector<f64> {
+        let mut out = DVector::zeros(self.mass.len());
+        for (i, &g) in self.group.iter().enumerate() {
+            out[g] += self.share[i] * values[i];
+        }
+        out
+    }
+
+    /// The same of the rows of a matrix.
+    pub fn expect_rows(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
+        let mut out = DMatrix::zeros(self.mass.len(), rows.ncols());
+        for (i, &g) in self.group.iter().enumerate() {
+            let row = out.row(g) + self.share[i] * rows.row(i);
+            out.set_row(g, &row);
+        }
+        out
+    }
+
+    /// Rows of groups times the root of their weight.
+    pub fn root(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
+        let mut out = rows.clone();
+        for (g, m) in self.mass.iter().enumerate() {
+            out.row_mut(g).scale_mut(m.sqrt());
+        }
+        out
+    }
+
+    /// A number of each group times the root of its weight.
+    pub fn root_of(&self, values: &DVector<f64>) -> DVector<f64> {
+        DVector::from_iterator(values.len(), values.iter().zip(&self.mass).map(|(x, m)| x * m.sqrt()))
+    }
+}
+
+/// A canonicalisation made ready for given transitions; used for one reward after another.
+#[derive(Debug)]
+pub struct Canon {
+    groups: Groups,
     kind: Fit,
 }
 
@@ -167,19 +241,7 @@ impl Canon {
             return Err(CompareError::Value { array: "gamma", at: 0, value: gamma, expected: "0 to 1" });
         }
         let n = transitions.len();
-        let mut weight = DVector::from_element(n, 1.0);
-        if !transitions.weight.is_empty() {
-            weight.copy_from_slice(&transitions.weight);
-        }
-        let total = weight.sum();
-        if total > 0.0 {
-            weight /= total;
-        }
-        let (group, groups) = renumber(&transitions.group, n);
-        let mut mass = vec![0.0; groups];
-        group.iter().zip(weight.iter()).for_each(|(&g, w)| mass[g] += w);
-        let share = group.iter().zip(weight.iter()).map(|(&g, w)| if mass[g] > 0.0 { w / mass[g] } else { 0.0 });
-        let share: Vec<f64> = share.collect();
+        let (groups, weight) = Groups::of(transitions);
         let state = DMatrix::from_row_slice(n, transitions.width, &transitions.state);
         let mut next = DMatrix::from_row_slice(n, transitions.width, &transitions.next);
         for (i, _) in transitions.terminal.iter().enumerate().filter(|(_, end)| **end) {
@@ -188,15 +250,7 @@ impl Canon {
         let kind = match kind {
             CanonKind::Minimal => {
                 let change = &state - gamma * &next;
-                let mut expected = DMatrix::zeros(groups, transitions.width);
-                for (i, &g) in group.iter().enumerate() {
-                    let row = expected.row(g) + share[i] * change.row(i);
-                    expected.set_row(g, &row);
-                }
-                for (g, m) in mass.iter().enumerate() {
-                    expected.row_mut(g).scale_mut(m.sqrt());
-                }
-                let (basis, _) = orthonormal(&expected);
+                let (basis, _) = orthonormal(&groups.root(&groups.expect_rows(&change)));
                 Fit::Minimal(basis)
             }
             CanonKind::Val => {
@@ -220,17 +274,17 @@ impl Canon {
                 Fit::Val { state, change, weight, system }
             }
         };
-        Ok(Self { group, share, mass, kind })
+        Ok(Self { groups, kind })
     }
 
     /// Number of groups: (s, a) pairs.
     pub fn groups(&self) -> usize {
-        self.mass.len()
+        self.groups.mass.len()
     }
 
     /// Weight of each group; they sum to 1.
     pub fn mass(&self) -> &[f64] {
-        &self.mass
+        &self.groups.mass
     }
 
     /// The canonical form of a reward given by its value on each transition: a value per group.
@@ -238,36 +292,27 @@ impl Canon {
     /// # Errors
     /// When the rewards are not as many as transitions, or one is not finite.
     pub fn canonical(&self, rewards: &[f64]) -> Result<Vec<f64>, CompareError> {
-        if rewards.len() != self.group.len() {
-            return Err(CompareError::Shape { array: "rewards", found: rewards.len(), expected: self.group.len() });
+        let (groups, expected) = (&self.groups, self.groups.group.len());
+        if rewards.len() != expected {
+            return Err(CompareError::Shape { array: "rewards", found: rewards.len(), expected });
         }
         finite("rewards", rewards)?;
-        let expect = |values: &DVector<f64>| {
-            let mut out = DVector::zeros(self.mass.len());
-            for (i, &g) in self.group.iter().enumerate() {
-                out[g] += self.share[i] * values[i];
-            }
-            out
-        };
         let rewards = DVector::from_column_slice(rewards);
         Ok(match &self.kind {
             Fit::Minimal(basis) => {
-                let root = |x: DVector<f64>| {
-                    DVector::from_iterator(x.len(), x.iter().zip(&self.mass).map(|(x, m)| x * m.sqrt()))
-                };
-                let mut left = root(expect(&rewards));
+                let mut left = groups.root_of(&groups.expect(&rewards));
                 // Twice is enough for the part within the span to be gone to rounding.
                 for _ in 0..2 {
                     let within = basis.transpose() * &left;
                     left -= basis * within;
                 }
-                left.iter().zip(&self.mass).map(|(x, m)| if *m > 0.0 { x / m.sqrt() } else { 0.0 }).collect()
+                left.iter().zip(&groups.mass).map(|(x, m)| if *m > 0.0 { x / m.sqrt() } else { 0.0 }).collect()
             }
             Fit::Val { state, change, weight, system } => {
                 let right = state.transpose() * rewards.component_mul(weight);
                 // `new` has refused a system without a solution.
                 let values = system.solve(&right).unwrap_or_else(|| DVector::zeros(right.len()));
-                expect(&(rewards - change * values)).iter().copied().collect()
+                groups.expect(&(rewards - change * values)).iter().copied().collect()
             }
         })
     }
@@ -277,14 +322,14 @@ impl Canon {
     /// # Errors
     /// As [`Canon::canonical`].
     pub fn distance(&self, a: &[f64], b: &[f64]) -> Result<f64, CompareError> {
-        let forms = [a, b].map(|r| Ok(normalised(&self.canonical(r)?, &self.mass, size(r))));
+        let forms = [a, b].map(|r| Ok(normalised(&self.canonical(r)?, self.mass(), size(r))));
         let [a, b] = forms;
-        Ok(distance(&a?, &b?, &self.mass))
+        Ok(distance(&a?, &b?, self.mass()))
     }
 }
 
 /// Largest magnitude: the scale against which a remainder counts as nothing.
-fn size(rewards: &[f64]) -> f64 {
+pub(super) fn size(rewards: &[f64]) -> f64 {
     rewards.iter().fold(0.0, |m: f64, r| m.max(r.abs()))
 }
 
@@ -323,7 +368,7 @@ fn renumber(group: &[usize], n: usize) -> (Vec<usize>, usize) {
 
 /// Orthonormal columns with the span of the columns of `a`, and their number: Householder QR with column pivoting,
 /// columns brought to length 1 before.
-fn orthonormal(a: &DMatrix<f64>) -> (DMatrix<f64>, usize) {
+pub(super) fn orthonormal(a: &DMatrix<f64>) -> (DMatrix<f64>, usize) {
     let lengths: Vec<f64> = a.column_iter().map(|c| c.norm()).collect();
     let kept: Vec<usize> = (0..a.ncols()).filter(|&j| lengths[j] > 0.0).collect();
     let mut scaled = DMatrix::zeros(a.nrows(), kept.len());

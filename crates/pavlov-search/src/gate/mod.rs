@@ -12,6 +12,7 @@ pub use rules::{RULES, Rule, rule};
 
 use crate::audit::Audit;
 use crate::error::SearchError;
+use crate::versus::Neighbour;
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored};
 use pavlov_run::score_all;
@@ -129,7 +130,7 @@ pub struct GateReport {
     /// Share of each term: its mean |value| over the sum of those of all.
     pub shares: Vec<(String, f64)>,
     /// STARC distance (VAL) to other rewards of the task, nearest first.
-    pub distances: Vec<(String, f64)>,
+    pub distances: Vec<Neighbour>,
 }
 
 /// An input of a reward that is computed outside of its program, and so is not in recorded states.
@@ -137,11 +138,39 @@ fn outside(reward: &Reward) -> Option<&Input> {
     reward.program().inputs().iter().find(|i| matches!(i.channel, Channel::Source(_)))
 }
 
+/// What a reward is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedFor {
+    /// The task: the behaviours of the audit set should be paid in the order of its fitness.
+    Task,
+    /// Nothing but running: for who wishes something else than the task's fitness, and is not to be told of it. What
+    /// stops no training is a warning, and rules that look at fitness are left out.
+    Running,
+}
+
+/// Rules whose errors mean that a reward cannot be run.
+const CANNOT_RUN: [&str; 3] = ["operations", "finite", "run"];
+
 /// Judges a reward by an audit that was played. `others` are rewards of the same task.
 ///
 /// # Errors
 /// When the audit cannot be scored: a script that fails while running is a finding, not an error.
 pub fn gate(
+    reward: &Reward,
+    task: &Task,
+    audit: &Audit,
+    others: &[&Reward],
+    pool: &rayon::ThreadPool,
+) -> Result<GateReport, SearchError> {
+    gate_for(JudgedFor::Task, reward, task, audit, others, pool)
+}
+
+/// The same by what the judgement is for.
+///
+/// # Errors
+/// As [`gate`].
+pub fn gate_for(
+    judged_for: JudgedFor,
     reward: &Reward,
     task: &Task,
     audit: &Audit,
@@ -163,7 +192,11 @@ pub fn gate(
     if !slow && outside.is_none() {
         match score_all(reward, task.scene(), &audit.rollouts, true, pool) {
             Ok(scored) => {
-                judge(reward, task, audit, &scored, &mut findings, &mut report)?;
+                judge(judged_for, reward, task, audit, &scored, &mut findings, &mut report)?;
+                if judged_for == JudgedFor::Running {
+                    let stops = |f: &GateFinding| CANNOT_RUN.contains(&f.rule.as_str());
+                    findings.iter_mut().filter(|f| !stops(f)).for_each(|f| f.severity = "warning");
+                }
                 if !findings.iter().any(|f| f.severity == "error") {
                     let (near, distances) = order::distances(reward, task, audit, others, pool)?;
                     findings.extend(near);
@@ -184,6 +217,7 @@ pub fn gate(
 }
 
 fn judge(
+    judged_for: JudgedFor,
     reward: &Reward,
     task: &Task,
     audit: &Audit,
@@ -202,8 +236,10 @@ fn judge(
     // What is not finite or constant has no order worth telling.
     if !stop {
         findings.extend(share);
-        findings.extend(order::living(reward, task, audit, scored));
-        findings.extend(order::order(reward, audit, scored, report));
+        if judged_for == JudgedFor::Task {
+            findings.extend(order::living(reward, task, audit, scored));
+            findings.extend(order::order(reward, audit, scored, report));
+        }
     }
     Ok(())
 }

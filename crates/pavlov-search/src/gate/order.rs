@@ -3,7 +3,8 @@
 use super::{AuditRow, GateFinding, GateReport};
 use crate::audit::Audit;
 use crate::error::SearchError;
-use crate::versus::{Sample, versus};
+use crate::sample::Sample;
+use crate::versus::{Neighbour, versus};
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored, compare::kendall};
 
@@ -141,14 +142,13 @@ pub fn order(reward: &Reward, audit: &Audit, scored: &[Scored], report: &mut Gat
 }
 
 /// STARC distance to each of the others, and a warning for one that is the same.
-#[expect(clippy::type_complexity, reason = "findings and a list of named numbers")]
 pub fn distances(
     reward: &Reward,
     task: &Task,
     audit: &Audit,
     others: &[&Reward],
     pool: &rayon::ThreadPool,
-) -> Result<(Vec<GateFinding>, Vec<(String, f64)>), SearchError> {
+) -> Result<(Vec<GateFinding>, Vec<Neighbour>), SearchError> {
     // Those with sources outside of their programs cannot be compared on recorded states.
     let others: Vec<&Reward> = others.iter().copied().filter(|r| super::outside(r).is_none()).collect();
     if others.is_empty() {
@@ -156,12 +156,14 @@ pub fn distances(
     }
     let rewards: Vec<&Reward> = [reward].into_iter().chain(others.iter().copied()).collect();
     let matrix = versus(&rewards, task, &Sample::of_audit(audit), false, pool)?;
-    let mut distances: Vec<(String, f64)> =
-        others.iter().zip(&matrix.val.0[0][1..]).map(|(r, d)| (r.name().to_string(), *d)).collect();
-    distances.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let near = distances.iter().filter(|(_, d)| *d < SAME).map(|(name, d)| {
+    let neighbour =
+        |(k, r): (usize, &&Reward)| Neighbour { reward: r.name().to_string(), distance: matrix.starc(0, k + 1) };
+    let mut distances: Vec<Neighbour> = others.iter().enumerate().map(neighbour).collect();
+    distances.sort_by(|a, b| a.distance.value.total_cmp(&b.distance.value));
+    let near = distances.iter().filter(|n| n.distance.value < SAME).map(|n| {
+        let (name, d) = (&n.reward, n.distance.value);
         let message = format!("the same as `{name}` up to scale and potential shaping: STARC distance {d:.1e}");
-        GateFinding::warning("duplicate", message, "training it would give what is known already").value(*d)
+        GateFinding::warning("duplicate", message, "training it would give what is known already").value(d)
     });
     Ok((near.collect(), distances))
 }

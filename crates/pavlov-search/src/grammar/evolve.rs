@@ -102,6 +102,14 @@ fn gene(draw: &mut Draw, q: &Quantity, weight: f64) -> Gene {
     Gene { quantity: q.text.clone(), shape, weight: rounded(weight), target: rounded(target), width: rounded(width) }
 }
 
+/// The sign with which a quantity goes with fitness; where that is not known, either.
+fn direction(draw: &mut Draw, q: &Quantity) -> f64 {
+    match q.with_fitness {
+        0.0 => [1.0, -1.0][draw.below(2)],
+        known => known.signum(),
+    }
+}
+
 fn power(draw: &mut Draw, low: f64, high: f64) -> f64 {
     10f64.powf(draw.between(low, high))
 }
@@ -136,7 +144,7 @@ fn extra(draw: &mut Draw, catalogue: &[Quantity], credit: &Credit) -> Gene {
             let size = power(draw, -1.6, -0.3);
             return keep(draw, q, size);
         }
-        2 => q.with_fitness.signum() * power(draw, -1.0, 0.2),
+        2 => direction(draw, q) * power(draw, -1.0, 0.2),
         _ => power(draw, -2.0, -0.5) * if draw.chance(0.7) { -1.0 } else { 1.0 },
     };
     gene(draw, q, size)
@@ -144,7 +152,7 @@ fn extra(draw: &mut Draw, catalogue: &[Quantity], credit: &Credit) -> Gene {
 
 fn random(draw: &mut Draw, catalogue: &[Quantity], ways: Ways, credit: &Credit) -> Genome {
     let core = &catalogue[draw.weighted(&chances(catalogue, 2.0, credit))];
-    let sign = if core.with_fitness < 0.0 { -1.0 } else { 1.0 };
+    let sign = direction(draw, core);
     let mut genes = vec![gene(draw, core, sign)];
     // Rewards that work have several small terms beside the one that leads.
     for _ in 0..2 + draw.below(4) {
@@ -203,7 +211,7 @@ fn mutate(draw: &mut Draw, genome: &mut Genome, catalogue: &[Quantity], ways: Wa
         5 => {
             let old = genome.genes[at].clone();
             let q = &catalogue[draw.weighted(&chances(catalogue, 1.0, credit))];
-            let sign = if q.with_fitness < 0.0 { -1.0 } else { 1.0 };
+            let sign = direction(draw, q);
             genome.genes[at] = gene(draw, q, sign * old.weight.abs());
             format!("{} in place of {}", q.text, old.quantity)
         }

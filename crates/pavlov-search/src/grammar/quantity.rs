@@ -37,11 +37,11 @@ pub struct Quantity {
     pub std: f64,
     /// Mean size over all recorded steps.
     pub size: f64,
-    /// Mean over the steps of the good behaviour; of all when there is none.
+    /// Mean over the steps of the good behaviour; of all when there is none, or it is not to be known which it is.
     pub good: f64,
     /// Mean over all steps.
     pub mean: f64,
-    /// Correlation of its mean with fitness over the episodes of the audit set.
+    /// Correlation of its mean with fitness over the episodes of the audit set; 0 where fitness is not to be known.
     pub with_fitness: f64,
 }
 
@@ -284,10 +284,10 @@ pub(super) struct Measured {
     pub(super) steps: Vec<Vec<f32>>,
 }
 
-/// The episodes that quantities are measured on.
+/// The episodes that quantities are measured on; without fitness where it is not to be known.
 pub(super) struct Series<'a> {
     audit: &'a Audit,
-    fitness: Vec<f64>,
+    fitness: Option<Vec<f64>>,
 }
 
 impl Series<'_> {
@@ -300,9 +300,9 @@ impl Series<'_> {
         // Sums over the episode, as a return would be: what ends early has little of it.
         let sums: Vec<f64> = steps.iter().map(|s| s.iter().map(|x| f64::from(*x)).sum()).collect();
         let means: Vec<f64> = sums.iter().zip(&steps).map(|(sum, s)| sum / s.len().max(1) as f64).collect();
-        let correlation = |x: &[f64]| pearson(x, &self.fitness).unwrap_or(0.0);
+        let correlation = |x: &[f64]| self.fitness.as_ref().and_then(|f| pearson(x, f)).unwrap_or(0.0);
         let (a, b) = (correlation(&means), correlation(&sums));
-        let good = if self.audit.has_good { &means[..self.audit.worlds] } else { &means[..] };
+        let good = if self.audit.has_good && self.fitness.is_some() { &means[..self.audit.worlds] } else { &means[..] };
         let quantity = Quantity {
             std,
             size: values().map(f64::abs).sum::<f64>() / n,
@@ -315,12 +315,18 @@ impl Series<'_> {
     }
 }
 
-/// Measures quantities on an audit set and keeps those that can be written for this task and change at all.
+/// Measures quantities on an audit set and keeps those that can be written for this task and change at all. `judged`
+/// adds what the fitness of the behaviours says of them; without it the scale of each is all that is known.
 ///
 /// # Errors
 /// When the audit set cannot be scored.
-pub fn measure(task: &Task, audit: &Audit, pool: &rayon::ThreadPool) -> Result<Vec<Quantity>, SearchError> {
-    let fitness = audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect();
+pub fn measure(
+    task: &Task,
+    audit: &Audit,
+    judged: bool,
+    pool: &rayon::ThreadPool,
+) -> Result<Vec<Quantity>, SearchError> {
+    let fitness = judged.then(|| audit.rollouts.info.episodes.iter().map(|e| e.fitness).collect());
     let series = Series { audit, fitness };
     let quantities = enumerate(task.scene());
     let mut out = Vec::new();
@@ -437,7 +443,10 @@ mod tests {
         ] {
             let task = Task::load(&assets, name).unwrap();
             let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
-            let all = measure(&task, &audit, &pool).unwrap();
+            let blind = measure(&task, &audit, false, &pool).unwrap();
+            let says_nothing = |q: &Quantity| q.with_fitness == 0.0 && q.good == q.mean && !q.text.starts_with("(if ");
+            assert!(blind.len() > 20 && blind.iter().all(says_nothing), "{blind:#?}");
+            let all = measure(&task, &audit, true, &pool).unwrap();
             let found = all.iter().find(|q| q.text == wanted).unwrap_or_else(|| panic!("{name}: {all:#?}"));
             assert!(found.with_fitness > 0.5, "{found:?}");
             assert!(all.iter().any(|q| q.module.is_some()) && all.len() > 20, "{} of {name}", all.len());

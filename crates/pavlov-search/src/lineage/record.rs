@@ -5,6 +5,7 @@
 
 use crate::client::Ending;
 use crate::gate::GateReport;
+use crate::versus::Neighbour;
 use pavlov_run::Named;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,7 @@ pub struct Verdict {
     /// Rank correlation of return and fitness over the audit set.
     pub fitness_kendall: Option<f64>,
     /// STARC distance to other rewards of the task.
-    pub distances: Vec<(String, f64)>,
+    pub distances: Vec<Neighbour>,
 }
 
 impl From<&GateReport> for Verdict {

@@ -2,7 +2,7 @@
 
 use crate::audit::Audit;
 use crate::error::SearchError;
-use crate::gate::gate;
+use crate::gate::{JudgedFor, gate_for};
 use crate::lineage::{Candidate, Exchange, Rejection, Status, Verdict};
 use pavlov_env::Task;
 use pavlov_reward::{Reward, RewardError};
@@ -18,6 +18,8 @@ pub struct Judge<'a> {
     pub audit: &'a Audit,
     /// Threads.
     pub pool: &'a ThreadPool,
+    /// What for.
+    pub judged_for: JudgedFor,
 }
 
 /// A reward of these texts for a task.
@@ -93,7 +95,7 @@ impl Judge<'_> {
                 return Ok(None);
             }
         };
-        let report = gate(&reward, self.task, self.audit, others, self.pool)?;
+        let report = gate_for(self.judged_for, &reward, self.task, self.audit, others, self.pool)?;
         c.verdict = Verdict::from(&report);
         c.status = if report.ok { Status::Admitted } else { Status::Refused };
         Ok(report.ok.then_some(reward))

@@ -24,7 +24,7 @@ pub use judge::{Judge, load, trusted};
 pub use lock::LOCK;
 pub use mode::{Basis, DropIn, Eureka, Icpl, JudgedBy, MODES, Mode, Text2reward, mode_named};
 pub use person::{Nobody, Person, Scripted, Shown, comparisons};
-pub use settings::{Generator, Given, Settings};
+pub use settings::{Floor, Generator, Given, Settings};
 pub use slurm::{JobFile, Slurm, run_job};
 pub use train::{Job, Progress, Trained, Training, train};
 
@@ -32,7 +32,7 @@ use crate::audit::{Audit, AuditSet};
 use crate::client::Model;
 use crate::error::SearchError;
 use crate::grammar::{Genome, Parent, Quantity, Ways, measure};
-use crate::lineage::{Answer, At, Candidate, Lineage, Outcome, Status};
+use crate::lineage::{Answer, At, Candidate, Lineage, Outcome, Point, Status};
 use crate::prompt::Prompts;
 use lock::Lock;
 use pavlov_common::file;
@@ -71,8 +71,8 @@ pub struct Means<'a> {
 pub enum Event<'a> {
     /// A candidate was judged.
     Judged(&'a Candidate),
-    /// A candidate was trained.
-    Trained(&'a Candidate, f64),
+    /// A candidate was trained, to this fitness; none where a rater judges, who is not told.
+    Trained(&'a Candidate, Option<f64>),
     /// Someone answered.
     Answered(&'a Answer),
     /// Training goes on.
@@ -132,8 +132,9 @@ impl<'a> Search<'a> {
         }
         let pool = Arc::new(pavlov_run::thread_pool(means.threads)?);
         let audit = AuditSet::load(means.assets, &task)?.play(&task, &pool)?;
+        let judged = settings.mode.judged_by() == JudgedBy::Fitness;
         let uses_grammar = settings.generator == Generator::Embedded && settings.mode.generates();
-        let catalogue = if uses_grammar { measure(&task, &audit, &pool)? } else { Vec::new() };
+        let catalogue = if uses_grammar { measure(&task, &audit, judged, &pool)? } else { Vec::new() };
         let mortal = audit.rollouts.info.episodes.iter().any(|e| e.terminated);
         let mut search = Self {
             _lock: lock,
@@ -263,11 +264,20 @@ impl<'a> Search<'a> {
                 at: c.at,
                 genome: Genome::from_json(&c.genes)?,
                 merit: self.settings.mode.merit(self, c.at, iteration)?,
-                curve: outcome.curve.clone(),
+                curve: self.told(&outcome.curve),
                 episode_steps,
             })
         };
         self.candidates.iter().filter(|c| c.at.iteration < iteration).filter_map(parent).collect()
+    }
+
+    /// A learning curve as the generator is told of it: without fitness where a rater judges.
+    fn told(&self, curve: &[Point]) -> Vec<Point> {
+        let blind = |p: &Point| Point { fitness: None, success: None, ..p.clone() };
+        match self.settings.mode.judged_by() {
+            JudgedBy::Fitness => curve.to_vec(),
+            JudgedBy::Rater => curve.iter().map(blind).collect(),
+        }
     }
 
     fn ways(&self) -> Ways {
@@ -285,6 +295,16 @@ impl<'a> Search<'a> {
             set: s.set.clone(),
             ..Overrides::default()
         })
+    }
+
+    /// How the human reward is trained in the end: as its task file says, but for how fitness is measured.
+    fn overrides_of_human(&self) -> Result<Overrides, SearchError> {
+        let s = &self.settings;
+        if s.human_steps == 0 {
+            return self.overrides(s.final_steps);
+        }
+        let set = s.set.iter().filter(|setting| setting.trim_start().starts_with("eval_")).cloned().collect();
+        Ok(Overrides { worlds: None, set, ..self.overrides(s.human_steps)? })
     }
 
     fn seeds(&self, offset: u64, count: u32) -> Vec<u64> {
@@ -348,7 +368,8 @@ impl<'a> Search<'a> {
         self.lineage.put_outcomes(&outcomes, &candidates)?;
         self.outcomes.extend(outcomes);
         for c in candidates {
-            let fitness = self.fitness(c.at).unwrap_or(f64::NAN);
+            let is_told = self.settings.mode.judged_by() == JudgedBy::Fitness;
+            let fitness = is_told.then(|| self.fitness(c.at).unwrap_or(f64::NAN));
             (self.means.on_event)(&Event::Trained(&c, fitness));
             if let Some(known) = self.candidates.iter_mut().find(|known| known.at == c.at) {
                 *known = c;

@@ -1,8 +1,9 @@
 //! Filling the places of an iteration: by the embedded generator, by a model, or from what a person brought.
 
-use super::{Basis, Event, Generator, Judge, Search};
+use super::{Basis, Event, Generator, Judge, JudgedBy, Search};
 use crate::client::{Message, Request};
 use crate::error::SearchError;
+use crate::gate::JudgedFor;
 use crate::grammar::propose as draw;
 use crate::lineage::{At, Candidate, Exchange, Outcome, Rejection, Status, diff};
 use crate::prompt;
@@ -41,7 +42,7 @@ impl Search<'_> {
             }
             let mut c = Candidate { at, operator: operator.into(), detail: given.name, ..Candidate::default() };
             let bare = given.script.contains("```") || given.manifest.is_empty() && !given.script.contains("fn reward");
-            let judge = Judge { task: &self.task, audit: &self.audit, pool: &self.pool };
+            let judge = self.gatekeeper();
             if bare {
                 c = judge.reply(c, &given.script, &[&self.human])?.0;
             } else {
@@ -111,12 +112,21 @@ impl Search<'_> {
         self.candidates.iter().find(same).map(|o| o.at)
     }
 
+    /// Who judges. Where a rater does, what the task asks is not asked of a candidate.
+    fn gatekeeper(&self) -> Judge<'_> {
+        let judged_for = match self.settings.mode.judged_by() {
+            JudgedBy::Fitness => JudgedFor::Task,
+            JudgedBy::Rater => JudgedFor::Running,
+        };
+        Judge { task: &self.task, audit: &self.audit, pool: &self.pool, judged_for }
+    }
+
     /// Judges a candidate beside the human reward and its parents.
     fn judge(&self, c: &mut Candidate) -> Result<(), SearchError> {
         let parents = self.rewards(&c.parents);
         let mut others: Vec<&Reward> = vec![&self.human];
         others.extend(c.parents.iter().filter_map(|p| parents.get(p)));
-        Judge { task: &self.task, audit: &self.audit, pool: &self.pool }.judge(c, &others)?;
+        self.gatekeeper().judge(c, &others)?;
         Ok(())
     }
 
@@ -128,7 +138,7 @@ impl Search<'_> {
             ("task", task.name.clone()),
             ("about", task.about().to_string()),
             ("wish", self.settings.wish.clone()),
-            ("card", prompt::card(task)),
+            ("card", prompt::card(task, self.settings.mode.judged_by() == JudgedBy::Fitness)),
             ("names", pavlov_script::documentation()),
             ("modules", pavlov_script::module_documentation(&task.scene().lib)),
             ("examples", prompt::examples(self.means.assets, task)),
@@ -301,7 +311,7 @@ impl Search<'_> {
             let rewards = self.rewards(&c.parents);
             let mut others: Vec<&Reward> = vec![&self.human];
             others.extend(c.parents.iter().filter_map(|p| rewards.get(p)));
-            let judge = Judge { task: &self.task, audit: &self.audit, pool: &self.pool };
+            let judge = self.gatekeeper();
             let (c, _) = judge.answer(c, e, &others)?;
             let c = self.with_diff(c);
             self.put(c)?;

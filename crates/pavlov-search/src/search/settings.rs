@@ -26,6 +26,17 @@ impl Generator {
     }
 }
 
+/// Whose fitness is 0 in the human-normalised score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Floor {
+    /// The behaviour of the audit set that does nothing; the least fit one where none does.
+    #[default]
+    Idle,
+    /// A policy trained on the task's fitness itself, as long as the human reward: Eureka's "sparse".
+    Sparse,
+}
+
 /// A reward to start from, or that a person brings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
@@ -70,6 +81,11 @@ pub struct Settings {
     pub final_steps: u64,
     /// Seeds of the last training, of the best and of the human reward.
     pub final_seeds: u32,
+    /// Environment steps of the human reward in the last training, with the learner's settings of its task file; 0: the
+    /// steps and settings of the candidates.
+    pub human_steps: u64,
+    /// Floor of the human-normalised score.
+    pub floor: Floor,
     /// Iterations without a better candidate after which the search ends; 0: never before all are done.
     pub patience: u32,
     /// Groups of candidates that seldom mix.
@@ -117,6 +133,8 @@ impl Default for Settings {
             finalist_seeds: 3,
             final_steps: 800_000,
             final_seeds: 5,
+            human_steps: 0,
+            floor: Floor::default(),
             patience: 0,
             islands: 1,
             reflection: true,
@@ -156,13 +174,15 @@ impl Settings {
 
     /// [`Self::usual`] for a task that is found by its name. Candidates train as long as the last training, as what
     /// leads early need not lead late: two fifths of the task's own number of steps and at most a million, but no
-    /// less than a tenth of it.
+    /// less than a tenth of it. The human reward is trained in the end as its task file says: all steps, its settings.
     ///
     /// # Errors
     /// When the task's number of steps cannot be read.
     pub fn of_task(task: &Task) -> Result<Self, SearchError> {
-        let steps = pavlov_run::own_steps(task)?.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
-        Ok(Self { task: task.name.clone(), steps, final_steps: steps, ..Self::usual() })
+        let own = pavlov_run::own_steps(task)?;
+        let steps = own.map_or(TELLING, |n| (2 * n / 5).min(TELLING).max(n / 10).max(1));
+        let human_steps = own.unwrap_or_default().max(steps);
+        Ok(Self { task: task.name.clone(), steps, final_steps: steps, human_steps, ..Self::usual() })
     }
 
     /// The task's name, also where it is given by its file.
@@ -242,6 +262,14 @@ mod tests {
             let error = settings.check().unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn the_human_reward_is_trained_as_its_task_file_says() {
+        let task = Task::load(&pavlov_env::Assets::find(None), "half_cheetah_run").unwrap();
+        let (settings, own) = (Settings::of_task(&task).unwrap(), pavlov_run::own_steps(&task).unwrap().unwrap());
+        assert!(settings.final_steps < own && settings.human_steps == own, "{settings:?}, {own}");
+        assert_eq!(Settings::default().human_steps, 0);
     }
 
     #[test]
