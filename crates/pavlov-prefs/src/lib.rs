@@ -5,6 +5,7 @@
 //! ```
 //! The README documents the tables and the JSON lines.
 
+mod answered;
 mod ask;
 mod dataset;
 mod error;
@@ -30,6 +31,7 @@ mod stats;
 mod store;
 mod write_back;
 
+pub use answered::{Answered, Before};
 pub use ask::{Asking, ask, sums_of_terms};
 pub use dataset::{Dataset, Loss, Pair, Quality};
 pub use error::PrefsError;

@@ -20,12 +20,16 @@ use crate::folder::Combine;
 use crate::label::Label;
 use crate::segments::Pool;
 use crate::store::LabelStore;
+use pavlov_common::own;
 use pavlov_env::{Assets, Task};
 use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunFolder, Trainer, load_reward};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+
+/// What the folder of a loop is made as.
+const LOOP: &str = "a loop of preferences";
 
 /// A loop.
 #[derive(Debug, Clone)]
@@ -92,6 +96,7 @@ pub struct Rounds {
     runs: PathBuf,
     task: Task,
     done: Vec<Round>,
+    warnings: Vec<String>,
 }
 
 /// What a loop asks for: at least `missing` labels about segments of the pool (of the run), appended to the store.
@@ -109,12 +114,10 @@ impl Rounds {
                 "{budget} labels in {rounds} rounds: expected a round or more, and a label or more in each"
             )));
         }
-        let name_is_plain = !options.name.is_empty() && !options.name.contains(['/', '\\']) && options.name != "..";
-        if !name_is_plain {
-            return Err(PrefsError::Usage(format!("`{}`: expected a name, not a path", options.name)));
-        }
+        pavlov_common::names::file_name(&options.name).map_err(PrefsError::Usage)?;
         let task = Task::load(assets, &options.task).map_err(pavlov_run::RunError::from)?;
-        let mut new = Self { options, runs: runs.into(), task, done: Vec::new() };
+        let mut new = Self { options, runs: runs.into(), task, done: Vec::new(), warnings: Vec::new() };
+        own::take(&new.folder(), LOOP, &["since", "rounds.jsonl"])?;
         let log = new.log();
         if log.is_file() {
             let text = std::fs::read_to_string(&log).map_err(|e| PrefsError::io("read", &log, e))?;
@@ -125,6 +128,12 @@ impl Rounds {
                     _ if !line.ends_with('\n') => {
                         let kept: String = text.split_inclusive('\n').take(i).collect();
                         std::fs::write(&log, kept).map_err(|e| PrefsError::io("write", &log, e))?;
+                        new.warnings.push(format!(
+                            "{}:{}: the last line was cut short when the loop was ended, and is taken away: its round is \
+                             looked at again",
+                            log.display(),
+                            i + 1
+                        ));
                     }
                     Ok(_) => return Err(PrefsError::damaged(&log, format!("line {}: not round {i}", i + 1))),
                     Err(e) => return Err(PrefsError::damaged(&log, format!("line {}: {e}", i + 1))),
@@ -141,6 +150,11 @@ impl Rounds {
 
     fn log(&self) -> PathBuf {
         self.folder().join("rounds.jsonl")
+    }
+
+    /// What is to be said before the next round: what was not as it should be.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Rounds that are finished.
@@ -207,16 +221,17 @@ impl Rounds {
     }
 
     /// Trains round `k`, or what is left of it.
-    fn train(&self, assets: &Assets, k: usize, stop: &AtomicBool) -> Result<Option<(RunFolder, Round)>, PrefsError> {
+    fn train(
+        &mut self,
+        assets: &Assets,
+        k: usize,
+        stop: &AtomicBool,
+    ) -> Result<Option<(RunFolder, Round)>, PrefsError> {
         let name = self.run_name(k);
         let path = self.runs.join(&name);
-        let mut trainer = if path.join("checkpoints").exists() {
+        let mut trainer = if path.join("config.toml").exists() {
             Trainer::resume(&path, &ResumeOptions::default())?
         } else {
-            // A kill before the first checkpoint leaves nothing to go on with.
-            if path.exists() {
-                std::fs::remove_dir_all(&path).map_err(|e| PrefsError::io("remove", &path, e))?;
-            }
             let from = (k > 0).then(|| self.runs.join(self.run_name(k - 1)));
             let asked = Overrides { from, ..self.options.overrides.clone() };
             let reward = match k {
@@ -225,7 +240,8 @@ impl Rounds {
             };
             Trainer::create(assets, &self.task.name, reward.as_deref(), &asked, &self.runs, Some(&path))?
         };
-        let reason = trainer.run(stop, |_, _| ())?;
+        self.warnings.extend(trainer.take_warnings());
+        let reason = trainer.run(stop, |_, update| self.warnings.extend(update.warnings.iter().cloned()))?;
         if reason == pavlov_run::Stop::Interrupted {
             trainer.finish(reason)?;
             return Ok(None);
@@ -282,10 +298,8 @@ impl Rounds {
         let pool = Pool::of_segments(&self.runs, &data.segments)?;
         let fit = Fit::of(&pool, &reward, &data, &self.options.fit)?;
         let folder = self.reward_folder(k);
-        if folder.exists() {
-            // Of a round that was not finished.
-            std::fs::remove_dir_all(&folder).map_err(|e| PrefsError::io("remove", &folder, e))?;
-        }
+        // Of a round that was not finished.
+        own::remove_only(&folder, crate::folder::MADE_AS, &crate::folder::FILES)?;
         let combine = Combine { kind: &self.options.combine, lambda: self.options.lambda };
         fit.write(&folder, &reward, &self.task.name, combine)?;
         Ok(fit)

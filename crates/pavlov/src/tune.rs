@@ -4,6 +4,7 @@ use crate::out::{Out, Table, number, say};
 use crate::reward_args::{Tune, TuneMethod};
 use crate::{Usage, train};
 use anyhow::{Context, Result};
+use pavlov_common::own::may_write;
 use pavlov_env::{Assets, Task};
 use pavlov_run::{Method, Overrides, Trial, TuneOptions, Tuned};
 use serde_json::json;
@@ -42,7 +43,10 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
         overrides,
     };
     let mut log = match &args.log {
-        Some(path) => Some(std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
+        Some(path) => {
+            may_write(path, "a log of trials", |head| head.starts_with(b"{"))?;
+            Some(std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+        }
         None => None,
     };
     let stop = Arc::new(AtomicBool::new(false));

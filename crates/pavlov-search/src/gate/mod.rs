@@ -163,7 +163,7 @@ pub fn gate(
     if !slow && outside.is_none() {
         match score_all(reward, task.scene(), &audit.rollouts, true, pool) {
             Ok(scored) => {
-                judge(reward, task, audit, &scored, &mut findings, &mut report)?;
+                judge(reward, task, audit, &scored, &mut findings, &mut report);
                 if !findings.iter().any(|f| f.severity == "error") {
                     let (near, distances) = order::distances(reward, task, audit, others, pool)?;
                     findings.extend(near);
@@ -190,11 +190,12 @@ fn judge(
     scored: &[Scored],
     findings: &mut Vec<GateFinding>,
     report: &mut GateReport,
-) -> Result<(), SearchError> {
-    let not_finite = states::finite(reward, audit, scored)?;
+) {
+    let played = states::Played::new(reward, audit);
+    let not_finite = states::finite(reward, audit, scored, &played);
     let stop = !not_finite.is_empty();
     findings.extend(not_finite);
-    let constant = states::constant(reward, audit, scored);
+    let constant = states::constant(reward, audit, scored, &played);
     let stop = stop || constant.iter().any(|f| f.severity == "error");
     findings.extend(constant);
     let (share, shares) = order::shares(reward, scored);
@@ -205,5 +206,4 @@ fn judge(
         findings.extend(order::living(reward, task, audit, scored));
         findings.extend(order::order(reward, audit, scored, report));
     }
-    Ok(())
 }
