@@ -60,7 +60,8 @@ fn foreign(path: &Path, message: String) -> OwnError {
 
 /// What the marker of a folder says that was made as `what`.
 fn marker(folder: &Path, what: &str) -> String {
-    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let name = real.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     format!("made by Pavlov\nas {what}\nnamed {name}\n")
 }
 
@@ -119,7 +120,7 @@ pub fn take(folder: &Path, what: &str, known: &[&str]) -> Result<(), OwnError> {
 /// # Errors
 /// When it was not made as `what`, or cannot be removed.
 pub fn remove(folder: &Path, what: &str) -> Result<(), OwnError> {
-    check(folder, what)?;
+    may_remove(folder, what)?;
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(failed("remove", folder, e)),
         _ => Ok(()),
@@ -131,7 +132,7 @@ pub fn remove(folder: &Path, what: &str) -> Result<(), OwnError> {
 /// # Errors
 /// As [`remove`]; when something else is in it.
 pub fn remove_only(folder: &Path, what: &str, files: &[&str]) -> Result<(), OwnError> {
-    check(folder, what)?;
+    may_remove(folder, what)?;
     let others = || -> io::Result<Vec<String>> {
         let entries = fs::read_dir(folder)?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned()));
         let names: Vec<String> = entries.collect::<io::Result<_>>()?;
@@ -149,7 +150,10 @@ pub fn remove_only(folder: &Path, what: &str, files: &[&str]) -> Result<(), OwnE
 }
 
 /// Is it not there, or made as `what`?
-fn check(folder: &Path, what: &str) -> Result<(), OwnError> {
+///
+/// # Errors
+/// When it is somebody's own.
+pub fn may_remove(folder: &Path, what: &str) -> Result<(), OwnError> {
     let is_there = fs::symlink_metadata(folder).is_ok();
     if is_there && !is_ours(folder, what) {
         let message = format!("it would have to be removed, but was not made as {what} here: move it away first");

@@ -22,7 +22,7 @@ use crate::segments::Pool;
 use crate::store::LabelStore;
 use pavlov_common::own;
 use pavlov_env::{Assets, Task};
-use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunFolder, Trainer, load_reward};
+use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunConfig, RunFolder, Trainer, load_reward};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -117,7 +117,9 @@ impl Rounds {
         pavlov_common::names::file_name(&options.name).map_err(PrefsError::Usage)?;
         let task = Task::load(assets, &options.task).map_err(pavlov_run::RunError::from)?;
         let mut new = Self { options, runs: runs.into(), task, done: Vec::new(), warnings: Vec::new() };
-        own::take(&new.folder(), LOOP, &["since", "rounds.jsonl"])?;
+        if let Err(e) = own::take(&new.folder(), LOOP, &["since", "rounds.jsonl"]) {
+            return Err(if new.folder().is_dir() { new.is_not_own(&new.folder()) } else { e.into() });
+        }
         let log = new.log();
         if log.is_file() {
             let text = std::fs::read_to_string(&log).map_err(|e| PrefsError::io("read", &log, e))?;
@@ -139,6 +141,10 @@ impl Rounds {
                     Err(e) => return Err(PrefsError::damaged(&log, format!("line {}: {e}", i + 1))),
                 }
             }
+        }
+        // What cannot be written in the end is told before anything is trained.
+        for k in new.done.len() + 1..=rounds {
+            own::may_remove(&new.reward_folder(k), crate::folder::MADE_AS)?;
         }
         Ok(new)
     }
@@ -230,8 +236,13 @@ impl Rounds {
         let name = self.run_name(k);
         let path = self.runs.join(&name);
         let mut trainer = if path.join("config.toml").exists() {
+            self.check_own(&path, k)?;
             Trainer::resume(&path, &ResumeOptions::default())?
         } else {
+            let is_taken = std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
+            if is_taken && !own::is_ours(&path, pavlov_run::RUN_FOLDER) {
+                return Err(self.is_not_own(&path));
+            }
             let from = (k > 0).then(|| self.runs.join(self.run_name(k - 1)));
             let asked = Overrides { from, ..self.options.overrides.clone() };
             let reward = match k {
@@ -259,6 +270,25 @@ impl Rounds {
             ..Round::default()
         };
         Ok(Some((trainer.folder().clone(), round)))
+    }
+
+    /// Refuses to go on with a run in the place of round `k` that is none of this loop.
+    fn check_own(&self, path: &Path, k: usize) -> Result<(), PrefsError> {
+        let config = RunConfig::read(&path.join("config.toml"))?;
+        let seed = self.options.overrides.seed.unwrap_or(0);
+        if config.task == self.task.name && config.seed == seed && config.from.is_some() == (k > 0) {
+            return Ok(());
+        }
+        Err(self.is_not_own(path))
+    }
+
+    fn is_not_own(&self, path: &Path) -> PrefsError {
+        PrefsError::Usage(format!(
+            "{}: the loop would train a round there, and something else is in it, which stays as it is: move it away, \
+             or give the loop another --name than {}",
+            path.display(),
+            self.options.name
+        ))
     }
 
     fn reward_folder(&self, k: usize) -> PathBuf {

@@ -14,7 +14,7 @@ pub struct RunFolder {
 }
 
 /// What a run's folder is made as.
-pub(crate) const MADE_AS: &str = "a run";
+pub const RUN_FOLDER: &str = "a run";
 /// No text file of a run is larger than this; a larger one is not ours.
 const MAX_TEXT: u64 = 16 << 20;
 
@@ -27,7 +27,7 @@ impl RunFolder {
         let make = |root: &Path| fs::create_dir_all(root).map_err(|e| RunError::io("create", root, e));
         if let Some(root) = out {
             let folder = Self { root: root.to_path_buf() };
-            match own::take(root, MADE_AS, &[]) {
+            match own::take(root, RUN_FOLDER, &[]) {
                 Ok(()) if !folder.config().exists() => return Ok(folder),
                 Ok(()) | Err(OwnError::Foreign { .. }) if root.is_dir() => {
                     let path = root.display();
@@ -45,7 +45,7 @@ impl RunFolder {
             let root = runs.join(if attempt == 1 { name.clone() } else { format!("{name}-{attempt}") });
             match fs::create_dir(&root) {
                 Ok(()) => {
-                    own::take(&root, MADE_AS, &[])?;
+                    own::take(&root, RUN_FOLDER, &[])?;
                     return Ok(Self { root });
                 }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -65,7 +65,7 @@ impl RunFolder {
             return Ok(folder);
         }
         let path = root.display();
-        if own::is_ours(root, MADE_AS) {
+        if own::is_ours(root, RUN_FOLDER) {
             return Err(RunError::Usage(format!(
                 "{path}: the run was ended while its folder was made, nothing was trained; start it again with the same \
                  `pavlov train ... --out {path}` (it has no config.toml yet)"

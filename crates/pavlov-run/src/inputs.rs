@@ -418,4 +418,82 @@ mod tests {
         assert_eq!(config.inputs.len(), 6);
         assert_eq!(load(&folder, &config).unwrap().0.model().opt.gravity[2], -9.0);
     }
+
+    #[test]
+    fn files_of_sources_come_along_each_to_a_place_of_its_own() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        let folder = root.join("rewards/cartpole_balance/default");
+        for place in ["judges/one", "judges/two", "lib"] {
+            std::fs::create_dir_all(root.join("rewards").join(place)).unwrap();
+        }
+        std::fs::write(root.join("rewards/lib/near.rhai"), "fn upright(x) { 1.0 - x * x }").unwrap();
+        let judge = "import \"lib/near\" as near;\nfn reward(s) { near::upright(s.qpos[1]) }";
+        for name in ["one", "two"] {
+            std::fs::write(root.join(format!("rewards/judges/{name}/reward.rhai")), judge).unwrap();
+        }
+        let manifest = std::fs::read_to_string(folder.join("reward.toml")).unwrap();
+        // Names that are the same file name, and one that would lead out.
+        let source = |name: &str, judge: &str| {
+            format!("[sources.\"{name}\"]\nkind = \"spo\"\njudge = \"../../judges/{judge}\"\n")
+        };
+        let sources = [source("a b", "one"), source("a_b", "two"), source("../..", "one")].concat();
+        std::fs::write(folder.join("reward.toml"), format!("{manifest}\n{sources}")).unwrap();
+        let (run, config) = run(&assets, "cartpole_balance", root);
+        let paths: Vec<&str> = config.inputs.iter().map(|i| i.path.as_str()).collect();
+        for place in ["a_b-judge/reward.rhai", "a_b-judge-2/reward.rhai", "_._..-judge/reward.rhai"] {
+            assert!(paths.contains(&&*format!("inputs/reward/files/{place}")), "{place}: {paths:?}");
+        }
+        assert!(paths.contains(&"inputs/rewards/lib/near.rhai"), "the judges' module: {paths:?}");
+        std::fs::remove_dir_all(root.join("rewards")).unwrap();
+        let (_, reward) = load(&run, &config).unwrap();
+        for (_, options) in &reward.manifest().sources {
+            let judge = reward.file(options["judge"].as_str().unwrap()).unwrap();
+            assert!(judge.starts_with(run.inputs()) && judge.join("reward.rhai").is_file(), "{}", judge.display());
+        }
+    }
+
+    #[test]
+    fn what_a_source_names_is_there_and_in_the_project_when_the_run_begins() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret.rhai"), "fn reward(s) { 1.0 }").unwrap();
+        let secret = outside.path().join("secret.rhai").display().to_string();
+        let path = root.join("rewards/cartpole_balance/default/reward.toml");
+        let manifest = std::fs::read_to_string(&path).unwrap();
+        for (named, told) in [("none.rhai", "none.rhai"), (&*secret, "--allow-path")] {
+            let source = format!("\n[sources.x]\nkind = \"spo\"\njudge = {named:?}\n");
+            std::fs::write(&path, format!("{manifest}{source}")).unwrap();
+            let task = Task::load(&assets, "cartpole_balance").unwrap();
+            let reward = Reward::load(path.parent().unwrap(), "default", task.scene()).unwrap();
+            let folder = RunFolder::create(root, Some(&root.join("run")), &task.name, 0).unwrap();
+            let error = copy(&folder, &assets, &task, &reward).unwrap_err();
+            assert!(error.is_bad_input() && error.to_string().contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn vision_models_come_along_under_their_names() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        for file in ["assets/vision/tiny/vision.toml", "models/own/vision.toml", "models/own/towers/image.onnx"] {
+            std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            std::fs::write(root.join(file), "x").unwrap();
+        }
+        let path = root.join("rewards/cartpole_balance/default/reward.toml");
+        let manifest = std::fs::read_to_string(&path).unwrap();
+        let source = |name: &str, model: &str| {
+            format!("\n[sources.{name}]\nkind = \"vlm\"\ngoal = \"a pole\"\nmodel = \"{model}\"\n")
+        };
+        let sources = [source("named", "tiny"), source("given", "../../../models/own")].concat();
+        std::fs::write(path, format!("{manifest}{sources}")).unwrap();
+        let (run, config) = run(&assets, "cartpole_balance", root);
+        let paths: Vec<&str> = config.inputs.iter().map(|i| i.path.as_str()).collect();
+        for place in ["assets/vision/tiny/vision.toml", "reward/files/given-model/towers/image.onnx"] {
+            assert!(paths.contains(&&*format!("inputs/{place}")), "{place}: {paths:?}");
+        }
+        let copy = std::fs::read_to_string(run.inputs().join("reward/reward.toml")).unwrap();
+        assert!(copy.contains("model = \"tiny\"") && copy.contains("model = \"files/given-model\""), "{copy}");
+    }
 }

@@ -102,7 +102,7 @@ pub fn second(
         ..Overrides::default()
     };
     let out = folder.root().join("second");
-    own::remove(&out, crate::folder::MADE_AS)?;
+    own::remove(&out, crate::folder::RUN_FOLDER)?;
     let assets = Assets::from_roots([folder.inputs()]);
     let reward = folder.inputs().join("reward").display().to_string();
     let task = crate::inputs::safe(&config.task);
