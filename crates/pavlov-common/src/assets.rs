@@ -242,6 +242,13 @@ impl Assets {
         }
     }
 
+    /// Is this file, itself and not by a link, one of the robots of the roots?
+    pub fn has_robot(&self, file: &Path) -> bool {
+        let folders = self.roots.iter().map(|root| root.join("assets/robots"));
+        let Ok(file) = file.canonicalize() else { return false };
+        folders.filter_map(|folder| folder.canonicalize().ok()).any(|folder| file.starts_with(folder))
+    }
+
     fn not_found<'a>(
         &self,
         kind: &'static str,

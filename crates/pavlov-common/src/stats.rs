@@ -42,6 +42,34 @@ pub fn range(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     (low <= high).then_some((low, high))
 }
 
+/// Smallest and largest of numbers, NaN passed over; infinity and minus infinity when there is none. Not generic, so that
+/// it is compiled here, where it is fast, and not where it is called.
+pub fn extent(values: &[f32]) -> (f32, f32) {
+    values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)))
+}
+
+/// Place of the first number that is not finite, compiled here as [`extent`] is.
+pub fn first_not_finite(values: &[f32]) -> Option<usize> {
+    values.iter().position(|x| !x.is_finite())
+}
+
+/// Sum of the magnitudes of those that are finite, compiled here as [`extent`] is.
+pub fn sum_of_magnitudes(values: &[f32]) -> f64 {
+    values.iter().filter(|x| x.is_finite()).map(|x| f64::from(x.abs())).sum()
+}
+
+/// The number at one place of each of these rows, compiled here as [`extent`] is.
+pub fn column(rows: &[Vec<f32>], place: usize, out: &mut Vec<f32>) {
+    out.extend(rows.iter().map(|row| row[place]));
+}
+
+/// The first `n` numbers of each `width` that follow each other, compiled here as [`extent`] is.
+pub fn fronts(values: &[f32], width: usize, n: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(values.len() / width.max(1) * n);
+    values.chunks_exact(width.max(1)).for_each(|chunk| out.extend_from_slice(&chunk[..n]));
+    out
+}
+
 /// The value at a share of the way through sorted values, 0 the first and 1 the last: the nearest one, none in between.
 pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     let last = sorted.len().checked_sub(1)?;

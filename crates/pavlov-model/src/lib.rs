@@ -28,3 +28,4 @@ pub use describe::describe;
 pub use error::{ErrorParts, ModelError, did_you_mean, nearest};
 pub use model::*;
 pub use reader::{load_mjcf, parse_mjcf};
+pub use xml::{RobotFile, robot_files};

@@ -6,6 +6,7 @@
 use crate::error::ModelError;
 use std::borrow::Cow;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,11 +118,26 @@ fn tag_end(rest: &str) -> (usize, bool) {
     (rest.len(), true)
 }
 
+/// A file of a robot, as it is on the disk.
+#[derive(Debug, Clone)]
+pub struct RobotFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
+    /// What it includes: where in the text the name stands, and its number among the robot's files.
+    pub includes: Vec<(Range<usize>, usize)>,
+}
+
 /// The files and elements read so far.
 #[derive(Default)]
 struct Budget {
     /// Files being read, outermost first.
     open: Vec<PathBuf>,
+    /// Folder of the outermost one: what is included lies in it, or in the project around it.
+    base: PathBuf,
+    /// Every file once, with its path without links.
+    read: Vec<(PathBuf, RobotFile)>,
     files: usize,
     bytes: usize,
     elements: usize,
@@ -129,7 +145,22 @@ struct Budget {
 
 /// Reads `file` with everything it includes.
 pub(crate) fn read_file(path: &Path) -> Result<Element, ModelError> {
-    read(path, 0, &mut Budget::default())
+    Ok(read_all(path)?.0)
+}
+
+/// The file of a robot, and every file that it includes.
+///
+/// # Errors
+/// When one cannot be read, is no XML, or is where no robot may have its files.
+pub fn robot_files(path: &Path) -> Result<Vec<RobotFile>, ModelError> {
+    Ok(read_all(path)?.1.read.into_iter().map(|(_, file)| file).collect())
+}
+
+fn read_all(path: &Path) -> Result<(Element, Budget), ModelError> {
+    let base = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut budget = Budget { base: base.to_path_buf(), ..Budget::default() };
+    let tree = read(path, 0, &mut budget)?;
+    Ok((tree, budget))
 }
 
 fn read(path: &Path, depth: usize, budget: &mut Budget) -> Result<Element, ModelError> {
@@ -147,10 +178,32 @@ fn read(path: &Path, depth: usize, budget: &mut Budget) -> Result<Element, Model
     let file = pavlov_common::file::open(&key).map_err(problem)?;
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(problem)?;
     let text = String::from_utf8(bytes).map_err(|_| ModelError::file(&name, "the file is not UTF-8 text"))?;
+    if budget.number(&key).is_none() {
+        let file = RobotFile { path: path.to_path_buf(), text: text.clone(), includes: Vec::new() };
+        budget.read.push((key.clone(), file));
+    }
     budget.open.push(key);
     let tree = parse(&text, &name, path.parent(), depth, budget)?;
     budget.open.pop();
     Ok(tree)
+}
+
+impl Budget {
+    /// The number of a file that was read.
+    fn number(&self, key: &Path) -> Option<usize> {
+        self.read.iter().position(|(known, _)| known == key)
+    }
+
+    /// Notes that the file being read includes another one, which has been read.
+    fn included(&mut self, span: Range<usize>, path: &Path) {
+        let included = path.canonicalize().ok().and_then(|key| self.number(&key));
+        let by = self.open.last().and_then(|key| self.number(key));
+        if let (Some(by), Some(included)) = (by, included)
+            && !self.read[by].1.includes.iter().any(|(known, _)| *known == span)
+        {
+            self.read[by].1.includes.push((span, included));
+        }
+    }
 }
 
 /// Parses text; `<include>` is refused when there is no folder to look in.
@@ -172,7 +225,9 @@ fn parse(
     if nesting(text) > MAX_DEPTH {
         return Err(ModelError::file(file, format!("elements are nested deeper than {MAX_DEPTH} levels")));
     }
+    let whole = text.len();
     let text = &*without_prolog(text);
+    let shift = whole - text.len();
     // text between elements makes nodes too
     let nodes_limit = 3 * MAX_ELEMENTS as u32;
     let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit, ..Default::default() };
@@ -181,7 +236,7 @@ fn parse(
             .with_hint("is the file complete and well-formed XML?")
     })?;
     let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-    let place = Place { file: file.into(), folder, starts };
+    let place = Place { file: file.into(), folder, starts, shift };
     convert(document.root_element(), &place, depth, budget)
 }
 
@@ -191,6 +246,8 @@ struct Place<'a> {
     folder: Option<&'a Path>,
     /// Offsets at which lines start.
     starts: Vec<usize>,
+    /// Bytes by which the text is shorter than the file: all of them are in front of the first element.
+    shift: usize,
 }
 
 fn convert(
@@ -228,6 +285,7 @@ fn convert(
         if !child.is_element() {
             continue;
         }
+        let span = child.attribute_node("file").map_or(0..0, |name| name.range_value());
         let child = convert(child, place, depth + 1, budget)?;
         if child.tag != "include" {
             element.children.push(child);
@@ -241,12 +299,16 @@ fn convert(
                 child.attribute_error("file", format!("`{target}` cannot be included from text without a folder"))
             );
         };
-        let included = read(&folder.join(&target), depth, budget).map_err(|mut e| {
+        let path = folder.join(&target);
+        pavlov_common::fence::check(&budget.base, &target, &path)
+            .map_err(|e| child.attribute_error("file", e.to_string()))?;
+        let included = read(&path, depth, budget).map_err(|mut e| {
             if e.line == 0 {
                 e.hint = Some(format!("included by {}:{}", child.file, child.line));
             }
             e
         })?;
+        budget.included(span.start + place.shift..span.end + place.shift, &path);
         element.children.extend(included.children);
     }
     Ok(element)
@@ -317,5 +379,34 @@ mod tests {
         let e = read_file(&dir.join("a.xml")).unwrap_err();
         assert!(e.message.contains("includes itself"), "{e}");
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_robot_names_its_files_and_none_outside() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
+        for folder in ["bots/parts", "other"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        write(
+            "bots/a.xml",
+            "\u{feff}<!-- ä -->\n<mujoco><include file='parts/b.xml'/><include file=\"c.xml\"/></mujoco>",
+        );
+        write("bots/parts/b.xml", "<mujoco><include file='../c.xml'/></mujoco>");
+        write("bots/c.xml", "<mujoco/>");
+        write("other/d.xml", "<mujoco/>");
+        let files = robot_files(&dir.path().join("bots/a.xml")).unwrap();
+        let named = |i: usize| -> Vec<(&str, usize)> {
+            files[i].includes.iter().map(|(span, file)| (&files[i].text[span.clone()], *file)).collect()
+        };
+        assert_eq!(files.len(), 3);
+        assert_eq!((named(0), named(1)), (vec![("parts/b.xml", 1), ("c.xml", 2)], vec![("../c.xml", 2)]));
+        let absolute = dir.path().join("other/d.xml").display().to_string();
+        for target in ["../other/d.xml", &absolute] {
+            write("bots/e.xml", &format!("<mujoco>\n<include file='{target}'/></mujoco>"));
+            let e = robot_files(&dir.path().join("bots/e.xml")).unwrap_err();
+            assert_eq!((e.line, e.element.as_str()), (2, "include"), "{e}");
+            assert!(e.to_string().contains("--allow-path"), "{e}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with labels, and which of it is the user's to mend.
 
+use pavlov_common::errors::is_of_the_path;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate.
@@ -47,6 +48,12 @@ pub enum PrefsError {
     Failed(String),
 }
 
+impl From<pavlov_common::own::OwnError> for PrefsError {
+    fn from(e: pavlov_common::own::OwnError) -> Self {
+        Self::Run(e.into())
+    }
+}
+
 impl PrefsError {
     /// Is it wrong use or bad input (exit code 2), rather than a failure while running (1)?
     pub fn is_bad_input(&self) -> bool {
@@ -54,7 +61,7 @@ impl PrefsError {
             Self::Run(e) => e.is_bad_input(),
             Self::Damaged { .. } | Self::Label(_) | Self::Usage(_) => true,
             Self::Store { action, .. } => *action == "open",
-            Self::Io { action, .. } => *action == "read",
+            Self::Io { action, source, .. } => *action == "read" || is_of_the_path(source.kind()),
             Self::Failed(_) => false,
         }
     }

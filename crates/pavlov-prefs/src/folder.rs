@@ -17,6 +17,10 @@ pub struct Combine<'a> {
     pub lambda: f64,
 }
 
+/// What a folder of a learnt reward is made as, and the files that may be in it.
+pub(crate) const MADE_AS: &str = "a learnt reward";
+pub(crate) const FILES: [&str; 3] = ["reward.rhai", "reward.toml", "model.safetensors"];
+
 /// A script has at least one term; this one is logged and pays nothing.
 const SCRIPT: &str = "fn reward(s, p) {\n    #{ effort: s.action.norm2() }\n}\n";
 
@@ -73,7 +77,7 @@ fn begin(folder: &Path) -> Result<(), PrefsError> {
         let folder = folder.display();
         return Err(PrefsError::Usage(format!("{folder}: there is a reward already; give another folder")));
     }
-    std::fs::create_dir_all(folder).map_err(|e| PrefsError::io("create", folder, e))
+    Ok(pavlov_common::own::take(folder, MADE_AS, &[])?)
 }
 
 fn put(path: &Path, text: &str) -> Result<(), PrefsError> {

@@ -7,6 +7,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))] // files are opened in pavlov-common: see clippy.toml
 
+mod answered;
 mod ask;
 mod dataset;
 mod error;
@@ -34,6 +35,7 @@ mod store_read;
 mod sums;
 mod write_back;
 
+pub use answered::{Answered, Before};
 pub use ask::{Asking, ask, sums_of_terms};
 pub use dataset::{Dataset, Loss, Pair, Quality};
 pub use error::PrefsError;

@@ -20,12 +20,16 @@ use crate::folder::Combine;
 use crate::label::Label;
 use crate::segments::Pool;
 use crate::store::LabelStore;
+use pavlov_common::own;
 use pavlov_env::{Assets, Task};
-use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunFolder, Trainer, load_reward};
+use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunConfig, RunFolder, Trainer, load_reward};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+
+/// What the folder of a loop is made as.
+const LOOP: &str = "a loop of preferences";
 
 /// A loop.
 #[derive(Debug, Clone)]
@@ -92,6 +96,7 @@ pub struct Rounds {
     runs: PathBuf,
     task: Task,
     done: Vec<Round>,
+    warnings: Vec<String>,
 }
 
 /// What a loop asks for: at least `missing` labels about segments of the pool (of the run), appended to the store.
@@ -109,12 +114,12 @@ impl Rounds {
                 "{budget} labels in {rounds} rounds: expected a round or more, and a label or more in each"
             )));
         }
-        let name_is_plain = !options.name.is_empty() && !options.name.contains(['/', '\\']) && options.name != "..";
-        if !name_is_plain {
-            return Err(PrefsError::Usage(format!("`{}`: expected a name, not a path", options.name)));
-        }
+        pavlov_common::names::file_name(&options.name).map_err(PrefsError::Usage)?;
         let task = Task::load(assets, &options.task).map_err(pavlov_run::RunError::from)?;
-        let mut new = Self { options, runs: runs.into(), task, done: Vec::new() };
+        let mut new = Self { options, runs: runs.into(), task, done: Vec::new(), warnings: Vec::new() };
+        if let Err(e) = own::take(&new.folder(), LOOP, &["since", "rounds.jsonl"]) {
+            return Err(if new.folder().is_dir() { new.is_not_own(&new.folder()) } else { e.into() });
+        }
         let log = new.log();
         if log.is_file() {
             let text = pavlov_common::text::read(&log).map_err(|e| PrefsError::io("read", &log, e))?;
@@ -126,11 +131,21 @@ impl Rounds {
                         let kept: String = text.split_inclusive('\n').take(i).collect();
                         pavlov_common::atomic::write(&log, kept.as_bytes())
                             .map_err(|e| PrefsError::io("write", &log, e.source))?;
+                        new.warnings.push(format!(
+                            "{}:{}: the last line was cut short when the loop was ended, and is taken away: its round is \
+                             looked at again",
+                            log.display(),
+                            i + 1
+                        ));
                     }
                     Ok(_) => return Err(PrefsError::damaged(&log, format!("line {}: not round {i}", i + 1))),
                     Err(e) => return Err(PrefsError::damaged(&log, format!("line {}: {e}", i + 1))),
                 }
             }
+        }
+        // What cannot be written in the end is told before anything is trained.
+        for k in new.done.len() + 1..=rounds {
+            own::may_remove(&new.reward_folder(k), crate::folder::MADE_AS)?;
         }
         Ok(new)
     }
@@ -142,6 +157,11 @@ impl Rounds {
 
     fn log(&self) -> PathBuf {
         self.folder().join("rounds.jsonl")
+    }
+
+    /// What is to be said before the next round: what was not as it should be.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Rounds that are finished.
@@ -208,15 +228,21 @@ impl Rounds {
     }
 
     /// Trains round `k`, or what is left of it.
-    fn train(&self, assets: &Assets, k: usize, stop: &AtomicBool) -> Result<Option<(RunFolder, Round)>, PrefsError> {
+    fn train(
+        &mut self,
+        assets: &Assets,
+        k: usize,
+        stop: &AtomicBool,
+    ) -> Result<Option<(RunFolder, Round)>, PrefsError> {
         let name = self.run_name(k);
         let path = self.runs.join(&name);
-        let mut trainer = if path.join("checkpoints").exists() {
+        let mut trainer = if path.join("config.toml").exists() {
+            self.check_own(&path, k)?;
             Trainer::resume(&path, &ResumeOptions::default())?
         } else {
-            // A kill before the first checkpoint leaves nothing to go on with.
-            if path.exists() {
-                std::fs::remove_dir_all(&path).map_err(|e| PrefsError::io("remove", &path, e))?;
+            let is_taken = std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
+            if is_taken && !own::is_ours(&path, pavlov_run::RUN_FOLDER) {
+                return Err(self.is_not_own(&path));
             }
             let from = (k > 0).then(|| self.runs.join(self.run_name(k - 1)));
             let asked = Overrides { from, ..self.options.overrides.clone() };
@@ -226,7 +252,8 @@ impl Rounds {
             };
             Trainer::create(assets, &self.task.name, reward.as_deref(), &asked, &self.runs, Some(&path))?
         };
-        let reason = trainer.run(stop, |_, _| ())?;
+        self.warnings.extend(trainer.take_warnings());
+        let reason = trainer.run(stop, |_, update| self.warnings.extend(update.warnings.iter().cloned()))?;
         if reason == pavlov_run::Stop::Interrupted {
             trainer.finish(reason)?;
             return Ok(None);
@@ -244,6 +271,25 @@ impl Rounds {
             ..Round::default()
         };
         Ok(Some((trainer.folder().clone(), round)))
+    }
+
+    /// Refuses to go on with a run in the place of round `k` that is none of this loop.
+    fn check_own(&self, path: &Path, k: usize) -> Result<(), PrefsError> {
+        let config = RunConfig::read(&path.join("config.toml"))?;
+        let seed = self.options.overrides.seed.unwrap_or(0);
+        if config.task == self.task.name && config.seed == seed && config.from.is_some() == (k > 0) {
+            return Ok(());
+        }
+        Err(self.is_not_own(path))
+    }
+
+    fn is_not_own(&self, path: &Path) -> PrefsError {
+        PrefsError::Usage(format!(
+            "{}: the loop would train a round there, and something else is in it, which stays as it is: move it away, \
+             or give the loop another --name than {}",
+            path.display(),
+            self.options.name
+        ))
     }
 
     fn reward_folder(&self, k: usize) -> PathBuf {
@@ -284,10 +330,8 @@ impl Rounds {
         let pool = Pool::of_segments(&self.runs, &data.segments)?;
         let fit = Fit::of(&pool, &reward, &data, &self.options.fit)?;
         let folder = self.reward_folder(k);
-        if folder.exists() {
-            // Of a round that was not finished.
-            std::fs::remove_dir_all(&folder).map_err(|e| PrefsError::io("remove", &folder, e))?;
-        }
+        // Of a round that was not finished.
+        own::remove_only(&folder, crate::folder::MADE_AS, &crate::folder::FILES)?;
         let combine = Combine { kind: &self.options.combine, lambda: self.options.lambda };
         fit.write(&folder, &reward, &self.task.name, combine)?;
         Ok(fit)

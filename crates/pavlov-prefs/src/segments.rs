@@ -93,7 +93,11 @@ impl Pool {
         let mut names: Vec<&str> = segments.into_iter().map(|s| s.run.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let folders: Result<Vec<RunFolder>, _> = names.into_iter().map(|n| RunFolder::open(&runs.join(n))).collect();
+        let open = |name: &str| -> Result<RunFolder, PrefsError> {
+            pavlov_common::names::file_name(name).map_err(|e| PrefsError::Label(format!("its run: {e}")))?;
+            Ok(RunFolder::open(&runs.join(name))?)
+        };
+        let folders: Result<Vec<RunFolder>, _> = names.into_iter().map(open).collect();
         Self::open(&folders?)
     }
 

@@ -18,7 +18,7 @@ pub fn register_sources() {
 /// The nets that option `model` names, which must be of this robot.
 pub(crate) fn loaded(setup: &SourceSetup<'_>) -> Result<Nets, String> {
     let name = setup.options.get("model").and_then(|m| m.as_str()).unwrap_or_default();
-    let path = setup.reward.file(name);
+    let path = setup.reward.file(name).map_err(|e| e.to_string())?;
     let (nets, task) = Nets::load(&path).map_err(|e| e.to_string())?;
     if !nets.features.fits(setup.scene) {
         let file = path.display();

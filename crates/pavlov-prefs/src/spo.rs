@@ -101,7 +101,7 @@ impl Spo {
         let beta = number(options, "beta")?;
         let judge = match (text("judge"), text("model")) {
             (Some(judge), None) => {
-                let path = setup.reward.file(judge);
+                let path = setup.reward.file(judge).map_err(|e| e.to_string())?;
                 let reward = Reward::load(&path, judge, setup.scene).map_err(|e| e.to_string())?;
                 if reward.graph().is_some_and(|g| !g.sources.is_empty()) {
                     return Err(format!(

@@ -5,6 +5,8 @@
 
 use crate::renderer::Picture;
 use crate::{RenderError, gif_film};
+use pavlov_common::errors::is_of_the_path;
+use pavlov_common::own::may_write;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -66,9 +68,18 @@ impl std::fmt::Debug for Movie {
     }
 }
 
-/// Creates a file to write, with an error that names it.
+/// Does a file begin as PNG, GIF or MP4 do?
+fn is_picture(head: &[u8]) -> bool {
+    head.starts_with(b"\x89PNG") || head.starts_with(b"GIF8") || head.get(4..8) == Some(b"ftyp")
+}
+
+/// Creates a file to write, with an error that names it; no other file than a picture or a film is written over.
 pub(crate) fn create(path: &Path) -> Result<BufWriter<File>, RenderError> {
-    pavlov_common::file::create(path).map(BufWriter::new).map_err(|e| RenderError::write(path, e))
+    may_write(path, "a picture or a film", is_picture).map_err(|e| RenderError::Usage(e.to_string()))?;
+    pavlov_common::file::create(path).map(BufWriter::new).map_err(|e| match is_of_the_path(e.kind()) {
+        true => RenderError::Usage(format!("cannot write {}: {e}", path.display())),
+        false => RenderError::write(path, e),
+    })
 }
 
 impl Movie {

@@ -512,6 +512,16 @@ pub fn file_options(kind: &str) -> impl Iterator<Item = &'static str> {
     options.iter().filter(|o| o.takes == Takes::File).map(|o| o.name)
 }
 
+/// The vision model that comes with the program.
+pub const EMBEDDED: &str = "embedded";
+
+/// The vision model that a source uses, a name in `assets/vision` or a folder; none where the source has no eyes.
+pub fn vision_model(options: &toml::Table) -> Option<&str> {
+    let text = |key: &str| options.get(key).and_then(toml::Value::as_str);
+    let sees = find(SOURCES, text("kind")?).is_some_and(|b| b.name == "vision");
+    sees.then(|| text("model").unwrap_or(EMBEDDED))
+}
+
 /// The three tables as Markdown.
 pub fn documentation() -> String {
     use std::fmt::Write;

@@ -24,7 +24,9 @@ mod source;
 mod transform;
 
 pub use adapt::{Adaptive, ConstraintState, Moments};
-pub use blocks::{Block, COMBINERS, Opt, Otherwise, SOURCES, TRANSFORMS, Takes, documentation, file_options};
+pub use blocks::{
+    Block, COMBINERS, EMBEDDED, Opt, Otherwise, SOURCES, TRANSFORMS, Takes, documentation, file_options, vision_model,
+};
 pub use manifest::{Combine, Manifest, Param, TermTable};
 pub use nodes::{Constraint, CriticPart, HostKind, HostNumber, RewardGraph, Side, SourceSpec, TOTAL};
 pub use read::with_values;

@@ -5,6 +5,7 @@ use crate::manifest::{Manifest, Param, problem};
 use crate::nodes::{RewardGraph, SourceSpec, TOTAL};
 use crate::read::{Fault, line_column, place};
 use crate::source::{RewardSource, SourceSetup, registered};
+use pavlov_common::fence::Outside;
 use pavlov_script::{Diagnostics, EntryKind, Finding, Program, Scene, Script, Severity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -251,9 +252,16 @@ impl Reward {
 
     /// A file or folder that the manifest names: in the reward's own folder (so are the copies that a run keeps), else
     /// from where the program was started.
-    pub fn file(&self, name: &str) -> PathBuf {
+    ///
+    /// # Errors
+    /// When it is outside of the reward's folder, of the project around it, and of what the person allowed.
+    pub fn file(&self, name: &str) -> Result<PathBuf, Outside> {
         let in_folder = self.path.join(name);
-        if in_folder.exists() { in_folder } else { PathBuf::from(name) }
+        let file = if in_folder.exists() { in_folder } else { PathBuf::from(name) };
+        let own = if self.path.is_dir() { Some(self.path.as_path()) } else { self.path.parent() };
+        let base = own.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        pavlov_common::fence::check(base, name, &file)?;
+        Ok(file)
     }
 
     /// The manifest.

@@ -140,8 +140,11 @@ impl Run<'_> {
             }
             program.run(width, CHUNK, &self.inputs, self.reward.values(), &mut [], &mut self.scratch, &mut self.out)?;
             scored.operations = scored.operations.max(self.scratch.operations());
+            for term in 0..scored.terms.len() {
+                add_column(&self.out[term * CHUNK..][..width], start, term, scored);
+            }
             for row in 0..width {
-                add(self.reward, &self.out, CHUNK, row, start + row, scored);
+                add_total(self.reward, &self.out, CHUNK, row, scored);
             }
         }
         Ok(())
@@ -190,6 +193,28 @@ fn add(reward: &Reward, out: &[f32], stride: usize, at: usize, step: usize, scor
             steps.push(value);
         }
     }
+    add_total(reward, out, stride, at, scored);
+}
+
+/// Adds a term in steps that follow each other, from `start` on.
+fn add_column(column: &[f32], start: usize, term: usize, scored: &mut Scored) {
+    let sum = &mut scored.terms[term];
+    for (row, &value) in column.iter().enumerate() {
+        if value.is_finite() {
+            *sum += f64::from(value);
+        } else if scored.bad.is_none_or(|(other, step, _)| (start + row + 1, term) < (step, other)) {
+            scored.bad = Some((term, start + row + 1, value));
+        }
+    }
+    if let Some(steps) = scored.step_terms.get_mut(term) {
+        steps.extend_from_slice(column);
+    }
+}
+
+/// Adds the total of a step.
+#[inline]
+fn add_total(reward: &Reward, out: &[f32], stride: usize, at: usize, scored: &mut Scored) {
+    let output = |term: usize| out[term * stride + at];
     let finite = |x: f32| if x.is_finite() { x } else { 0.0 };
     let total = finite(reward.total((0..out.len() / stride).map(output)));
     scored.total += f64::from(total);

@@ -13,6 +13,16 @@ use std::sync::Arc;
 /// Updates in a row that may meet a number that is not finite.
 const MAX_FAILURES: u32 = 3;
 
+/// What to do when worlds become non-finite.
+pub(crate) const NONFINITE_FIX: &str = "the simulation breaks down: actions, gains or pushes are too strong for the time step; lower `timestep` (with a \
+     larger `frame_skip`), the actions' range or the randomisation, or train with --profile accurate";
+
+/// Worlds that had to be reset, with their share of the steps.
+pub(crate) fn nonfinite_worlds(count: u64, share: f64) -> String {
+    let times = if count == 1 { "a world was".to_string() } else { format!("worlds were {count} times") };
+    format!("{times} reset because the state was not finite ({:.3}% of steps)", 100.0 * share)
+}
+
 /// A learner, its worlds and its reward.
 #[derive(Debug)]
 pub(crate) struct Arm {
@@ -24,6 +34,8 @@ pub(crate) struct Arm {
     pub adaptive: Option<Adaptive>,
     warned_bad: bool,
     warned_constraints: bool,
+    /// Share of world-steps in an update after which a world had to be reset, from which on it is told.
+    tell_lost: f64,
 }
 
 /// What an update gave.
@@ -58,7 +70,8 @@ impl Arm {
             (Some(graph), _) => Some(Adaptive::new(graph, ppo.config().gamma)),
             (None, _) => None,
         };
-        let mut arm = Self { ppo, worlds, reward, adaptive, warned_bad: false, warned_constraints: false };
+        let mut arm =
+            Self { ppo, worlds, reward, adaptive, warned_bad: false, warned_constraints: false, tell_lost: 0.0 };
         arm.put()?;
         Ok(arm)
     }
@@ -96,6 +109,7 @@ impl Arm {
         self.worlds.script_failure()?;
         self.worlds.gather(&mut out.log, &mut out.sums);
         out.warnings.extend(self.bad_value());
+        out.warnings.extend(self.lost_worlds(&out.sums));
         self.worlds.clear();
         if let (Some(graph), Some(adaptive)) = (self.reward.graph().cloned(), &mut self.adaptive) {
             let sums = &out.sums;
@@ -126,6 +140,20 @@ impl Arm {
             "the constraints cannot all be met, it seems: {}; its multiplier has been at its limit; loosen a \
              threshold, or raise `limit`",
             open.join("; ")
+        ))
+    }
+
+    /// A warning when worlds became non-finite for the first time, and when ten times as many do.
+    fn lost_worlds(&mut self, sums: &StepStats) -> Option<String> {
+        let share = sums.nonfinite as f64 / sums.world_steps.max(1) as f64;
+        if share <= self.tell_lost {
+            return None;
+        }
+        self.tell_lost = 10.0 * share;
+        Some(format!(
+            "{} in the {} steps of this update (their episodes end there): {NONFINITE_FIX}",
+            nonfinite_worlds(sums.nonfinite, share),
+            sums.world_steps
         ))
     }
 

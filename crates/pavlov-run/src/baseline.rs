@@ -51,7 +51,7 @@ impl Baseline {
     fn new(setup: &SourceSetup<'_>) -> Result<Self, String> {
         let run = setup.options.get("run").and_then(|r| r.as_str()).unwrap_or_default();
         let wrong = |e: &dyn std::fmt::Display| format!("run `{run}`: {e}");
-        let folder = RunFolder::open(&setup.reward.file(run)).map_err(|e| wrong(&e))?;
+        let folder = RunFolder::open(&setup.reward.file(run).map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
         let config = RunConfig::read(&folder.config()).map_err(|e| wrong(&e))?;
         let (task, _) = crate::inputs::load(&folder, &config).map_err(|e| wrong(&e))?;
         let here = pavlov_script::Scene { lib: task.scene().lib.clone(), ..(**setup.scene).clone() };

@@ -148,6 +148,18 @@ pub fn branch(
         )));
     }
     let path = folder.branches().join(format!("branch-{:09}-{}.safetensors", loaded.state.update, options.seed));
+    let bytes = all.to_bytes(&path, task.scene())?;
+    // Labels may be about the pieces of an earlier file: it is left as it is.
+    match pavlov_common::file::read(&path, pavlov_common::file::NUMBERS) {
+        Ok(there) if there == bytes => return Ok((path, found)),
+        Ok(_) => {
+            return Err(RunError::Usage(format!(
+                "{}: there are other pieces with this seed, which labels may be about: give another --seed",
+                path.display()
+            )));
+        }
+        Err(_) => {}
+    }
     all.write(&folder.writable(path.clone())?, task.scene())?;
     Ok((path, found))
 }

@@ -27,6 +27,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const FORMAT: u32 = 1;
+/// Files of a checkpoint's folder.
+const FILES: [&str; 3] = ["learner.safetensors", "worlds.safetensors", "state.json"];
+/// What the name of a folder that is being written begins with.
+const PART: &str = ".part-";
 /// Time between checkpoints that are forced to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(30);
 
@@ -112,9 +116,9 @@ impl Checkpoints {
         let folder = run.checkpoints();
         file::make_folder_in(run.root(), &folder).map_err(|e| RunError::io("create", &folder, e))?;
         for entry in fs::read_dir(&folder).map_err(|e| RunError::io("read", &folder, e))?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(".part") {
-                // What cannot be removed does no harm.
-                let _ = fs::remove_dir_all(entry.path());
+            let name = entry.file_name();
+            if name.to_str().and_then(|n| n.strip_prefix(PART)).is_some_and(|n| number(n).is_some()) {
+                remove(&entry.path());
             }
         }
         Ok(Self { root: run.root().into(), slots: Slots::open(run.root(), &folder)?, folder, keep, synced: None })
@@ -153,13 +157,11 @@ impl Checkpoints {
             return Ok(());
         }
         let sync = force_sync || self.synced.is_none_or(|(_, when)| when.elapsed() >= SYNC_EVERY);
-        let (part, path) = (self.folder.join(format!(".part-{:09}", state.update)), self.path(state.update));
+        let (part, path) = (self.folder.join(format!("{PART}{:09}", state.update)), self.path(state.update));
         let write = || -> std::io::Result<()> {
             file::make_folder_in(&self.root, &part)?;
             let Parts { state, learner, worlds } = &parts;
-            for (name, bytes) in
-                [("learner.safetensors", learner), ("worlds.safetensors", worlds), ("state.json", state)]
-            {
+            for (name, bytes) in FILES.into_iter().zip([learner, worlds, state]) {
                 let to = part.join(name);
                 let mut written = file::create_in(&self.root, &to)?;
                 written.write_all(bytes)?;
@@ -167,17 +169,21 @@ impl Checkpoints {
                     written.sync_all()?;
                 }
             }
+            remove(&path);
             if path.exists() {
-                fs::remove_dir_all(&path)?;
+                // Somebody keeps something beside the files of an earlier one.
+                FILES.iter().try_for_each(|name| fs::rename(part.join(name), path.join(name)))?;
+                remove(&part);
+            } else {
+                fs::rename(&part, &path)?;
             }
-            fs::rename(&part, &path)?;
             if sync {
                 file::sync_folder(&self.folder);
             }
             Ok(())
         };
         write().map_err(|e| {
-            let _ = fs::remove_dir_all(&part);
+            remove(&part);
             RunError::io("write", &path, e)
         })?;
         if sync {
@@ -198,25 +204,39 @@ impl Checkpoints {
         let old = all.len().saturating_sub(self.keep);
         let kept = [state.best.map(|b| b.update), self.synced.map(|(u, _)| u)];
         for &update in all[..old].iter().filter(|&&u| !kept.contains(&Some(u))) {
-            // A folder that cannot be removed costs space, not correctness.
-            let _ = fs::remove_dir_all(self.path(update));
+            remove(&self.path(update));
         }
     }
 
     /// Removes checkpoints behind `update`: they are of a future that is computed again.
     pub fn drop_after(&self, update: u64) {
         for later in self.list().into_iter().filter(|&u| u > update) {
-            let _ = fs::remove_dir_all(self.path(later));
+            remove(&self.path(later));
         }
     }
 }
 
 fn list(folder: &Path) -> Vec<u64> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let number = |e: fs::DirEntry| e.file_name().to_str().filter(|n| n.len() == 9).and_then(|n| n.parse().ok());
-    let mut updates: Vec<u64> = entries.flatten().filter_map(number).collect();
+    let mut updates: Vec<u64> = entries.flatten().filter_map(|e| number(e.file_name().to_str()?)).collect();
     updates.sort_unstable();
     updates
+}
+
+/// The update of a checkpoint's folder.
+fn number(name: &str) -> Option<u64> {
+    if name.len() == 9 && name.bytes().all(|b| b.is_ascii_digit()) { name.parse().ok() } else { None }
+}
+
+/// Removes a checkpoint's own files and its folder; what somebody else put there stays, and the folder with it. What
+/// cannot be removed costs space, not correctness.
+fn remove(checkpoint: &Path) {
+    if fs::symlink_metadata(checkpoint).is_ok_and(|found| found.is_dir()) {
+        for name in FILES {
+            let _ = fs::remove_file(checkpoint.join(name));
+        }
+        let _ = fs::remove_dir(checkpoint);
+    }
 }
 
 /// Name of the tensor of worlds on a GPU.
@@ -317,6 +337,20 @@ fn decode(path: &Path, parts: &Parts) -> Result<Loaded, RunError> {
     Ok(Loaded { path: path.to_path_buf(), ppo, state, worlds })
 }
 
+/// Has a run got as far as its first checkpoint? Not where there is neither a folder of one nor a sound slot, and its
+/// log says no more than one update: a kill in the middle of the first checkpoint leaves so much.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) fn was_written(run: &RunFolder) -> Result<bool, RunError> {
+    let folder = run.checkpoints();
+    let sound = |path: &PathBuf| path.is_file() && crate::slots::update(path).is_ok();
+    if !list(&folder).is_empty() || crate::slots::paths(&folder).iter().any(sound) {
+        return Ok(true);
+    }
+    Ok(crate::logs::last_update(&run.metrics())? > 1)
+}
+
 /// Reads a checkpoint of a run. [`Which::Last`] falls back to older ones when the newest is damaged; what was passed
 /// over comes back as warnings.
 ///
@@ -336,7 +370,8 @@ pub fn find(run: &RunFolder, which: Which) -> Result<(Loaded, Vec<String>), RunE
     // A folder before a slot of the same update.
     all.sort_by_key(|(update, path)| (std::cmp::Reverse(*update), !path.is_dir()));
     let none = || {
-        let message = "no checkpoint: the run was ended before its first update; start it again with `pavlov train`";
+        let message =
+            "no checkpoint: the run was ended before its first update; `pavlov resume` starts it from its own copy";
         RunError::damaged(&folder, message)
     };
     let newest = |warnings: &mut Vec<String>| {

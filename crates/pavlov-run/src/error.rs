@@ -1,5 +1,6 @@
 //! What can go wrong in a run, and which of it is the user's to mend.
 
+use pavlov_common::errors::is_of_the_path;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate.
@@ -59,6 +60,16 @@ impl From<pavlov_common::atomic::WriteError> for RunError {
     }
 }
 
+impl From<pavlov_common::own::OwnError> for RunError {
+    fn from(e: pavlov_common::own::OwnError) -> Self {
+        use pavlov_common::own::OwnError;
+        match e {
+            OwnError::Io { action, path, source } => Self::Io { action, path, source },
+            foreign @ OwnError::Foreign { .. } => Self::Usage(foreign.to_string()),
+        }
+    }
+}
+
 impl RunError {
     /// Is it wrong use or bad input (exit code 2), rather than a failure while running (1)?
     pub fn is_bad_input(&self) -> bool {
@@ -70,7 +81,9 @@ impl RunError {
                 use pavlov_physics::gpu::GpuError;
                 matches!(e, GpuError::NoAdapter | GpuError::NoSuchAdapter { .. } | GpuError::Limit { .. })
             }
-            Self::Learn(LearnError::Io { action, .. }) | Self::Io { action, .. } => *action == "read",
+            Self::Learn(LearnError::Io { action, source, .. }) | Self::Io { action, source, .. } => {
+                *action == "read" || is_of_the_path(source.kind())
+            }
             Self::Learn(_) => true,
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::error::RunError;
 use pavlov_common::file;
+use pavlov_common::names::as_file_name;
+use pavlov_common::own::{self, OwnError};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,34 +14,39 @@ pub struct RunFolder {
     root: PathBuf,
 }
 
+/// What a run's folder is made as.
+pub const RUN_FOLDER: &str = "a run";
+
 impl RunFolder {
-    /// A new folder: `out`, or `<runs>/<task>-<time>-<seed>`.
+    /// A new folder: `out`, or `<runs>/<task>-<time>-<seed>`; or `out` as a run left it that was ended while it was made.
     ///
     /// # Errors
-    /// When `out` exists and is not empty, or a folder cannot be made.
+    /// When `out` exists and something is in it, or a folder cannot be made.
     pub fn create(runs: &Path, out: Option<&Path>, task: &str, seed: u64) -> Result<Self, RunError> {
         let make = |root: &Path| fs::create_dir_all(root).map_err(|e| RunError::io("create", root, e));
         if let Some(root) = out {
-            let taken = match fs::read_dir(root) {
-                Ok(mut entries) => entries.next().is_some(),
-                Err(e) if e.kind() == ErrorKind::NotFound => false,
-                Err(e) => return Err(RunError::io("read", root, e)),
-            };
-            if taken {
-                let path = root.display();
-                return Err(RunError::Usage(format!(
-                    "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
-                )));
+            let folder = Self { root: root.to_path_buf() };
+            match own::take(root, RUN_FOLDER, &[]) {
+                Ok(()) if !folder.config().exists() => return Ok(folder),
+                Ok(()) | Err(OwnError::Foreign { .. }) if root.is_dir() => {
+                    let path = root.display();
+                    return Err(RunError::Usage(format!(
+                        "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
+                    )));
+                }
+                Ok(()) => return Ok(folder),
+                Err(e) => return Err(e.into()),
             }
-            make(root)?;
-            return Ok(Self { root: root.to_path_buf() });
         }
         make(runs)?;
-        let name = format!("{}-{}-{seed}", plain(task), crate::clock::stamp());
+        let name = format!("{}-{}-{seed}", as_file_name(task), crate::clock::stamp());
         for attempt in 1..1000 {
             let root = runs.join(if attempt == 1 { name.clone() } else { format!("{name}-{attempt}") });
             match fs::create_dir(&root) {
-                Ok(()) => return Ok(Self { root }),
+                Ok(()) => {
+                    own::take(&root, RUN_FOLDER, &[])?;
+                    return Ok(Self { root });
+                }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(RunError::io("create", &root, e)),
             }
@@ -56,8 +63,19 @@ impl RunFolder {
         if folder.config().is_file() {
             return Ok(folder);
         }
-        let why = if root.is_dir() { "has no config.toml" } else { "does not exist" };
-        Err(RunError::Usage(format!("{}: no run there, the folder {why} (`pavlov runs` lists them)", root.display())))
+        let path = root.display();
+        if own::is_ours(root, RUN_FOLDER) {
+            return Err(RunError::Usage(format!(
+                "{path}: the run was ended while its folder was made, nothing was trained; start it again with the same \
+                 `pavlov train ... --out {path}` (it has no config.toml yet)"
+            )));
+        }
+        let why = match () {
+            () if root.is_dir() => "the folder has no config.toml",
+            () if root.exists() => "it is a file",
+            () => "the folder does not exist",
+        };
+        Err(RunError::Usage(format!("{path}: no run there, {why} (`pavlov runs` lists them)")))
     }
 
     /// The folder itself.
@@ -186,12 +204,6 @@ impl RunFolder {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
-}
-
-/// A task's name as part of a file name.
-pub(crate) fn plain(name: &str) -> String {
-    let keep = |c: char| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' };
-    name.chars().map(keep).take(100).collect()
 }
 
 /// Reads a text file of sensible size.

@@ -4,6 +4,8 @@
 //! inputs/tasks/<task>.toml, <task>.rhai     inputs/assets/robots/<robot>     inputs/reward/reward.{rhai,toml}
 //! inputs/rewards/lib/<module>.rhai          inputs/reward/baselines/<source>/: of the run that a `baseline` names
 //! inputs/reward/files/<source>-<option>: files and folders that a source names
+//! inputs/assets/vision/<model>: vision models by name      inputs/assets/robots/outside/: what a robot includes from there
+//! inputs/from.safetensors: the learner that the run began with, where it began with another run's
 //! ```
 //! The folder is a root for [`Assets`], so that task and robot are found in it by the names they had. Where the task
 //! names its robot or script by a path, or the reward the run of a baseline, the copy names the copied file instead.
@@ -12,14 +14,20 @@ use crate::config::{InputFile, RunConfig};
 use crate::error::RunError;
 use crate::folder::{RunFolder, read_text};
 use pavlov_common::file;
-use pavlov_env::{Assets, Task};
+use pavlov_common::names::as_file_name;
+use pavlov_env::{Assets, EnvError, Task};
+use pavlov_learn::Ppo;
+use pavlov_model::ModelError;
 use pavlov_reward::{Adaptive, Reward};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Files of one robot; more than this is no robot.
-const MAX_FILES: usize = 64;
+/// Files of one folder that a source names, and levels of folders below it.
+const MAX_FILES: usize = 1000;
+const MAX_DEPTH: usize = 4;
+/// What the folder of copies is made as.
+const MADE_AS: &str = "the inputs of a run";
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -47,13 +55,45 @@ impl Copier<'_> {
         let bytes = file::read(from, file::NUMBERS).map_err(|e| RunError::io("read", from, e))?;
         self.put(role, relative, &bytes)
     }
+
+    /// Copies a file, or all files below a folder.
+    fn folder(&mut self, role: &str, from: &Path, relative: &str) -> Result<(), RunError> {
+        if from.is_file() {
+            return self.copy(role, relative, from);
+        }
+        let mut files = Vec::new();
+        files_below(from, relative, MAX_DEPTH, &mut files)?;
+        files.into_iter().try_for_each(|(place, path)| self.copy(role, &place, &path))
+    }
+
+    fn modules(&mut self, modules: Vec<(String, PathBuf)>) -> Result<(), RunError> {
+        for (name, path) in modules {
+            let relative = format!("inputs/rewards/{name}.rhai");
+            if !self.copied.iter().any(|c| c.path == relative) {
+                self.copy("module", &relative, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A place below `inputs/reward` that nothing was copied to: names of two sources may become one.
+    fn free(&self, place: &str, ending: &str) -> String {
+        let taken = |place: &String| {
+            let place = format!("inputs/reward/{place}");
+            self.copied.iter().any(|c| Path::new(&c.path).starts_with(&place))
+        };
+        let numbered = (1..).map(|n| if n == 1 { format!("{place}{ending}") } else { format!("{place}-{n}{ending}") });
+        numbered.into_iter().find(|place| !taken(place)).unwrap_or_default()
+    }
 }
 
 /// Copies everything and says what was copied.
 ///
 /// # Errors
-/// When a file cannot be read or written.
-pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<InputFile>, RunError> {
+/// When a file cannot be read or written, or is outside of where files may be named.
+pub fn copy(folder: &RunFolder, assets: &Assets, task: &Task, reward: &Reward) -> Result<Vec<InputFile>, RunError> {
+    pavlov_common::own::remove(&folder.inputs(), MADE_AS)?;
+    pavlov_common::own::take(&folder.inputs(), MADE_AS, &[])?;
     let mut to = Copier { folder, copied: Vec::new() };
     let [toml_path, robot_path, script_path] = task.inputs.as_slice() else {
         return Err(RunError::Failed(format!("task {}: expected a task file, a robot and a script", task.name)));
@@ -62,87 +102,147 @@ pub fn copy(folder: &RunFolder, task: &Task, reward: &Reward) -> Result<Vec<Inpu
     let base = format!("inputs/tasks/{name}");
     let mut text = read_text(toml_path)?;
     let robot_file = file_name(robot_path);
-    // Later places first, so that earlier ones stay where they are.
-    let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let mut changes: Vec<Change> = Vec::new();
     let robot = &task.file.robot;
     if *robot.get_ref() != robot_file && format!("{}.xml", robot.get_ref()) != robot_file {
-        changes.push((robot.span(), robot_file.clone()));
+        changes.push((robot.span(), format!("{robot_file:?}")));
     }
     if let Some(script) = &task.file.script {
         let script_name = format!("{}.rhai", name.rsplit('/').next().unwrap_or(&name));
-        changes.push((script.span(), script_name));
+        changes.push((script.span(), format!("{script_name:?}")));
     }
-    changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
-    for (span, value) in changes {
-        if text.get(span.clone()).is_some() {
-            text.replace_range(span, &format!("{value:?}"));
-        }
-    }
+    replace(&mut text, changes);
     to.put("task", &format!("{base}.toml"), text.as_bytes())?;
     to.copy("script", &format!("{base}.rhai"), script_path)?;
-    for (relative, path) in robot_files(robot_path) {
-        to.copy("robot", &format!("inputs/assets/robots/{relative}"), &path)?;
-    }
+    copy_robot(&mut to, robot_path)?;
     for path in reward.inputs() {
         if path.extension().is_some_and(|e| e == "toml") {
-            let text = of_sources(&mut to, reward, read_text(path)?)?;
+            let text = of_sources(&mut to, assets, reward, read_text(path)?)?;
             to.put("reward", "inputs/reward/reward.toml", text.as_bytes())?;
         } else {
             to.copy("reward", "inputs/reward/reward.rhai", path)?;
         }
     }
-    let reward_modules = reward.program().modules().map(|(name, path)| (name.to_string(), path.to_path_buf()));
-    for (name, path) in task.modules().into_iter().chain(reward_modules) {
-        let relative = format!("inputs/rewards/{name}.rhai");
-        if !to.copied.iter().any(|c| c.path == relative) {
-            to.copy("module", &relative, &path)?;
+    to.modules(task.modules())?;
+    to.modules(modules(reward))?;
+    Ok(to.copied)
+}
+
+/// Places in a text, and what is to stand there.
+type Change = (std::ops::Range<usize>, String);
+
+/// Makes the changes, later places first, so that earlier ones stay where they are.
+fn replace(text: &mut String, mut changes: Vec<Change>) {
+    changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    for (span, value) in changes {
+        if text.get(span.clone()).is_some() {
+            text.replace_range(span, &value);
         }
     }
-    Ok(to.copied)
+}
+
+/// Name and file of the modules that a reward's script imports.
+fn modules(reward: &Reward) -> Vec<(String, PathBuf)> {
+    reward.program().modules().map(|(name, path)| (name.to_string(), path.to_path_buf())).collect()
+}
+
+/// Copies a robot with every file that it includes: those in its folder keep their places, others stand in `outside/`,
+/// and the copies name the copies.
+fn copy_robot(to: &mut Copier<'_>, robot: &Path) -> Result<(), RunError> {
+    let failed = |e: ModelError| RunError::Env(EnvError::Robot { path: robot.to_path_buf(), message: e.to_string() });
+    let files = pavlov_model::robot_files(robot).map_err(failed)?;
+    let base = robot.parent().unwrap_or(Path::new("."));
+    let below = |path: &Path| -> Option<String> {
+        let relative = path.strip_prefix(base).ok()?;
+        let inside = relative.components().all(|c| matches!(c, Component::Normal(_)));
+        relative.to_str().filter(|_| inside).map(|name| name.replace('\\', "/"))
+    };
+    let outside = |i: usize, path: &Path| format!("outside/{i}-{}", as_file_name(&file_name(path)));
+    let places: Vec<String> =
+        files.iter().enumerate().map(|(i, f)| below(&f.path).unwrap_or_else(|| outside(i, &f.path))).collect();
+    for (file, place) in files.iter().zip(&places) {
+        let mut text = file.text.clone();
+        // As it is seen from the folder of the copy.
+        let up = "../".repeat(place.matches('/').count());
+        let seen = |target: &usize| format!("{up}{}", places[*target]);
+        replace(&mut text, file.includes.iter().map(|(span, target)| (span.clone(), seen(target))).collect());
+        to.put("robot", &format!("inputs/assets/robots/{place}"), text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Copies what the baselines of a reward need of their runs, and the files that sources name; the manifest's text with
 /// the copies' names.
-fn of_sources(to: &mut Copier<'_>, reward: &Reward, mut text: String) -> Result<String, RunError> {
-    let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+fn of_sources(to: &mut Copier<'_>, assets: &Assets, reward: &Reward, mut text: String) -> Result<String, RunError> {
+    let mut changes: Vec<Change> = Vec::new();
     for (source, options) in &reward.manifest().sources {
         let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
-        let (Some("baseline"), Some(run)) = (option("kind"), option("run")) else { continue };
-        let other = RunFolder::open(&reward.file(run))?;
-        let config = RunConfig::read(&other.config())?;
-        let (best, _) = crate::checkpoint::find(&other, crate::checkpoint::Which::Best)?;
-        let place = format!("baselines/{}", crate::folder::plain(source));
-        let base = format!("inputs/reward/{place}");
-        to.copy("baseline", &format!("{base}/config.toml"), &other.config())?;
-        for input in &config.inputs {
-            to.copy("baseline", &format!("{base}/{}", input.path), &other.root().join(&input.path))?;
-        }
-        let checkpoint = best.path.strip_prefix(other.root()).map_or_else(|_| best.path.clone(), Path::to_path_buf);
-        for (relative, path) in files_of(&best.path, &checkpoint)? {
-            to.copy("baseline", &format!("{base}/{relative}"), &path)?;
-        }
-        if let Some(span) = place_of(&text, source, "run") {
-            changes.push((span, format!("{place:?}")));
-        }
-    }
-    for (source, options) in &reward.manifest().sources {
-        let option = |key: &str| options.get(key).and_then(toml::Value::as_str);
-        for key in option("kind").into_iter().flat_map(pavlov_reward::file_options) {
-            let Some(named) = option(key) else { continue };
-            let from = reward.file(named);
-            let ending = from.extension().filter(|_| from.is_file()).map(|e| format!(".{}", e.to_string_lossy()));
-            let place = format!("files/{}-{key}{}", crate::folder::plain(source), ending.unwrap_or_default());
-            for (relative, path) in files_of(&from, Path::new(&place))? {
-                to.copy(key, &format!("inputs/reward/{relative}"), &path)?;
-            }
-            if let Some(span) = place_of(&text, source, key) {
+        let outside = |key: &str, e: &dyn std::fmt::Display| {
+            RunError::Usage(format!("reward {}, source `{source}`, `{key}`: {e}", reward.name()))
+        };
+        let mut named = |key: &str, place: &str| match place_of(&text, source, key) {
+            Some(span) => {
                 changes.push((span, format!("{place:?}")));
+                Ok(())
+            }
+            None => Err(outside(key, &"it is not found in reward.toml: write it as `[sources.NAME]`")),
+        };
+        let kind = option("kind").unwrap_or_default();
+        if let (true, Some(run)) = (is_baseline(kind), option("run")) {
+            let place = to.free(&format!("baselines/{}", as_file_name(source)), "");
+            let run = reward.file(run).map_err(|e| outside("run", &e))?;
+            copy_run(to, &RunFolder::open(&run)?, &format!("inputs/reward/{place}"))?;
+            named("run", &place)?;
+        }
+        if let Some(model) = pavlov_reward::vision_model(options) {
+            let known = assets.roots().iter().map(|r| r.join("assets/vision").join(model)).find(|f| f.is_dir());
+            let own = reward.path().join(model);
+            let plain = Path::new(model).components().all(|c| matches!(c, Component::Normal(_)));
+            match known {
+                Some(from) if plain && !own.is_dir() => {
+                    to.folder("model", &from, &format!("inputs/assets/vision/{model}"))?;
+                }
+                _ => {
+                    let from = reward.file(model).map_err(|e| outside("model", &e))?;
+                    let place = to.free(&format!("files/{}-model", as_file_name(source)), "");
+                    to.folder("model", &from, &format!("inputs/reward/{place}"))?;
+                    named("model", &place)?;
+                }
             }
         }
+        for key in pavlov_reward::file_options(kind) {
+            let Some(name) = option(key) else { continue };
+            let from = reward.file(name).map_err(|e| outside(key, &e))?;
+            let ending = from.extension().filter(|_| from.is_file()).map(|e| format!(".{}", e.to_string_lossy()));
+            let place = to.free(&format!("files/{}-{key}", as_file_name(source)), &ending.unwrap_or_default());
+            to.folder(key, &from, &format!("inputs/reward/{place}"))?;
+            if from.join("reward.rhai").is_file() || from.extension().is_some_and(|e| e == "rhai") {
+                // A reward that judges imports modules as others do.
+                to.modules(modules(&Reward::load(&from, name, reward.scene())?))?;
+            }
+            named(key, &place)?;
+        }
     }
-    changes.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
-    changes.into_iter().for_each(|(span, value)| text.replace_range(span, &value));
+    replace(&mut text, changes);
     Ok(text)
+}
+
+/// Is it the kind of source whose `run` is another run?
+fn is_baseline(kind: &str) -> bool {
+    matches!(kind, "baseline" | "paired_baseline")
+}
+
+/// Copies of a run what playing its best policy needs.
+fn copy_run(to: &mut Copier<'_>, run: &RunFolder, base: &str) -> Result<(), RunError> {
+    let config = RunConfig::read(&run.config())?;
+    let (best, _) = crate::checkpoint::find(run, crate::checkpoint::Which::Best)?;
+    to.copy("baseline", &format!("{base}/config.toml"), &run.config())?;
+    for input in &config.inputs {
+        let path = inside(run, input)?;
+        to.copy("baseline", &format!("{base}/{}", input.path), &path)?;
+    }
+    let checkpoint = best.path.strip_prefix(run.root()).map_or_else(|_| best.path.clone(), Path::to_path_buf);
+    to.folder("baseline", &best.path, &format!("{base}/{}", checkpoint.display()))
 }
 
 /// Where the manifest has an option of a source.
@@ -157,17 +257,34 @@ fn place_of(text: &str, source: &str, option: &str) -> Option<std::ops::Range<us
     inner.get(option).map(|value| value.span())
 }
 
-/// A checkpoint's files as (path below the run, file): of a folder, or a slot.
-fn files_of(checkpoint: &Path, relative: &Path) -> Result<Vec<(String, PathBuf)>, RunError> {
-    let name = |path: &Path| path.to_string_lossy().replace('\\', "/");
-    if checkpoint.is_file() {
-        return Ok(vec![(name(relative), checkpoint.to_path_buf())]);
+/// Files below a folder as (path, file), sorted; a link leads nowhere that the folder's own files may not.
+fn files_below(folder: &Path, below: &str, depth: usize, files: &mut Vec<(String, PathBuf)>) -> Result<(), RunError> {
+    let read = |e| RunError::io("read", folder, e);
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder).map_err(read)?.flatten().map(|e| e.path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        pavlov_common::fence::check(folder, &name, &path).map_err(|e| RunError::Usage(e.to_string()))?;
+        let place = format!("{below}/{name}");
+        if path.is_file() {
+            files.push((place, path));
+        } else if path.is_dir() && depth > 0 && !name.starts_with('.') {
+            files_below(&path, &place, depth - 1, files)?;
+        }
+        if files.len() > MAX_FILES {
+            let message = format!("{}: more than {MAX_FILES} files: name the folder that is meant", folder.display());
+            return Err(RunError::Usage(message));
+        }
     }
-    let entries = fs::read_dir(checkpoint).map_err(|e| RunError::io("read", checkpoint, e))?;
-    let mut files: Vec<_> =
-        entries.flatten().map(|e| (name(&relative.join(e.file_name())), e.path())).filter(|f| f.1.is_file()).collect();
-    files.sort();
-    Ok(files)
+    Ok(())
+}
+
+/// Where an input of a run is.
+fn inside(folder: &RunFolder, input: &InputFile) -> Result<PathBuf, RunError> {
+    if Path::new(&input.path).components().all(|c| matches!(c, Component::Normal(_))) {
+        return Ok(folder.root().join(&input.path));
+    }
+    Err(RunError::damaged(&folder.config(), format!("input `{}` is outside of the run", input.path)))
 }
 
 /// Loads task and reward of a run from their copies, which must be as they were when the run began.
@@ -176,11 +293,7 @@ fn files_of(checkpoint: &Path, relative: &Path) -> Result<Vec<(String, PathBuf)>
 /// When a copy is missing, changed or no longer understood.
 pub fn load(folder: &RunFolder, config: &RunConfig) -> Result<(Task, Reward), RunError> {
     for input in &config.inputs {
-        let path = folder.root().join(&input.path);
-        let inside = Path::new(&input.path).components().all(|c| matches!(c, Component::Normal(_)));
-        if !inside {
-            return Err(RunError::damaged(&folder.config(), format!("input `{}` is outside of the run", input.path)));
-        }
+        let path = inside(folder, input)?;
         let bytes = file::read(&path, file::NUMBERS).map_err(|e| RunError::io("read", &path, e))?;
         if sha256(&bytes) != input.sha256 {
             return Err(RunError::damaged(&path, "was changed since the run began; start a new run with the new file"));
@@ -200,40 +313,40 @@ pub fn load(folder: &RunFolder, config: &RunConfig) -> Result<(Task, Reward), Ru
     Ok((task, reward))
 }
 
+/// Where the learner is kept that a run began with.
+const START: &str = "inputs/from.safetensors";
+
+/// Keeps the learner that a run begins with.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn keep_start(folder: &RunFolder, from: &Ppo) -> Result<InputFile, RunError> {
+    let mut to = Copier { folder, copied: Vec::new() };
+    to.put("from", START, &from.to_bytes()?)?;
+    to.copied.pop().ok_or_else(|| RunError::Failed(format!("{START} was not kept")))
+}
+
+/// The learner that a run began with, where it began with another run's.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn start(folder: &RunFolder, config: &RunConfig) -> Result<Option<Ppo>, RunError> {
+    if config.from.is_none() {
+        return Ok(None);
+    }
+    let path = folder.root().join(START);
+    let bytes = file::read(&path, file::NUMBERS).map_err(|e| RunError::io("read", &path, e))?;
+    Ppo::from_bytes(&bytes).map(Some).map_err(|e| RunError::damaged(&path, e))
+}
+
 /// A task's name as a path below `tasks`: the names that listings give are left as they are.
 pub(crate) fn safe(name: &str) -> String {
-    let parts = name.split('/').filter(|p| !p.is_empty()).map(|p| crate::folder::plain(p).replace("..", "_"));
+    let parts = name.split('/').filter(|p| !p.is_empty()).map(as_file_name);
     parts.collect::<Vec<_>>().join("/")
 }
 
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "robot.xml".into(), |n| n.to_string_lossy().into_owned())
-}
-
-/// The robot file and what it includes, as (path below `assets/robots`, file). Includes that leave the folder are not
-/// followed: a robot of that kind cannot be resumed elsewhere, and loading it says which file is missing.
-fn robot_files(robot: &Path) -> Vec<(String, PathBuf)> {
-    let base = robot.parent().unwrap_or(Path::new("."));
-    let mut files = vec![(file_name(robot), robot.to_path_buf())];
-    let mut next = 0;
-    while next < files.len() && files.len() < MAX_FILES {
-        let text = pavlov_common::text::read(&files[next].1).unwrap_or_default();
-        let folder = files[next].1.parent().unwrap_or(base).to_path_buf();
-        next += 1;
-        for part in text.split("<include").skip(1) {
-            let tag = part.split('>').next().unwrap_or("");
-            let Some(target) = tag.split("file=").nth(1).and_then(|v| v.split(['"', '\'']).nth(1)) else { continue };
-            let path = folder.join(target);
-            let Some(relative) = path.strip_prefix(base).ok().and_then(Path::to_str).map(str::to_string) else {
-                continue;
-            };
-            let inside = Path::new(&relative).components().all(|c| matches!(c, Component::Normal(_)));
-            if inside && path.is_file() && !files.iter().any(|(r, _)| *r == relative) {
-                files.push((relative, path));
-            }
-        }
-    }
-    files
 }
 
 #[cfg(test)]
@@ -248,7 +361,7 @@ mod tests {
         let mut reward = Reward::load(&path, "default", task.scene()).unwrap();
         let mut config = RunConfig::resolve(&task, &mut reward, &Overrides::default()).unwrap();
         let folder = RunFolder::create(dir, Some(&dir.join("run")), &task.name, 0).unwrap();
-        config.inputs = copy(&folder, &task, &reward).unwrap();
+        config.inputs = copy(&folder, assets, &task, &reward).unwrap();
         (folder, config)
     }
 
@@ -305,5 +418,83 @@ mod tests {
         std::fs::remove_dir_all(root.join("bots")).unwrap();
         assert_eq!(config.inputs.len(), 6);
         assert_eq!(load(&folder, &config).unwrap().0.model().opt.gravity[2], -9.0);
+    }
+
+    #[test]
+    fn files_of_sources_come_along_each_to_a_place_of_its_own() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        let folder = root.join("rewards/cartpole_balance/default");
+        for place in ["judges/one", "judges/two", "lib"] {
+            std::fs::create_dir_all(root.join("rewards").join(place)).unwrap();
+        }
+        std::fs::write(root.join("rewards/lib/near.rhai"), "fn upright(x) { 1.0 - x * x }").unwrap();
+        let judge = "import \"lib/near\" as near;\nfn reward(s) { near::upright(s.qpos[1]) }";
+        for name in ["one", "two"] {
+            std::fs::write(root.join(format!("rewards/judges/{name}/reward.rhai")), judge).unwrap();
+        }
+        let manifest = std::fs::read_to_string(folder.join("reward.toml")).unwrap();
+        // Names that are the same file name, and one that would lead out.
+        let source = |name: &str, judge: &str| {
+            format!("[sources.\"{name}\"]\nkind = \"spo\"\njudge = \"../../judges/{judge}\"\n")
+        };
+        let sources = [source("a b", "one"), source("a_b", "two"), source("../..", "one")].concat();
+        std::fs::write(folder.join("reward.toml"), format!("{manifest}\n{sources}")).unwrap();
+        let (run, config) = run(&assets, "cartpole_balance", root);
+        let paths: Vec<&str> = config.inputs.iter().map(|i| i.path.as_str()).collect();
+        for place in ["a_b-judge/reward.rhai", "a_b-judge-2/reward.rhai", "_._..-judge/reward.rhai"] {
+            assert!(paths.contains(&&*format!("inputs/reward/files/{place}")), "{place}: {paths:?}");
+        }
+        assert!(paths.contains(&"inputs/rewards/lib/near.rhai"), "the judges' module: {paths:?}");
+        std::fs::remove_dir_all(root.join("rewards")).unwrap();
+        let (_, reward) = load(&run, &config).unwrap();
+        for options in reward.manifest().sources.values() {
+            let judge = reward.file(options["judge"].as_str().unwrap()).unwrap();
+            assert!(judge.starts_with(run.inputs()) && judge.join("reward.rhai").is_file(), "{}", judge.display());
+        }
+    }
+
+    #[test]
+    fn what_a_source_names_is_there_and_in_the_project_when_the_run_begins() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret.rhai"), "fn reward(s) { 1.0 }").unwrap();
+        let secret = outside.path().join("secret.rhai").display().to_string();
+        let path = root.join("rewards/cartpole_balance/default/reward.toml");
+        let manifest = std::fs::read_to_string(&path).unwrap();
+        for (named, told) in [("none.rhai", "none.rhai"), (&*secret, "--allow-path")] {
+            let source = format!("\n[sources.x]\nkind = \"spo\"\njudge = {named:?}\n");
+            std::fs::write(&path, format!("{manifest}{source}")).unwrap();
+            let task = Task::load(&assets, "cartpole_balance").unwrap();
+            let reward = Reward::load(path.parent().unwrap(), "default", task.scene()).unwrap();
+            let folder = RunFolder::create(root, Some(&root.join("run")), &task.name, 0).unwrap();
+            let error = copy(&folder, &assets, &task, &reward).unwrap_err();
+            assert!(error.is_bad_input() && error.to_string().contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn vision_models_come_along_under_their_names() {
+        let (dir, assets) = testing::assets("");
+        let root = dir.path();
+        for file in ["assets/vision/tiny/vision.toml", "models/own/vision.toml", "models/own/towers/image.onnx"] {
+            std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            std::fs::write(root.join(file), "x").unwrap();
+        }
+        let path = root.join("rewards/cartpole_balance/default/reward.toml");
+        let manifest = std::fs::read_to_string(&path).unwrap();
+        let source = |name: &str, model: &str| {
+            format!("\n[sources.{name}]\nkind = \"vlm\"\ngoal = \"a pole\"\nmodel = \"{model}\"\n")
+        };
+        let sources = [source("named", "tiny"), source("given", "../../../models/own")].concat();
+        std::fs::write(path, format!("{manifest}{sources}")).unwrap();
+        let (run, config) = run(&assets, "cartpole_balance", root);
+        let paths: Vec<&str> = config.inputs.iter().map(|i| i.path.as_str()).collect();
+        for place in ["assets/vision/tiny/vision.toml", "reward/files/given-model/towers/image.onnx"] {
+            assert!(paths.contains(&&*format!("inputs/{place}")), "{place}: {paths:?}");
+        }
+        let copy = std::fs::read_to_string(run.inputs().join("reward/reward.toml")).unwrap();
+        assert!(copy.contains("model = \"tiny\"") && copy.contains("model = \"files/given-model\""), "{copy}");
     }
 }

@@ -66,7 +66,7 @@ pub use error::RunError;
 pub use evaluate::{EpisodeResult, EvalOptions, Evaluation, SEED_OFFSET, Stat, evaluate};
 pub use export::{Exported, export};
 pub use finish::{Stop, Summary};
-pub use folder::RunFolder;
+pub use folder::{RUN_FOLDER, RunFolder};
 pub use inputs::{load as load_inputs, sha256};
 pub use list::{RunEntry, RunState, list_runs};
 pub use logs::{MetricsLine, Named, NodeStats, TermStats, TermsLine, Timing, read_lines};

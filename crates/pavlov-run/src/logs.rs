@@ -4,7 +4,7 @@
 
 use crate::error::RunError;
 use crate::tensorboard::EventFile;
-use pavlov_common::file;
+use pavlov_common::{atomic, file};
 use pavlov_learn::{EpisodeStats, LearnerStats, UpdateStats};
 use pavlov_reward::ConstraintState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -242,27 +242,131 @@ struct Numbered {
     update: u64,
 }
 
-impl Lines {
-    /// Opens for appending, after dropping everything behind `last_update` and everything from the first damaged line
-    /// on.
-    fn open(path: PathBuf, last_update: u64) -> Result<Self, RunError> {
-        let write = |e| RunError::io("write", &path, e);
-        let mut file = file::update_in(path.parent().unwrap_or(&path), &path).map_err(write)?;
-        let (mut keep, mut line, mut before) = (0, Vec::new(), 0);
-        let mut reader = BufReader::new(&file);
-        loop {
-            line.clear();
-            let size = reader.read_until(b'\n', &mut line).map_err(|e| RunError::io("read", &path, e))?;
-            let whole = line.last() == Some(&b'\n');
-            match serde_json::from_slice::<Numbered>(&line) {
-                Ok(Numbered { update }) if whole && update <= last_update && update > before => before = update,
-                _ => break,
-            }
-            keep += size as u64;
+/// A line as it stands in a file.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// First byte, and number of bytes with the line's end.
+    start: u64,
+    size: usize,
+    /// Its update; none when it is no line of the log.
+    update: Option<u64>,
+    /// Does it have an end? The last one has none when a kill met it while it was written.
+    whole: bool,
+}
+
+/// What is to become of a line when a run goes on after an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    /// Of an update that is computed again.
+    Future,
+    /// The last one, cut short.
+    Torn,
+    Damaged,
+}
+
+/// Every line of a log.
+fn scan<T: de::DeserializeOwned>(file: &File, path: &Path) -> Result<Vec<Line>, RunError> {
+    let mut reader = BufReader::new(file);
+    let (mut lines, mut bytes, mut start) = (Vec::new(), Vec::new(), 0);
+    loop {
+        bytes.clear();
+        let size = reader.read_until(b'\n', &mut bytes).map_err(|e| RunError::io("read", path, e))?;
+        if size == 0 {
+            return Ok(lines);
         }
-        file.set_len(keep).map_err(write)?;
+        let numbered = serde_json::from_slice::<Numbered>(&bytes).ok();
+        let update = numbered.filter(|_| serde_json::from_slice::<T>(&bytes).is_ok()).map(|n| n.update);
+        lines.push(Line { start, size, update, whole: bytes.last() == Some(&b'\n') });
+        start += size as u64;
+    }
+}
+
+/// The lines of updates up to `last` are kept where each is later than the one before; so damage of one, a number that
+/// was changed included, leaves the others.
+fn fates(lines: &[Line], last: u64) -> Vec<Fate> {
+    let mut before = 0;
+    let mut fates = vec![Fate::Damaged; lines.len()];
+    for (i, line) in lines.iter().enumerate() {
+        let next = lines[i + 1..].iter().find_map(|later| later.update);
+        let jumps_ahead = |update: u64| next.is_some_and(|next| next > before && next <= update);
+        match line.update {
+            Some(update) if line.whole && update > before && update <= last && !jumps_ahead(update) => {
+                (before, fates[i]) = (update, Fate::Kept);
+            }
+            _ if !line.whole => fates[i] = Fate::Torn,
+            _ => {}
+        }
+    }
+    let behind = fates.iter().rposition(|fate| *fate == Fate::Kept).map_or(0, |i| i + 1);
+    for (line, fate) in lines.iter().zip(&mut fates).skip(behind) {
+        if *fate == Fate::Damaged && (before == last || line.update.is_some_and(|update| update > last)) {
+            *fate = Fate::Future;
+        }
+    }
+    fates
+}
+
+/// The number of the last update that a log has; 0 when there is no log.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn last_update(path: &Path) -> Result<u64, RunError> {
+    match file::open_up_to(path, file::LINES) {
+        Ok((file, _)) => Ok(scan::<Numbered>(&file, path)?.iter().filter_map(|l| l.update).max().unwrap_or(0)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(RunError::io("read", path, e)),
+    }
+}
+
+impl Lines {
+    /// Opens for appending, after taking away everything behind `last_update` and a last line that was cut short.
+    /// Damaged lines go to a file beside it. What was not as it should be is told in sentences.
+    fn open<T: de::DeserializeOwned>(path: PathBuf, last_update: u64) -> Result<(Self, Vec<String>), RunError> {
+        let write = |e| RunError::io("write", &path, e);
+        let root = path.parent().unwrap_or(&path);
+        let open = || file::update_in(root, &path);
+        let mut file = open().map_err(write)?;
+        let lines = scan::<T>(&file, &path)?;
+        let fates = fates(&lines, last_update);
+        let (mut warnings, mut kept, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, (line, fate)) in (1..).zip(lines.iter().zip(fates)) {
+            match fate {
+                Fate::Kept => kept.push(*line),
+                Fate::Future => {}
+                Fate::Torn => warnings.push(format!(
+                    "{}:{number}: the last line was cut short when the run was ended, and is taken away",
+                    path.display()
+                )),
+                Fate::Damaged => damaged.push((number, *line)),
+            }
+        }
+        if damaged.is_empty() {
+            file.set_len(kept.iter().map(|line| line.size as u64).sum()).map_err(write)?;
+        } else {
+            let bytes = file::read(&path, file::LINES).map_err(|e| RunError::io("read", &path, e))?;
+            let of = |line: &Line| bytes.get(line.start as usize..line.start as usize + line.size).unwrap_or_default();
+            let aside = path.with_extension("damaged.jsonl");
+            let mut taken: Vec<u8> = match file::read(&aside, file::LINES) {
+                Ok(earlier) => earlier,
+                Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(e) => return Err(RunError::io("read", &aside, e)),
+            };
+            for (number, line) in &damaged {
+                warnings.push(format!(
+                    "{}:{number}: the line is damaged: it is moved to {}; the {} good lines stay",
+                    path.display(),
+                    aside.display(),
+                    kept.len()
+                ));
+                taken.extend_from_slice(of(line));
+            }
+            atomic::write_in(root, &aside, &taken)?;
+            atomic::write_in(root, &path, &kept.iter().flat_map(of).copied().collect::<Vec<u8>>())?;
+            file = open().map_err(write)?;
+        }
         file.seek(SeekFrom::End(0)).map_err(write)?;
-        Ok(Self { file, path })
+        Ok((Self { file, path }, warnings))
     }
 
     /// Appends a line in one write, so that a kill leaves at most one cut line.
@@ -283,13 +387,13 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// Opens the logs, cut back to `last_update` (0 for a new run).
-    pub fn open(folder: &crate::folder::RunFolder, last_update: u64) -> Result<Self, RunError> {
-        Ok(Self {
-            metrics: Lines::open(folder.metrics(), last_update)?,
-            terms: Lines::open(folder.terms(), last_update)?,
-            events: EventFile::open(folder.root(), last_update)?,
-        })
+    /// Opens the logs, cut back to `last_update` (0 for a new run); with what was not as it should be.
+    pub fn open(folder: &crate::folder::RunFolder, last_update: u64) -> Result<(Self, Vec<String>), RunError> {
+        let (metrics, mut warnings) = Lines::open::<MetricsLine>(folder.metrics(), last_update)?;
+        let (terms, of_terms) = Lines::open::<TermsLine>(folder.terms(), last_update)?;
+        let (events, of_events) = EventFile::open(folder.root(), last_update)?;
+        warnings.extend(of_terms.into_iter().chain(of_events));
+        Ok((Self { metrics, terms, events }, warnings))
     }
 
     /// Appends an update.
@@ -309,20 +413,34 @@ impl Logs {
 /// # Errors
 /// When the file cannot be read.
 pub fn read_lines<T: de::DeserializeOwned>(path: &Path) -> Result<Vec<T>, RunError> {
+    Ok(read_log(path)?.0)
+}
+
+/// As [`read_lines`], with the numbers of the lines that were left out, from 1; a last line without an end is none of
+/// them: a run may just be writing it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn read_log<T: de::DeserializeOwned>(path: &Path) -> Result<(Vec<T>, Vec<usize>), RunError> {
     let file = match file::open_up_to(path, file::LINES) {
         Ok((file, _)) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
         Err(e) => return Err(RunError::io("read", path, e)),
     };
     let mut reader = BufReader::new(file);
-    let (mut lines, mut line) = (Vec::new(), Vec::new());
-    loop {
+    let (mut lines, mut left_out, mut line) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 1.. {
         line.clear();
         if reader.read_until(b'\n', &mut line).map_err(|e| RunError::io("read", path, e))? == 0 {
-            return Ok(lines);
+            break;
         }
-        lines.extend(serde_json::from_slice::<T>(&line).ok());
+        match serde_json::from_slice::<T>(&line) {
+            Ok(read) => lines.push(read),
+            Err(_) if line.last() == Some(&b'\n') => left_out.push(number),
+            Err(_) => {}
+        }
     }
+    Ok((lines, left_out))
 }
 
 #[cfg(test)]
@@ -339,17 +457,49 @@ mod tests {
     fn lines_are_cut_back_to_the_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        let mut lines = Lines::open(path.clone(), 0).unwrap();
+        let (mut lines, told) = Lines::open::<MetricsLine>(path.clone(), 0).unwrap();
+        assert!(told.is_empty());
         (1..=4).for_each(|u| lines.push(&line(u)).unwrap());
         let uninterrupted = std::fs::read(&path).unwrap();
         lines.file.write_all(b"{\"update\":5,\"kl").unwrap();
         drop(lines);
-        let mut lines = Lines::open(path.clone(), 2).unwrap();
+        let (mut lines, told) = Lines::open::<MetricsLine>(path.clone(), 2).unwrap();
+        assert!(told.len() == 1 && told[0].contains("metrics.jsonl:5: the last line was cut short"), "{told:?}");
         (3..=4).for_each(|u| lines.push(&line(u)).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), uninterrupted);
         let read: Vec<MetricsLine> = read_lines(&path).unwrap();
         assert_eq!(read, (1..=4).map(line).collect::<Vec<_>>());
         assert!(read_lines::<MetricsLine>(&dir.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_damaged_byte_costs_one_line_and_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let text: Vec<String> = (1..=40).map(|u| serde_json::to_string(&line(u)).unwrap() + "\n").collect();
+        let replaced = |n: usize, by: &str| [&text[..n - 1], &[by.to_string()], &text[n..]].concat().concat();
+        let changed = |n: usize, from: &str, to: &str| replaced(n, &text[n - 1].replacen(from, to, 1));
+        let cases = [
+            (3, changed(3, "{", "(")),
+            (7, changed(7, "\"update\":7", "\"update\":9")),
+            (8, changed(8, "\"update\":8", "\"update\":800")),
+            (9, changed(9, "\"update\":9", "\"update\":1")),
+            (12, changed(12, "\"kl\":", "\"kl\":x")),
+            (1, changed(1, "null", "nule")),
+            (40, changed(40, "}", ")")),
+            (20, replaced(20, "\u{0}\n")),
+        ];
+        for (n, damaged) in cases {
+            std::fs::write(&path, damaged).unwrap();
+            let _ = std::fs::remove_file(dir.path().join("metrics.damaged.jsonl"));
+            let (_, told) = Lines::open::<MetricsLine>(path.clone(), 40).unwrap();
+            assert!(told.len() == 1 && told[0].contains(&format!("metrics.jsonl:{n}: ")), "{n}: {told:?}");
+            let kept: Vec<u64> = read_lines::<MetricsLine>(&path).unwrap().iter().map(|m| m.update).collect();
+            assert_eq!(kept, (1..=40).filter(|u| *u != n as u64).collect::<Vec<_>>());
+            assert!(!std::fs::read(dir.path().join("metrics.damaged.jsonl")).unwrap().is_empty());
+            // Once moved away it is told no more.
+            assert!(Lines::open::<MetricsLine>(path.clone(), 40).unwrap().1.is_empty());
+        }
     }
 
     #[test]
@@ -367,7 +517,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
-        fn damaged_logs_are_cut_at_the_damage(at in 0usize..400, junk in prop::collection::vec(any::<u8>(), 0..9)) {
+        fn damaged_logs_keep_what_is_in_order(at in 0usize..400, junk in prop::collection::vec(any::<u8>(), 0..9)) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("m.jsonl");
             let text = "{\"update\":1}\n{\"update\":2,\"terms\":{\"x\":1.0}}\n{\"update\":3}\n";
@@ -375,7 +525,7 @@ mod tests {
             let bytes = [&text.as_bytes()[..at], &junk, &text.as_bytes()[at..]].concat();
             std::fs::write(&path, bytes).unwrap();
             read_lines::<MetricsLine>(&path).unwrap();
-            drop(Lines::open(path.clone(), 9).unwrap());
+            drop(Lines::open::<MetricsLine>(path.clone(), 9).unwrap());
             let kept: Vec<MetricsLine> = read_lines(&path).unwrap();
             prop_assert!(kept.windows(2).all(|w| w[0].update < w[1].update));
         }

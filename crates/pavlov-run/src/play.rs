@@ -5,6 +5,7 @@
 use crate::error::RunError;
 use crate::evaluate::{Buffers, fits, script_failure};
 use crate::rollouts::{RolloutEpisode, RolloutInfo, Rollouts};
+use pavlov_common::stats::{column, fronts};
 use pavlov_env::{BackendKind, Env, EnvBlock, EnvOptions, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_reward::Reward;
@@ -117,9 +118,7 @@ impl Tape {
         block.record(channels);
         block.reset(&mut buffers.obs);
         block.clear_log();
-        let kept = |columns: &[f32]| -> Vec<f32> {
-            columns.chunks_exact(pavlov_env::BLOCK_WORLDS).flat_map(|c| c[..n].iter().copied()).collect()
-        };
+        let kept = |columns: &[f32]| fronts(columns, pavlov_env::BLOCK_WORLDS, n);
         let recording = |block: &EnvBlock, after: bool| match block.recording() {
             Some(r) => kept(if after { r.after() } else { r.now() }),
             None => Vec::new(),
@@ -145,13 +144,15 @@ impl Tape {
 
     /// Columns of pieces one after another: world, step whose state comes first, steps.
     pub fn columns(&self, channels: &[Channel], pieces: &[(usize, usize, usize)]) -> HashMap<Channel, Vec<f32>> {
-        let column = |c: usize| -> Vec<f32> {
-            let piece = |&(world, first, steps): &(usize, usize, usize)| {
-                self.states[first..=first + steps].iter().map(move |s| s[c * self.worlds + world])
-            };
-            pieces.iter().flat_map(piece).collect()
+        let rows: usize = pieces.iter().map(|(_, _, steps)| steps + 1).sum();
+        let of_pieces = |c: usize| -> Vec<f32> {
+            let mut all = Vec::with_capacity(rows);
+            for &(world, first, steps) in pieces {
+                column(&self.states[first..=first + steps], c * self.worlds + world, &mut all);
+            }
+            all
         };
-        channels.iter().enumerate().map(|(c, &channel)| (channel, column(c))).collect()
+        channels.iter().enumerate().map(|(c, &channel)| (channel, of_pieces(c))).collect()
     }
 }
 

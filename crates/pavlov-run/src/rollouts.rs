@@ -105,6 +105,17 @@ impl Columns for Rollouts {
     }
 }
 
+/// Name of the file with the episodes of the policy after an update.
+pub(crate) fn file_name(update: u64) -> String {
+    format!("{update:09}.safetensors")
+}
+
+/// The update whose policy a file in the folder of rollouts is of, where it has the name of one.
+pub(crate) fn update_of(path: &Path) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(".safetensors")?;
+    if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
 impl Rollouts {
     /// From columns of `info.rows` numbers.
     pub fn new(info: RolloutInfo, columns: HashMap<Channel, Vec<f32>>) -> Self {
@@ -142,6 +153,14 @@ impl Rollouts {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(|e| RunError::io("create", parent, e))?;
         }
+        Ok(pavlov_common::atomic::write(path, &self.to_bytes(path, scene)?)?)
+    }
+
+    /// What [`Rollouts::write`] puts into a file.
+    ///
+    /// # Errors
+    /// When columns are too large for one.
+    pub(crate) fn to_bytes(&self, path: &Path, scene: &Scene) -> Result<Vec<u8>, RunError> {
         let mut info = self.info.clone();
         let mut stored: Vec<(String, Vec<u8>)> = Vec::new();
         let mut known: HashMap<Vec<u8>, String> = HashMap::new();
@@ -169,7 +188,7 @@ impl Rollouts {
             .map_err(|e| failed(e.to_string()))?;
         let text = serde_json::to_string(&info).map_err(|e| failed(e.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])));
-        Ok(pavlov_common::atomic::write(path, &bytes.map_err(|e| failed(e.to_string()))?)?)
+        bytes.map_err(|e| failed(e.to_string()))
     }
 }
 

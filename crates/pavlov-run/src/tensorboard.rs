@@ -63,6 +63,14 @@ fn existing(folder: &Path) -> Option<PathBuf> {
     names.filter(ours).max()
 }
 
+/// A file whose name comes after those that are there.
+fn new_file(folder: &Path) -> PathBuf {
+    let now = crate::clock::unix_time() as u64;
+    let name = |time: u64| folder.join(format!("events.out.tfevents.{time}.pavlov"));
+    let last = existing(folder).and_then(|path| path.to_str()?.rsplit('.').nth(1)?.parse::<u64>().ok());
+    name(last.map_or(now, |last| now.max(last + 1)))
+}
+
 /// Reads one record; none at the end, at a cut or at a damaged one.
 fn record(reader: &mut impl Read) -> Option<(u64, Event)> {
     let mut head = [0; 12];
@@ -86,19 +94,45 @@ fn record(reader: &mut impl Read) -> Option<(u64, Event)> {
 }
 
 impl EventFile {
-    /// Opens the folder's event file and drops what is later than `last_update`, or starts a new one.
-    pub fn open(folder: &Path, last_update: u64) -> Result<Self, RunError> {
+    /// Opens the folder's event file and drops what is later than `last_update`, or starts a new one: also beside one
+    /// that is damaged, which then stays as it is (TensorBoard reads both). With what was not as it should be.
+    pub fn open(folder: &Path, last_update: u64) -> Result<(Self, Vec<String>), RunError> {
+        match existing(folder) {
+            None => Ok((Self::at(new_file(folder), last_update)?.0, Vec::new())),
+            Some(path) => match Self::at(path.clone(), last_update)? {
+                (events, None) => Ok((events, Vec::new())),
+                (_, Some(at)) => {
+                    let told = format!(
+                        "{}: damaged at byte {at}: it stays as it is, and a new event file is begun beside it",
+                        path.display()
+                    );
+                    Ok((Self::at(new_file(folder), last_update)?.0, vec![told]))
+                }
+            },
+        }
+    }
+
+    /// Opens a file, cut back to `last_update`; with the place of the damage, and not cut, where there is some before
+    /// its last record.
+    fn at(path: PathBuf, last_update: u64) -> Result<(Self, Option<u64>), RunError> {
         let now = crate::clock::unix_time();
-        let path = existing(folder).unwrap_or_else(|| folder.join(format!("events.out.tfevents.{now:.0}.pavlov")));
         let write = |e| RunError::io("write", &path, e);
-        let mut file = pavlov_common::file::update_in(folder, &path).map_err(write)?;
+        let mut file = pavlov_common::file::update_in(path.parent().unwrap_or(&path), &path).map_err(write)?;
         let mut keep = 0;
         let mut reader = BufReader::new(&file);
+        let (mut last_step, mut is_future) = (0, false);
         while let Some((size, event)) = record(&mut reader) {
             if event.step > last_update as i64 {
+                is_future = true;
                 break;
             }
+            last_step = event.step;
             keep += size;
+        }
+        let length = file.metadata().map_err(|e| RunError::io("read", &path, e))?.len();
+        // What is left over after the newest update was being written when the run was ended.
+        if length > keep && !is_future && last_step < last_update as i64 {
+            return Ok((Self { file, path }, Some(keep)));
         }
         file.set_len(keep).map_err(write)?;
         file.seek(SeekFrom::End(0)).map_err(write)?;
@@ -106,7 +140,7 @@ impl EventFile {
             let version = Event { wall_time: now, file_version: Some("brain.Event:2".into()), ..Event::default() };
             file.write_all(&frame(&version)).map_err(write)?;
         }
-        Ok(Self { file, path })
+        Ok((Self { file, path }, None))
     }
 
     /// Appends scalars of an update in one write.
@@ -141,19 +175,37 @@ mod tests {
     #[test]
     fn a_resumed_file_goes_on_where_the_checkpoint_was() {
         let dir = tempfile::tempdir().unwrap();
-        let mut events = EventFile::open(dir.path(), 0).unwrap();
+        let mut events = EventFile::open(dir.path(), 0).unwrap().0;
         for update in 1..=5 {
             events.scalars(update, [("train/return".to_string(), 0.5 * update as f64)]).unwrap();
         }
         // Killed in the middle of a record.
         events.file.write_all(&frame(&Event { step: 6, ..Event::default() })[..9]).unwrap();
         drop(events);
-        let mut events = EventFile::open(dir.path(), 3).unwrap();
+        let mut events = EventFile::open(dir.path(), 3).unwrap().0;
         assert_eq!(steps(dir.path()), [0, 1, 2, 3]);
         events.scalars(4, [("a".to_string(), 1.0), ("b".to_string(), 2.0)]).unwrap();
         drop(events);
         assert_eq!(steps(dir.path()), [0, 1, 2, 3, 4]);
         EventFile::open(dir.path(), 9).unwrap();
         assert_eq!(steps(dir.path()), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_damaged_file_stays_and_another_one_is_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut events = EventFile::open(dir.path(), 0).unwrap().0;
+        (1..=5).for_each(|update| events.scalars(update, [("a".to_string(), 1.0)]).unwrap());
+        let path = events.path.clone();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x40;
+        std::fs::write(&path, &bytes).unwrap();
+        let (mut events, told) = EventFile::open(dir.path(), 5).unwrap();
+        assert!(told.len() == 1 && told[0].contains("damaged at byte"), "{told:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        events.scalars(6, [("a".to_string(), 1.0)]).unwrap();
+        assert_eq!(steps(dir.path()), [0, 6]);
+        assert!(EventFile::open(dir.path(), 6).unwrap().1.is_empty());
     }
 }

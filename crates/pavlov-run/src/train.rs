@@ -17,7 +17,7 @@ use crate::logs::{Logs, MetricsLine, Named, TermsLine};
 use crate::play::{PlayOptions, PolicyPlayer, play_rollouts};
 use pavlov_env::{Assets, EnvError, Task};
 use pavlov_learn::Policy;
-use pavlov_reward::Reward;
+use pavlov_reward::{Adaptive, Reward};
 use rayon::ThreadPool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,17 +127,27 @@ impl Trainer {
         config.device = device.to_string();
         let (task, reward) = (Arc::new(task), Arc::new(reward));
         let mut ppo = crate::arm::learner(&config, &task, &reward)?;
-        if let Some(from) = &asked.from {
-            let (loaded, _) = checkpoint::find(&RunFolder::open(from)?, Which::Last)?;
+        let from = match &asked.from {
+            Some(from) => Some(checkpoint::find(&RunFolder::open(from)?, Which::Last)?.0.ppo),
+            None => None,
+        };
+        if let (Some(other), Some(from)) = (&from, &asked.from) {
             let refused = |e| RunError::Usage(format!("cannot begin with the policy of {}: {e}", from.display()));
-            ppo.begin_with(&loaded.ppo).map_err(refused)?;
+            ppo.begin_with(other).map_err(refused)?;
         }
         let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
         let pool = thread_pool(config.machine.threads)?;
         let adaptive = crate::calibrate::start(&task, &reward, &mut config)?;
         let folder = RunFolder::create(runs, out, &task.name, config.seed)?;
         let lock = folder.lock()?;
-        config.inputs = inputs::copy(&folder, &task, &reward)?;
+        if folder.config().exists() {
+            let path = folder.root().display();
+            return Err(RunError::Usage(format!("{path}: another process has just begun a run there")));
+        }
+        config.inputs = inputs::copy(&folder, assets, &task, &reward)?;
+        if let Some(from) = &from {
+            config.inputs.push(inputs::keep_start(&folder, from)?);
+        }
         folder.write(&folder.config(), config.to_toml()?.as_bytes())?;
         let arm = Arm::new(ppo, worlds, reward, adaptive)?;
         let mut trainer = Self::new(folder, config, task, arm, pool, LoopState::default(), lock)?;
@@ -145,7 +155,8 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Goes on from the newest checkpoint that can be read. The run continues as if it had never stopped.
+    /// Goes on from the newest checkpoint that can be read. The run continues as if it had never stopped; one that was
+    /// ended before its first checkpoint begins again, from its copies and with its seed, as it began the first time.
     ///
     /// # Errors
     /// When the folder, its inputs or its checkpoints cannot be used.
@@ -171,6 +182,9 @@ impl Trainer {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.machine.threads = options.threads.unwrap_or(cores).clamp(1, 1024);
         let pool = thread_pool(config.machine.threads)?;
+        if !checkpoint::was_written(&folder)? {
+            return Self::begin_again(folder, config, task, reward, pool, lock);
+        }
         let (mut loaded, mut warnings) = checkpoint::find(&folder, Which::Last)?;
         let same = loaded.ppo.seed() == config.seed && loaded.ppo.critics() == reward.critics();
         if *loaded.ppo.config() != config.learner || !same {
@@ -193,7 +207,37 @@ impl Trainer {
         let arm = Arm::new(loaded.ppo, worlds, reward, state.adaptive.clone())?;
         let mut trainer = Self::new(folder, config, task, arm, pool, state, lock)?;
         trainer.checkpoints.drop_after(trainer.state.update);
-        trainer.warnings = warnings;
+        trainer.warnings.splice(0..0, warnings);
+        Ok(trainer)
+    }
+
+    /// The run as it began.
+    fn begin_again(
+        folder: RunFolder,
+        config: RunConfig,
+        task: Arc<Task>,
+        reward: Arc<Reward>,
+        pool: ThreadPool,
+        lock: Lock,
+    ) -> Result<Self, RunError> {
+        let mut ppo = crate::arm::learner(&config, &task, &reward)?;
+        if let Some(from) = inputs::start(&folder, &config)? {
+            let refused = |e| RunError::damaged(&folder.config(), format!("the policy that it began with: {e}"));
+            ppo.begin_with(&from).map_err(refused)?;
+        }
+        let worlds = Worlds::new(&config, &task, &reward, &ppo)?;
+        let adaptive = reward.graph().map(|graph| {
+            let mut adaptive = Adaptive::new(graph, config.learner.gamma);
+            for (host, value) in graph.host.iter().zip(&mut adaptive.values) {
+                *value = config.references.get(&host.name).copied().unwrap_or(*value);
+            }
+            adaptive
+        });
+        let arm = Arm::new(ppo, worlds, reward, adaptive)?;
+        let mut trainer = Self::new(folder, config, task, arm, pool, LoopState::default(), lock)?;
+        trainer
+            .warnings
+            .push("the run was ended before its first checkpoint: it begins again from its own copy".into());
         Ok(trainer)
     }
 
@@ -207,8 +251,9 @@ impl Trainer {
         lock: Lock,
     ) -> Result<Self, RunError> {
         let now = Instant::now();
+        let (logs, warnings) = Logs::open(&folder, state.update)?;
         Ok(Self {
-            logs: Logs::open(&folder, state.update)?,
+            logs,
             checkpoints: Checkpoints::open(&folder, config.run.keep_checkpoints)?,
             before_s: state.elapsed_s,
             folder,
@@ -220,7 +265,7 @@ impl Trainer {
             began: now,
             last: now,
             checkpoint_s: 0.0,
-            warnings: Vec::new(),
+            warnings,
             _lock: lock,
         })
     }
@@ -406,7 +451,7 @@ impl Trainer {
         let player = |_, _| PolicyPlayer::new(task, &policy);
         let mut played = play_rollouts(task, &self.arm.reward, &options, &channels, player, &self.pool)?;
         (played.info.update, played.info.env_steps) = (self.state.update, self.state.env_steps);
-        let path = self.folder.rollouts().join(format!("{:09}.safetensors", self.state.update));
+        let path = self.folder.rollouts().join(crate::rollouts::file_name(self.state.update));
         played.write(&self.folder.writable(path)?, self.task.scene())?;
         self.trim_rollouts(limit)
     }
@@ -416,7 +461,9 @@ impl Trainer {
     fn trim_rollouts(&self, limit: u64) -> Result<(), RunError> {
         let folder = self.folder.rollouts();
         let entries = std::fs::read_dir(&folder).map_err(|e| RunError::io("read", &folder, e))?;
-        let mut files: Vec<_> = entries.flatten().map(|e| (e.path(), e.metadata().map_or(0, |m| m.len()))).collect();
+        let ours = |path: &Path| crate::rollouts::update_of(path).is_some();
+        let files = entries.flatten().filter(|e| ours(&e.path()));
+        let mut files: Vec<_> = files.map(|e| (e.path(), e.metadata().map_or(0, |m| m.len()))).collect();
         files.sort();
         while files.len() > 2 && files.iter().map(|f| f.1).sum::<u64>() > limit {
             let (path, _) = files.remove(1);

@@ -292,3 +292,109 @@ fn a_delta_is_paid_late_and_its_episodes_stay_small() {
     let evaluation = run.evaluate().unwrap();
     assert!(evaluation.episode_return.max < 1.0 + 1e-3 && evaluation.length.max > 5.0, "{evaluation:?}");
 }
+
+#[test]
+fn a_run_ended_before_its_first_checkpoint_begins_again() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let root = dir.path();
+    let manifest = root.join("rewards/cartpole_balance/default/reward.toml");
+    let toml = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(manifest, format!("{toml}\n{GRAPH}")).unwrap();
+    let (before, _) = train(create(&assets, root, "before", &asked(1, &["total_steps=1280"])));
+    let asked = Overrides { from: Some(before.root().to_path_buf()), ..asked(2, &["reward.upright=2"]) };
+    let mut first = create(&assets, root, "whole", &asked);
+    copy(first.folder().root(), &root.join("at_once"));
+    first.update().unwrap();
+    copy(first.folder().root(), &root.join("later"));
+    let (whole, _) = train(first);
+    // A kill within the first checkpoint: its line is there, the slot is cut, the folder is not.
+    let later = root.join("later/checkpoints");
+    for entry in std::fs::read_dir(&later).unwrap().flatten().filter(|e| e.file_name() != "recent") {
+        std::fs::remove_dir_all(entry.path()).unwrap();
+    }
+    std::fs::write(later.join("recent/1"), b"PVLSLOT1").unwrap();
+    let text = create(&assets, root, "other", &asked).folder().root().display().to_string();
+    let again = Trainer::create(&assets, "cartpole_balance", None, &asked, root, Some(Path::new(&text))).unwrap_err();
+    assert!(again.is_bad_input() && again.to_string().contains(&format!("pavlov resume {text}")), "{again}");
+    for name in ["tasks", "rewards", "assets", "before"] {
+        std::fs::remove_dir_all(root.join(name)).unwrap();
+    }
+    for name in ["at_once", "later"] {
+        let mut resumed = Trainer::resume(&root.join(name), &ResumeOptions::default()).unwrap();
+        let told = resumed.take_warnings();
+        assert!(told.iter().any(|w| w.contains("begins again from its own copy")), "{told:?}");
+        let (resumed, _) = train(resumed);
+        assert!(repeatable(&whole) == repeatable(&resumed), "{name}: another run");
+        assert!(std::fs::read(whole.policy_onnx()).unwrap() == std::fs::read(resumed.policy_onnx()).unwrap());
+    }
+}
+
+#[test]
+fn a_folder_is_taken_again_only_when_a_run_was_begun_in_it() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let root = dir.path();
+    let out = root.join("run");
+    drop(create(&assets, root, "run", &asked(1, &[])));
+    // As a kill leaves it while it is made, with what another reward had.
+    std::fs::remove_file(out.join("config.toml")).unwrap();
+    std::fs::write(out.join("inputs/reward/left.toml"), "").unwrap();
+    let error = RunFolder::open(&out).unwrap_err().to_string();
+    assert!(error.contains("ended while its folder was made") && error.contains("pavlov train"), "{error}");
+    let (folder, _) = train(create(&assets, root, "run", &asked(1, &[])));
+    assert!(!folder.inputs().join("reward/left.toml").exists());
+    // A copy of it under another name is somebody's own, and so is a folder with a file.
+    for name in ["copied", "own"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
+        std::fs::write(root.join(name).join("thesis.tex"), "a year").unwrap();
+    }
+    copy(folder.root(), &root.join("copied"));
+    std::fs::remove_file(root.join("copied/config.toml")).unwrap();
+    for name in ["copied", "own"] {
+        let out = root.join(name);
+        let asked = asked(1, &[]);
+        let error = Trainer::create(&assets, "cartpole_balance", None, &asked, root, Some(&out)).unwrap_err();
+        assert!(error.is_bad_input() && error.to_string().contains("is not empty"), "{error}");
+        assert_eq!(std::fs::read_to_string(out.join("thesis.tex")).unwrap(), "a year");
+    }
+}
+
+#[test]
+fn a_damaged_line_of_a_log_is_named_and_the_others_stay() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let (whole, _) = train(create(&assets, dir.path(), "whole", &asked(1, &[])));
+    copy(whole.root(), &dir.path().join("run"));
+    let run = RunFolder::open(&dir.path().join("run")).unwrap();
+    let mut bytes = std::fs::read(run.metrics()).unwrap();
+    let third = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(1).unwrap().0 + 1;
+    bytes[third + 1] ^= 1;
+    std::fs::write(run.metrics(), bytes).unwrap();
+    let symptoms = crate::diagnose(&run).unwrap().symptoms;
+    let told = symptoms.iter().find(|s| s.name == "damaged-log").map(|s| s.message.as_str());
+    assert_eq!(told, Some("metrics.jsonl: line 3 cannot be read: what is shown is without it"));
+    let mut resumed =
+        Trainer::resume(run.root(), &ResumeOptions { steps: Some(11_520), ..Default::default() }).unwrap();
+    let told = resumed.take_warnings();
+    assert!(told.len() == 1 && told[0].contains("metrics.jsonl:3: the line is damaged"), "{told:?}");
+    train(resumed);
+    let lines: Vec<MetricsLine> = crate::read_lines(&run.metrics()).unwrap();
+    assert_eq!(lines.iter().map(|m| m.update).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn worlds_that_break_down_are_told() {
+    let (dir, assets) = testing::assets(LEARNER);
+    let robot = dir.path().join("assets/robots/cartpole.xml");
+    let text = std::fs::read_to_string(&robot).unwrap();
+    // A push that no time step can hold.
+    let strong = text.replace("gear=\"10\"", "gear=\"1e200\"");
+    assert_ne!(text, strong);
+    std::fs::write(robot, strong).unwrap();
+    let mut run = create(&assets, dir.path(), "run", &asked(1, &["total_steps=1280"]));
+    let update = run.update().unwrap();
+    assert!(update.metrics.nonfinite > 0);
+    let told = update.warnings.iter().find(|w| w.contains("state was not finite"));
+    assert!(told.is_some_and(|w| w.contains("% of steps") && w.contains("timestep")), "{:?}", update.warnings);
+    let symptoms = crate::diagnose(run.folder()).unwrap().symptoms;
+    let found = symptoms.iter().find(|s| s.name == "non-finite").unwrap();
+    assert!(found.severity == "warning" && found.message.contains("1280 steps"), "{found:?}");
+}

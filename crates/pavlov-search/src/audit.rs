@@ -131,7 +131,10 @@ impl AuditSet {
             if behaviour.play == crate::behaviour::Play::Policy {
                 match (&behaviour.file, &path) {
                     (Some(name), Some(path)) => {
-                        policies.push(policy_file(&path.with_file_name(name), task)?);
+                        let (base, file) = (path.parent().unwrap_or(Path::new(".")), path.with_file_name(name));
+                        pavlov_common::fence::check(base, name, &file)
+                            .map_err(|e| SearchError::Audit { path: path.clone(), message: e.to_string() })?;
+                        policies.push(policy_file(&file, task)?);
                         policy = Some(policies.len() - 1);
                     }
                     // The good one's; without it there is nothing to vary.

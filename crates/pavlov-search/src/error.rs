@@ -1,6 +1,6 @@
 //! What can go wrong before a judgement is reached.
 
-use std::io::ErrorKind;
+use pavlov_common::errors::is_of_the_path;
 use std::path::PathBuf;
 
 /// An error of this crate.
@@ -61,6 +61,12 @@ pub enum SearchError {
     Usage(String),
 }
 
+impl From<pavlov_common::own::OwnError> for SearchError {
+    fn from(e: pavlov_common::own::OwnError) -> Self {
+        Self::Run(e.into())
+    }
+}
+
 impl SearchError {
     pub(crate) fn file(action: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
         Self::File { action, path: path.to_path_buf(), source }
@@ -77,24 +83,10 @@ impl SearchError {
     }
 }
 
-/// Is it the path that was given which cannot be used, rather than the system that fails?
-fn is_of_the_path(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::NotFound
-            | ErrorKind::PermissionDenied
-            | ErrorKind::AlreadyExists
-            | ErrorKind::NotADirectory
-            | ErrorKind::IsADirectory
-            | ErrorKind::ReadOnlyFilesystem
-            | ErrorKind::InvalidFilename
-            | ErrorKind::InvalidInput
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::ErrorKind;
 
     #[test]
     fn what_a_person_did_wrong_is_told_from_what_failed() {

@@ -322,7 +322,10 @@ mod tests {
                 manifest: odd.clone(),
                 diff: odd.clone(),
                 prompt: Some(odd.clone()),
-                verdict: Verdict { distances: vec![(odd.clone(), 0.5)], ..Verdict::default() },
+                verdict: Verdict {
+                    distances: vec![serde_json::from_value(serde_json::json!([odd, 0.5])).unwrap()],
+                    ..Verdict::default()
+                },
                 status,
                 ..Candidate::default()
             };

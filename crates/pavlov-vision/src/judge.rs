@@ -29,7 +29,12 @@ impl Judge {
     /// When a text or the demonstration cannot be embedded.
     pub fn new(options: &Options, eyes: &mut Eyes, sight: &Sight, reward: &Reward) -> Result<Self, VisionError> {
         let stages = match (&options.demo, options.mode) {
-            (Some(demo), Mode::Staged) => Some(demonstration(&reward.file(demo), options.stages, eyes, sight)?),
+            (Some(demo), Mode::Staged) => Some(demonstration(
+                &reward.file(demo).map_err(|e| VisionError::Usage(e.to_string()))?,
+                options.stages,
+                eyes,
+                sight,
+            )?),
             _ => None,
         };
         let embedding = &eyes.model().manifest().embedding;

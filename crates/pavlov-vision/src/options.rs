@@ -124,7 +124,7 @@ impl Options {
             baseline: table.get("baseline").and_then(Value::as_str).map(str::to_string),
             against: texts(table, "against")?,
             alpha: number(table, "alpha", 0.5)?,
-            model: word(table, "model", "embedded")?.to_string(),
+            model: word(table, "model", pavlov_reward::EMBEDDED)?.to_string(),
             mode,
             threshold: number(table, "threshold", 0.5)?,
             demo,

@@ -10,10 +10,10 @@ use crate::judge::Judge;
 use crate::options::Options;
 use crate::{Eyes, Sight, VisionError, VisionModel};
 use pavlov_render::Picture;
-use pavlov_reward::{RewardSource, SourceSetup, SourceStep, register_source};
+use pavlov_reward::{Reward, RewardSource, SourceSetup, SourceStep, register_source};
 use pavlov_script::{Channel, Input};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Makes the source `vision` known; models named without a path are looked up in `assets/vision` below these roots. A
@@ -49,6 +49,20 @@ pub fn model_folder(model: &str, roots: &[PathBuf]) -> Result<PathBuf, VisionErr
     )))
 }
 
+/// The folder of a reward's model: in the reward's folder or in the root around it, where a run keeps its copy; a name
+/// below the roots; or a path, which leads nowhere else than other files of a reward do.
+fn model_of(reward: &Reward, model: &str, roots: &[PathBuf]) -> Result<PathBuf, VisionError> {
+    let around = reward.path().parent().map(Path::to_path_buf);
+    let roots: Vec<PathBuf> = around.into_iter().chain(roots.iter().cloned()).collect();
+    let own = reward.path().join(model);
+    let folder = if own.join("vision.toml").is_file() { own } else { model_folder(model, &roots)? };
+    let is_named = roots.iter().any(|root| folder.starts_with(root.join("assets/vision")));
+    if !is_named || Path::new(model).components().any(|part| !matches!(part, Component::Normal(_))) {
+        pavlov_common::fence::check(reward.path(), model, &folder).map_err(|e| VisionError::Usage(e.to_string()))?;
+    }
+    Ok(folder)
+}
+
 /// Renderer, model and judge of a run.
 #[derive(Debug)]
 struct Watch {
@@ -81,7 +95,7 @@ fn shared<T>(
 }
 
 fn watch(setup: &SourceSetup<'_>, options: &Options, roots: &[PathBuf], threads: usize) -> Result<Watch, VisionError> {
-    let folder = model_folder(&options.model, roots)?;
+    let folder = model_of(setup.reward, &options.model, roots)?;
     let sight = Sight::named(&options.camera, &options.ground, &options.light)?;
     let model = if threads == 0 { VisionModel::load(&folder)? } else { VisionModel::load_on(&folder, threads)? };
     let mut eyes = Eyes::new(setup.model, model, options.adapter)?;

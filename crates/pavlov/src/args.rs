@@ -34,6 +34,10 @@ pub struct Cli {
     /// Folder searched first for tasks, rewards and robots.
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Folder that task, reward and robot files may name files in, beside their own and the project around them; can be
+    /// given several times.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub allow_path: Vec<PathBuf>,
     /// Folder of runs.
     #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,

@@ -37,6 +37,9 @@ use anyhow::Error;
 use args::{Cli, Command};
 use clap::{CommandFactory, FromArgMatches};
 use out::{Closed, Out, say};
+use pavlov_common::assets::NotFound;
+use pavlov_common::errors::{is_of_the_path, told};
+use pavlov_common::own::OwnError;
 use pavlov_env::{Assets, EnvError};
 use pavlov_model::ModelError;
 use pavlov_prefs::PrefsError;
@@ -84,6 +87,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     pavlov_run::register_sources();
     pavlov_prefs::register_sources();
     let out = Out { json: cli.json };
+    for folder in cli.allow_path.iter().chain(&cli.root) {
+        let wrong = |e| Usage(format!("{}: {e}: expected a folder", folder.display()));
+        pavlov_common::fence::allow(folder).map_err(wrong)?;
+    }
+    if cli.runs.exists() && !cli.runs.is_dir() {
+        return Err(Usage(format!("--runs {}: a file, expected a folder", cli.runs.display())).into());
+    }
     let assets = Assets::find(cli.root.as_deref());
     pavlov_vision::tell_libraries(out::say);
     pavlov_vision::register_sources(assets.roots());
@@ -122,19 +132,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 fn report(error: &Error) -> u8 {
     if !error.is::<Closed>() && !error.is::<Told>() {
         // The script checker's findings bring their own `error[rule]:`.
-        let text = told(error);
+        let text = told(error.as_ref());
         if text.starts_with("error[") { say(&text) } else { say(&format!("error: {text}")) }
     }
     exit_code(error)
-}
-
-/// An error with its causes, each one once: messages of libraries often end with their cause already.
-fn told(error: &Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .reduce(|told, cause| if told.ends_with(&cause) { told } else { format!("{told}: {cause}") })
-        .unwrap_or_default()
 }
 
 /// 0 done, 1 failed while running, 2 wrong use or bad input.
@@ -143,6 +144,9 @@ fn exit_code(error: &Error) -> u8 {
         || error.is::<EnvError>()
         || error.is::<RewardError>()
         || error.is::<ModelError>()
+        || error.is::<NotFound>()
+        || error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|e| is_of_the_path(e.kind())))
+        || error.downcast_ref::<OwnError>().is_some_and(OwnError::is_bad_input)
         || error.downcast_ref::<RunError>().is_some_and(RunError::is_bad_input)
         || error.downcast_ref::<RenderError>().is_some_and(RenderError::is_bad_input)
         || error.downcast_ref::<PrefsError>().is_some_and(PrefsError::is_bad_input)
@@ -169,12 +173,13 @@ mod tests {
         assert_eq!(exit_code(&anyhow::anyhow!("disk full")), 1);
         assert_eq!(exit_code(&Error::from(RunError::Usage("x".into())).context("while training")), 2);
     }
+
     #[test]
     fn causes_are_told_once() {
         let file = |source| pavlov_common::atomic::WriteError { path: "a".into(), source };
         let error = Error::from(file(std::io::Error::other("disk full")));
-        assert_eq!(told(&error), "cannot write a: disk full");
-        assert_eq!(told(&error.context("while training")), "while training: cannot write a: disk full");
-        assert_eq!(told(&Error::from(std::io::Error::other("x")).context("y")), "y: x");
+        assert_eq!(told(error.as_ref()), "cannot write a: disk full");
+        assert_eq!(told(error.context("while training").as_ref()), "while training: cannot write a: disk full");
+        assert_eq!(told(Error::from(std::io::Error::other("x")).context("y").as_ref()), "y: x");
     }
 }

@@ -4,9 +4,10 @@ use crate::Usage;
 use crate::find::find;
 use crate::out::{Out, Table, grouped, number};
 use crate::prefs_args::{Branch, Label, Prefs, PrefsCommand, Train};
-use crate::prefs_desk::{Desk, fit_options};
+use crate::prefs_desk::{Asked, Desk, fit_options};
 use anyhow::{Context, Result};
 use pavlov_common::file;
+use pavlov_common::own::may_write;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{Combine, Dataset, Fit, LabelStore, Learnt, Pool, Quality};
 use pavlov_run::{BranchOptions, RunFolder, load_reward};
@@ -42,6 +43,8 @@ fn folders(runs: &Path, task: &Task, paths: &[PathBuf]) -> Result<Vec<RunFolder>
 #[derive(Serialize)]
 struct Labelled {
     labels: usize,
+    known: usize,
+    otherwise: usize,
     rater: String,
     kinds: std::collections::BTreeMap<&'static str, usize>,
     store: PathBuf,
@@ -75,16 +78,27 @@ fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
     let desk = Desk::new(assets, &task, &args.answering, args.reward.as_deref(), args.seed)?;
     let pool = Pool::open(&folders(runs, &task, &args.run)?)?;
     let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
-    let labels = desk.ask(&pool, &mut store, args.count)?;
+    let Asked { labels, known, otherwise } = desk.ask(&pool, &mut store, args.count)?;
     let mut kinds = std::collections::BTreeMap::new();
-    labels.iter().for_each(|l| *kinds.entry(l.entry.answer.kind()).or_default() += 1);
-    let done =
-        Labelled { labels: labels.len(), rater: args.answering.rater.clone(), kinds, store: store.path().into() };
+    labels.iter().for_each(|l| *kinds.entry(l.answer.kind()).or_default() += 1);
+    let (labels, rater) = (labels.len(), args.answering.rater.clone());
+    let done = Labelled { labels, known, otherwise, rater, kinds, store: store.path().into() };
     if out.json {
         return out.object(&done);
     }
     let kinds: Vec<String> = done.kinds.iter().map(|(k, n)| format!("{n} {k}")).collect();
-    out.text(&format!("{} labels by {}: {}; in {}\n", done.labels, done.rater, kinds.join(", "), done.store.display()))
+    let kinds = if kinds.is_empty() { "none".into() } else { kinds.join(", ") };
+    let mut text = format!("{labels} labels by {}: {kinds}; in {}\n", done.rater, done.store.display());
+    if known > 0 {
+        text += &format!(
+            "{known} answers were there already and are not stored again: another --seed asks about other pairs\n"
+        );
+    }
+    if otherwise > 0 {
+        text +=
+            &format!("{otherwise} of the labels say something else than before about the same pair: both are kept\n");
+    }
+    out.text(&text)
 }
 
 #[derive(Serialize)]
@@ -196,6 +210,9 @@ fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {
 
 fn export(out: Out, runs: &Path, file: &Path) -> Result<()> {
     let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
+    if file != Path::new("-") {
+        may_write(file, "an export of labels", |head| head.starts_with(b"{"))?;
+    }
     let mut text = Vec::new();
     let (sound, damaged) = store.sound()?;
     pavlov_prefs::jsonl::export(&sound, &mut text, file)?;

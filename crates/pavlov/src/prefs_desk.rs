@@ -6,8 +6,8 @@ use anyhow::Result;
 use pavlov_common::file;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, FitOptions, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater, Scripted, Strategy, Teacher,
-    Versions,
+    Answered, Asking, Before, Entry, FitOptions, Label, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater,
+    Scripted, Strategy, Teacher, Versions,
 };
 use pavlov_reward::Reward;
 use pavlov_run::load_reward;
@@ -16,6 +16,20 @@ use std::sync::Arc;
 
 /// Pairs from which a teacher takes its spread and thresholds.
 const SAMPLE: usize = 200;
+
+/// Times that more questions are drawn when some are answered already.
+const SITTINGS: usize = 20;
+
+/// What asking gave.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Labels that were added.
+    pub labels: Vec<Entry>,
+    /// Answers that were in the store already.
+    pub known: usize,
+    /// Labels that say something else than an earlier one by the same rater about the same segments.
+    pub otherwise: usize,
+}
 
 /// Who answers which question, made once for any number of pools.
 pub struct Desk<'a> {
@@ -45,8 +59,35 @@ impl<'a> Desk<'a> {
         Ok(Self { assets, task, args, truth, terms, seed })
     }
 
-    /// Asks about segments of a pool; every answer is in the store before the next question.
-    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<Vec<pavlov_prefs::Label>> {
+    /// Asks about segments of a pool; every answer is in the store before the next question. The same questions asked
+    /// again add nothing where the answers are the same.
+    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<Asked> {
+        self.ask_with(pool, store, count, self.seed)
+    }
+
+    /// Asks until there are so many more labels, passing over what is known: a sitting that was broken off goes on with
+    /// other questions.
+    pub fn ask_more(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<()> {
+        let runs: Vec<&str> = pool.files().iter().map(|file| file.run.as_str()).collect();
+        let is_of_pool = |label: &Label| label.entry.segments.iter().any(|s| runs.contains(&s.run.as_str()));
+        let mut missing = count;
+        for _ in 0..SITTINGS {
+            let before = store.labels()?.iter().filter(|label| is_of_pool(label)).count() as u64;
+            let added = self.ask_with(pool, store, missing, self.seed.wrapping_add(before))?.labels.len();
+            missing = missing.saturating_sub(added);
+            if missing == 0 {
+                return Ok(());
+            }
+            if added == 0 {
+                break;
+            }
+        }
+        let text =
+            format!("{missing} labels are missing: all pairs that were drawn from the newest run are answered already");
+        Err(Usage(format!("{text}; give a smaller --budget, or a shorter --length")).into())
+    }
+
+    fn ask_with(&self, pool: &Pool, store: &mut LabelStore, count: usize, seed: u64) -> Result<Asked> {
         let args = self.args;
         let pairs = PairOptions {
             length: args.length,
@@ -54,26 +95,36 @@ impl<'a> Desk<'a> {
             siblings: args.siblings,
             ..PairOptions::default()
         };
-        let asking = Asking {
-            count,
-            batch: args.batch as usize,
-            strategy: Strategy::named(&args.strategy)?,
-            pairs,
-            seed: self.seed,
-        };
+        let asking =
+            Asking { count, batch: args.batch as usize, strategy: Strategy::named(&args.strategy)?, pairs, seed };
         let truth = &self.truth;
         let script: Vec<u8> = truth.inputs().iter().filter_map(|p| file::read(p, file::TEXT).ok()).flatten().collect();
         let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
-        let sample = PairSampler::new(pool, pairs, self.seed ^ 0x5A)?.candidates(pool, SAMPLE);
+        let sample = PairSampler::new(pool, pairs, seed ^ 0x5A)?.candidates(pool, SAMPLE);
         let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
         let mut rater: Box<dyn Rater + '_> = if args.rater == Onlooker::NAME {
             Box::new(self.onlooker()?)
         } else {
             let teacher = self.teacher()?;
-            Box::new(Scripted::new(&args.rater, teacher, (truth, self.task.scene()), pool, &sample, self.seed)?)
+            Box::new(Scripted::new(&args.rater, teacher, (truth, self.task.scene()), pool, &sample, seed)?)
         };
-        let keep = |entry: &pavlov_prefs::Entry| store.append(entry).map(drop);
-        Ok(pavlov_prefs::ask(pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?)
+        let answered = Answered::of(&store.labels()?);
+        let mut asked = Asked::default();
+        let keep = |entry: &Entry| {
+            match answered.before(entry) {
+                Before::Same => {
+                    asked.known += 1;
+                    return Ok(());
+                }
+                Before::Otherwise => asked.otherwise += 1,
+                Before::New => {}
+            }
+            store.append(entry)?;
+            asked.labels.push(entry.clone());
+            Ok(())
+        };
+        pavlov_prefs::ask(pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?;
+        Ok(asked)
     }
 
     fn teacher(&self) -> Result<Teacher> {

@@ -1,6 +1,6 @@
 //! `prefs loop`: training and asking in turn.
 
-use crate::out::{Out, Table, grouped, number, say};
+use crate::out::{Out, Table, grouped, number, say, warn};
 use crate::prefs_args::Loop;
 use crate::prefs_desk::{Desk, fit_options};
 use crate::train::catch_interrupts;
@@ -51,6 +51,7 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
     let stop = Arc::new(AtomicBool::new(false));
     catch_interrupts(&stop)?;
     let mut rounds = Rounds::open(assets, runs, options)?;
+    rounds.take_warnings().iter().for_each(|w| warn(w));
     if !rounds.done().is_empty() && !out.json {
         out.line(&format!("going on after round {}", rounds.done().len() - 1))?;
     }
@@ -60,14 +61,16 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
         if args.studio {
             return wait(run, &task.name, store, missing, &stop);
         }
-        desk.ask(pool, store, missing).map(drop).map_err(|e| {
+        desk.ask_more(pool, store, missing).map_err(|e| {
             let error = PrefsError::Failed(e.to_string());
             failed = Some(e);
             error
         })
     };
     loop {
-        match rounds.next(assets, &mut ask, &stop) {
+        let next = rounds.next(assets, &mut ask, &stop);
+        rounds.take_warnings().iter().for_each(|w| warn(w));
+        match next {
             Ok(None) => break,
             Ok(Some(round)) if out.json => out.object(&round)?,
             Ok(Some(round)) => out.line(&line(&round))?,

@@ -189,7 +189,8 @@ fn check(out: Out, assets: &Assets, names: &[String], task: Option<&str>) -> Res
     for entry in rewards.iter().filter(|e| names.is_empty() || names.contains(&e.name)) {
         let more = manifest(&entry.path).map(|m| m.tasks).unwrap_or_default();
         for for_task in std::iter::once(&entry.task).chain(&more).filter(|t| task.is_none_or(|wanted| wanted == *t)) {
-            let found = faults(assets, entry, for_task).unwrap_or_else(|e| vec![format!("{e:#}")]);
+            let found =
+                faults(assets, entry, for_task).unwrap_or_else(|e| vec![pavlov_common::errors::told(e.as_ref())]);
             failed += usize::from(!found.is_empty());
             if out.json {
                 let ok = found.is_empty();

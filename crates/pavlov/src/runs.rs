@@ -72,6 +72,8 @@ pub fn export(out: Out, runs: &Path, args: &Export) -> Result<()> {
         let (loaded, warnings) = find_checkpoint(&folder, args.checkpoint)?;
         warnings.iter().for_each(|w| warn(w));
         let bytes = loaded.ppo.policy().to_compact().map_err(pavlov_run::RunError::from)?;
+        // A header's length, and the header: the form of safetensors.
+        pavlov_common::own::may_write(path, "a compact policy", |head| head.get(8) == Some(&b'{'))?;
         pavlov_common::atomic::write(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
         let size = bytes.len();
         return if out.json {

@@ -288,7 +288,7 @@ fn run(out: Out, assets: &Assets, settings: &Settings, folder: &Path, kept: &Kep
         Ok(end) => end,
         Err(e @ SearchError::Stopped) => {
             say(&format!("{e}: pavlov search resume {}", folder.display()));
-            return Err(crate::Told(1).into());
+            return Ok(());
         }
         Err(e) => return Err(e.into()),
     };

@@ -92,7 +92,10 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
     let mut progress = Progress::new(out);
     // Nobody reads the output any more: the run ends as if by Ctrl-C, and keeps what it has.
     let mut closed = None;
+    let (mut lost, mut steps) = (0, 0);
     let result = trainer.run(&stop, |trainer, update| {
+        lost += update.metrics.nonfinite;
+        steps += (trainer.config().learner.worlds * trainer.config().learner.horizon) as u64;
         if let Err(e) = progress.update(trainer, update) {
             stop.store(true, Ordering::Relaxed);
             closed.get_or_insert(e);
@@ -121,7 +124,16 @@ fn go(out: Out, mut trainer: Trainer) -> Result<()> {
         }
         return out.object(&line);
     }
-    out.text(&closing(&run, &summary))
+    let mut text = closing(&run, &summary);
+    if lost > 0 {
+        let share = 100.0 * lost as f64 / steps.max(1) as f64;
+        text += &format!(
+            "worlds were reset {} times in {} steps ({share:.3}%) because their state was not finite: see `pavlov diagnose {run}`\n",
+            grouped(lost),
+            grouped(steps)
+        );
+    }
+    out.text(&text)
 }
 
 fn closing(run: &str, summary: &Summary) -> String {

@@ -4,6 +4,7 @@ use crate::out::{Out, Table, number, say};
 use crate::reward_args::{Tune, TuneMethod};
 use crate::{Usage, train};
 use anyhow::{Context, Result};
+use pavlov_common::own::may_write;
 use pavlov_env::{Assets, Task};
 use pavlov_run::{Method, Overrides, Trial, TuneOptions, Tuned};
 use serde_json::json;
@@ -43,6 +44,7 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
     };
     let mut log = match &args.log {
         Some(path) => {
+            may_write(path, "a log of trials", |head| head.starts_with(b"{"))?;
             Some(pavlov_common::file::create(path).with_context(|| format!("cannot write {}", path.display()))?)
         }
         None => None,

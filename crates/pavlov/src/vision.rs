@@ -118,8 +118,8 @@ fn audited(out: Out, assets: &Assets, runs: &Path, args: &VisionAudit) -> Result
         frames: args.frames as usize,
         adapter: s.adapter,
     };
+    pavlov_common::own::take(&args.out, "an audit of prompts", &["audit.json"])?;
     let result = audit(&options)?;
-    std::fs::create_dir_all(&args.out)?;
     let report = args.out.join("report.html");
     write_audit(&result, &report)?;
     pavlov_common::atomic::write(&args.out.join("audit.json"), serde_json::to_string_pretty(&result)?.as_bytes())?;

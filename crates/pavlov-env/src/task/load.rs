@@ -61,12 +61,22 @@ impl Task {
         let robot = assets
             .robot(file.robot.get_ref(), path.parent())
             .map_err(|e| source.error(file.robot.span(), e.to_string()))?;
+        if !assets.has_robot(&robot) {
+            let base = path.parent().unwrap_or(Path::new("."));
+            pavlov_common::fence::check(base, file.robot.get_ref(), &robot)
+                .map_err(|e| source.error(file.robot.span(), e.to_string()))?;
+        }
         let model = pavlov_model::load_mjcf(&robot)
             .map_err(|e| EnvError::Robot { path: robot.clone(), message: e.to_string() })?;
         let script_path = match &file.script {
             Some(script) => source.path.with_file_name(script.get_ref()),
             None => source.path.with_extension("rhai"),
         };
+        if let Some(script) = &file.script {
+            let base = path.parent().unwrap_or(Path::new("."));
+            pavlov_common::fence::check(base, script.get_ref(), &script_path)
+                .map_err(|e| source.error(script.span(), e.to_string()))?;
+        }
         let text = pavlov_common::text::read(&script_path).map_err(|e| match &file.script {
             Some(script) => source.error(script.span(), format!("script `{}`: {e}", script_path.display())),
             None => EnvError::io(&script_path, e),

@@ -4,6 +4,7 @@
 
 use crate::app::{Studio, Wake};
 use egui::{ColorImage, Key, RichText, Sense, TextureHandle, TextureOptions, Ui, vec2};
+use pavlov_common::errors::told;
 use pavlov_env::{Assets, Task};
 use pavlov_render::{Camera, Renderer, Stage, Style, views};
 use std::collections::BTreeMap;
@@ -159,7 +160,7 @@ impl Studio {
         if let Some(name) = chosen {
             match self.open_task(&name, None) {
                 Ok(()) => self.chooser.open = false,
-                Err(error) => self.dialogs.say(format!("{error:#}")),
+                Err(error) => self.dialogs.say(told(error.as_ref())),
             }
         }
     }

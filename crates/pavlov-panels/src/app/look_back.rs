@@ -6,6 +6,7 @@ use crate::prefs::Labelling;
 use crate::runs::{Replay, RunsRequest};
 use crate::scene::View;
 use egui::{Align2, FontId, Panel, Rect, Sense, Ui, pos2};
+use pavlov_common::errors::told;
 
 impl Studio {
     /// The list of runs at the left, curves at the right, a replay below its picture.
@@ -44,7 +45,7 @@ impl Studio {
                 let copy = copy.display().to_string();
                 let opened = self.open_task(&task, Some(&reward)).or_else(|_| self.open_task(&task, Some(&copy)));
                 if let Err(error) = opened {
-                    self.dialogs.say(format!("{error:#}"));
+                    self.dialogs.say(told(error.as_ref()));
                 }
             }
             None => {}

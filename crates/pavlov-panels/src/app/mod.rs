@@ -26,6 +26,7 @@ use crate::theme::{self, Theme};
 use crate::train::TrainPanel;
 use anyhow::{Context as _, Result};
 use egui::{Context, Panel, Ui};
+use pavlov_common::errors::told;
 use pavlov_env::{Assets, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,7 +150,7 @@ impl Studio {
                 Ok(()) => {}
                 Err(error) if task_given => return Err(error),
                 Err(error) => {
-                    studio.dialogs.messages.push(format!("{error:#}"));
+                    studio.dialogs.messages.push(told(error.as_ref()));
                     studio.remembered.task = None;
                 }
             }
@@ -272,7 +273,7 @@ impl Studio {
             && let (Some(task), reward) = (self.remembered.task.clone(), self.remembered.reward.clone())
             && let Err(error) = self.open_task(&task, reward.as_deref())
         {
-            self.dialogs.say(format!("{error:#}"));
+            self.dialogs.say(told(error.as_ref()));
         }
         self.dialogs_ui(ctx);
         self.remember();

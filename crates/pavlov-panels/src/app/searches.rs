@@ -4,6 +4,7 @@ use crate::app::{Mode, Sheet, Studio};
 use crate::keys::{self, Action};
 use crate::searches::OpenCandidate;
 use egui::{CentralPanel, Context, Panel, Ui};
+use pavlov_common::errors::told;
 
 impl Studio {
     /// The list at the left, the selected candidate at the right, the graph between them.
@@ -46,7 +47,7 @@ impl Studio {
             }
             let opened = self.open_task(task, Some(reward)).or_else(|_| self.open_task(task, None));
             if let Err(error) = opened {
-                return self.dialogs.say(format!("{title} cannot be opened: {error:#}"));
+                return self.dialogs.say(format!("{title} cannot be opened: {}", told(error.as_ref())));
             }
         }
         let Some(session) = &mut self.session else { return };

@@ -16,19 +16,20 @@ pub use curve::{Curve, StopAdvice};
 pub use motion::Motion;
 pub use second::{Second, second};
 
+use crate::arm::{NONFINITE_FIX, nonfinite_worlds};
 use crate::config::RunConfig;
 use crate::error::RunError;
 use crate::evaluate::Evaluation;
 use crate::folder::{RunFolder, read_text};
 use crate::list::read_summary;
-use crate::logs::{MetricsLine, TermsLine, read_lines};
+use crate::logs::{MetricsLine, TermsLine, read_log};
 use serde::{Deserialize, Serialize};
 
 /// Something that looks wrong, or worth knowing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Symptom {
     /// `over-optimised`, `idle-pay`, `early-end`, `term-dominates`, `jerk`, `energy`, `probe-shift`, `new-states`,
-    /// `learner`, `late-stop`.
+    /// `learner`, `late-stop`, `non-finite`, `damaged-log`.
     pub name: String,
     /// `warning`, or `note` for what is merely worth knowing.
     pub severity: String,
@@ -80,6 +81,8 @@ impl Diagnosis {
     }
 }
 
+/// A smaller share of steps that end in a state which is not finite is merely worth knowing.
+const RARE: f64 = 1e-4;
 /// Fitness may fall by this share in shifted worlds.
 const SHIFT: f64 = 0.2;
 
@@ -89,10 +92,13 @@ const SHIFT: f64 = 0.2;
 /// When something that is there cannot be read.
 pub fn diagnose(folder: &RunFolder) -> Result<Diagnosis, RunError> {
     let config = RunConfig::read(&folder.config())?;
-    let metrics: Vec<MetricsLine> = read_lines(&folder.metrics())?;
-    let terms: Vec<TermsLine> = read_lines(&folder.terms())?;
+    let (metrics, damaged) = read_log::<MetricsLine>(&folder.metrics())?;
+    let (terms, damaged_terms) = read_log::<TermsLine>(&folder.terms())?;
     let summary = read_summary(folder);
     let (curve, stop, mut symptoms) = curve::look(&metrics, &terms);
+    symptoms.extend(lost_worlds(&metrics));
+    symptoms.extend(damaged_lines("metrics.jsonl", &damaged));
+    symptoms.extend(damaged_lines("terms.jsonl", &damaged_terms));
     let mut motion = Vec::new();
     if folder.rollouts().is_dir() {
         let (task, reward) = crate::inputs::load(folder, &config)?;
@@ -109,6 +115,32 @@ pub fn diagnose(folder: &RunFolder) -> Result<Diagnosis, RunError> {
     symptoms.extend(second.as_ref().and_then(Second::symptom));
     symptoms.sort_by_key(|s| s.severity != "warning");
     Ok(Diagnosis { symptoms, curve, stop, motion, second })
+}
+
+/// Worlds whose state was not finite.
+fn lost_worlds(metrics: &[MetricsLine]) -> Option<Symptom> {
+    let count: u64 = metrics.iter().map(|m| m.nonfinite).sum();
+    let steps = metrics.last().map_or(0, |m| m.env_steps).max(1);
+    let updates = metrics.iter().filter(|m| m.nonfinite > 0).count();
+    let last = metrics.iter().rev().find(|m| m.nonfinite > 0)?.update;
+    let share = count as f64 / steps as f64;
+    let message = format!(
+        "{} in {steps} steps: in {updates} of {} updates, update {last} the last of them",
+        nonfinite_worlds(count, share),
+        metrics.len()
+    );
+    let symptom = if share < RARE { Symptom::note } else { Symptom::warning };
+    Some(symptom("non-finite", message, NONFINITE_FIX))
+}
+
+/// Lines of a log that cannot be read.
+fn damaged_lines(file: &str, lines: &[usize]) -> Option<Symptom> {
+    let first = lines.first()?;
+    let more = if lines.len() > 1 { format!(", and {} more", lines.len() - 1) } else { String::new() };
+    let message = format!("{file}: line {first} cannot be read{more}: what is shown is without it");
+    let fix = "the file was changed or the disk lost a part of it: put it back from a copy, or go on without; `pavlov \
+               resume` moves such lines to a file beside it";
+    Some(Symptom::warning("damaged-log", message, fix))
 }
 
 /// The policy in worlds solved another way.

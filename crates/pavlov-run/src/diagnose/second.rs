@@ -12,6 +12,7 @@ use crate::folder::RunFolder;
 use crate::list::read_summary;
 use crate::logs::{MetricsLine, read_lines};
 use crate::train::Trainer;
+use pavlov_common::own;
 use pavlov_env::Assets;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
@@ -101,9 +102,7 @@ pub fn second(
         ..Overrides::default()
     };
     let out = folder.root().join("second");
-    if out.exists() {
-        std::fs::remove_dir_all(&out).map_err(|e| RunError::io("remove", &out, e))?;
-    }
+    own::remove(&out, crate::folder::RUN_FOLDER)?;
     let assets = Assets::from_roots([folder.inputs()]);
     let reward = folder.inputs().join("reward").display().to_string();
     let task = crate::inputs::safe(&config.task);

@@ -192,7 +192,7 @@ pub fn gate_for(
     if !slow && outside.is_none() {
         match score_all(reward, task.scene(), &audit.rollouts, true, pool) {
             Ok(scored) => {
-                judge(judged_for, reward, task, audit, &scored, &mut findings, &mut report)?;
+                judge(judged_for, reward, task, audit, &scored, &mut findings, &mut report);
                 if judged_for == JudgedFor::Running {
                     let stops = |f: &GateFinding| CANNOT_RUN.contains(&f.rule.as_str());
                     findings.iter_mut().filter(|f| !stops(f)).for_each(|f| f.severity = "warning");
@@ -224,11 +224,12 @@ fn judge(
     scored: &[Scored],
     findings: &mut Vec<GateFinding>,
     report: &mut GateReport,
-) -> Result<(), SearchError> {
-    let not_finite = states::finite(reward, audit, scored)?;
+) {
+    let played = states::Played::new(reward, audit);
+    let not_finite = states::finite(reward, audit, scored, &played);
     let stop = !not_finite.is_empty();
     findings.extend(not_finite);
-    let constant = states::constant(reward, audit, scored);
+    let constant = states::constant(reward, audit, scored, &played);
     let stop = stop || constant.iter().any(|f| f.severity == "error");
     findings.extend(constant);
     let (share, shares) = order::shares(reward, scored);
@@ -241,5 +242,4 @@ fn judge(
             findings.extend(order::order(reward, audit, scored, report));
         }
     }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use crate::audit::Audit;
 use crate::error::SearchError;
 use crate::sample::Sample;
 use crate::versus::{Neighbour, versus};
+use pavlov_common::stats::sum_of_magnitudes;
 use pavlov_env::Task;
 use pavlov_reward::{Reward, Scored, compare::kendall};
 
@@ -20,9 +21,7 @@ const NAMED: usize = 2;
 
 /// Share of each term: its mean |value| over the sum of those of all.
 pub fn shares(reward: &Reward, scored: &[Scored]) -> (Option<GateFinding>, Vec<(String, f64)>) {
-    let size = |t: usize| -> f64 {
-        scored.iter().flat_map(|s| s.step_terms[t].iter()).filter(|x| x.is_finite()).map(|x| f64::from(x.abs())).sum()
-    };
+    let size = |t: usize| -> f64 { scored.iter().map(|s| sum_of_magnitudes(&s.step_terms[t])).sum() };
     let names = reward.term_names();
     let sizes: Vec<f64> = (0..names.len()).map(size).collect();
     let sum: f64 = sizes.iter().sum();

@@ -7,10 +7,11 @@
 use super::GateFinding;
 use crate::audit::Audit;
 use crate::error::SearchError;
+use pavlov_common::stats::{extent, first_not_finite};
 use pavlov_env::Task;
 use pavlov_env::rng::{Purpose, WorldRng};
 use pavlov_reward::{Columns, Reward, Scored};
-use pavlov_script::Channel;
+use pavlov_script::{Channel, ScriptError};
 
 /// Most operations of a lowered program.
 const MAX_OPERATIONS: usize = 20_000;
@@ -63,7 +64,7 @@ pub fn units(reward: &Reward) -> Vec<GateFinding> {
 }
 
 /// Every term in recorded, random and extreme states.
-pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Result<Vec<GateFinding>, SearchError> {
+pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored], played: &Played) -> Vec<GateFinding> {
     let hint = "keep logarithms, roots, quotients and powers away from their poles: max(x, 1e-6), clamp(x, low, high)";
     let names = reward.term_names();
     let mut out: Vec<GateFinding> = Vec::new();
@@ -77,20 +78,19 @@ pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Result<Vec<G
             out.push(finding.at(behaviour, world, step).value(f64::from(value)));
         }
     }
-    let unseen = Unseen::new(reward, audit);
-    for (kind, rows) in [("random", unseen.random()), ("extreme", unseen.extreme())] {
-        let (values, width) = match unseen.run(reward, &rows) {
-            Ok(done) => done,
+    for (kind, InStates { rows, terms }) in [("random", &played.random), ("extreme", &played.extreme)] {
+        let (values, width) = match terms {
+            Ok((values, width)) => (values, *width),
             Err(e) => {
                 out.push(GateFinding::error("run", e.to_string(), "guard what the script does in this state"));
                 continue;
             }
         };
         for (term, name) in names.iter().enumerate() {
-            let bad = values[term * width..][..rows.len()].iter().position(|x| !x.is_finite());
+            let bad = first_not_finite(&values[term * width..][..rows.len()]);
             if let Some(row) = bad.filter(|_| !out.iter().any(|f| f.term == *name)) {
                 let value = values[term * width + row];
-                let state = unseen.describe(reward, &rows[row]);
+                let state = played.unseen.describe(reward, &rows[row]);
                 let message = format!("term `{name}` is {value} in {kind} state {row}: {state}");
                 out.push(GateFinding {
                     world: Some(row),
@@ -99,16 +99,16 @@ pub fn finite(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Result<Vec<G
             }
         }
     }
-    Ok(out)
+    out
 }
 
 /// Does the total change at all, and each term where it could?
-pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Vec<GateFinding> {
-    let range = |values: &mut dyn Iterator<Item = f32>| {
-        values.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)))
+pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored], played: &Played) -> Vec<GateFinding> {
+    let joined = |ranges: &mut dyn Iterator<Item = (f32, f32)>| {
+        ranges.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), (low, high)| (l.min(low), h.max(high)))
     };
     let still = |(low, high): (f32, f32)| high - low <= 1e-6 * low.abs().max(high.abs()).max(1e-20);
-    let total = range(&mut scored.iter().flat_map(|s| s.step_totals.iter().copied()));
+    let total = joined(&mut scored.iter().map(|s| extent(&s.step_totals)));
     if still(total) {
         let n = audit.rollouts.steps();
         let message =
@@ -116,17 +116,14 @@ pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Vec<GateFi
         let hint = "let it depend on what the task wants; a constant teaches nothing but to stay alive";
         return vec![GateFinding::error("constant", message, hint).value(f64::from(total.0))];
     }
-    let unseen = Unseen::new(reward, audit);
-    let values_in = |rows: &[Vec<f32>]| unseen.run(reward, rows).ok();
-    let (random, extreme) = (values_in(&unseen.random()), values_in(&unseen.extreme()));
     let mut out = Vec::new();
     for (term, name) in reward.term_names().iter().enumerate() {
-        let recorded = range(&mut scored.iter().flat_map(|s| s.step_terms[term].iter().copied()));
-        let varies = |values: &Option<(Vec<f32>, usize)>| {
-            let term_range = |(v, w): &(Vec<f32>, usize)| range(&mut v[term * w..(term + 1) * w].iter().copied());
-            values.as_ref().is_some_and(|values| !still(term_range(values)))
+        let recorded = joined(&mut scored.iter().map(|s| extent(&s.step_terms[term])));
+        let varies = |states: &InStates| {
+            let term_range = |(v, w): &(Vec<f32>, usize)| extent(&v[term * w..(term + 1) * w]);
+            states.terms.as_ref().is_ok_and(|values| !still(term_range(values)))
         };
-        if still(recorded) && !varies(&random) && varies(&extreme) {
+        if still(recorded) && !varies(&played.random) && varies(&played.extreme) {
             let message = format!(
                 "term `{name}` is {} in every recorded and random state, and changes only far beyond what the robot does: a \
                  threshold in other units?",
@@ -137,6 +134,29 @@ pub fn constant(reward: &Reward, audit: &Audit, scored: &[Scored]) -> Vec<GateFi
         }
     }
     out
+}
+
+/// A reward's terms in states that nobody has seen.
+pub struct Played {
+    unseen: Unseen,
+    random: InStates,
+    extreme: InStates,
+}
+
+/// States, a row each, and the terms in them, `[term][width]`.
+struct InStates {
+    rows: Vec<Vec<f32>>,
+    terms: Result<(Vec<f32>, usize), ScriptError>,
+}
+
+impl Played {
+    /// Runs the reward in random and in extreme states.
+    pub fn new(reward: &Reward, audit: &Audit) -> Self {
+        let unseen = Unseen::new(reward, audit);
+        let in_states = |rows: Vec<Vec<f32>>| InStates { terms: unseen.run(reward, &rows), rows };
+        let (random, extreme) = (in_states(unseen.random()), in_states(unseen.extreme()));
+        Self { unseen, random, extreme }
+    }
 }
 
 /// States that nobody has seen, for the inputs of one reward: a row has a number per input.
@@ -152,9 +172,7 @@ impl Unseen {
     fn new(reward: &Reward, audit: &Audit) -> Self {
         let inputs = reward.program().inputs();
         let column = |c: Channel| audit.rollouts.column(c).unwrap_or(&[]);
-        let range = |i: &pavlov_script::Input| {
-            column(i.channel).iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)))
-        };
+        let range = |i: &pavlov_script::Input| extent(column(i.channel));
         Self {
             channels: inputs.iter().map(|i| i.channel).collect(),
             range: inputs.iter().map(range).map(|(l, h)| if l <= h { (l, h) } else { (0.0, 0.0) }).collect(),
@@ -215,7 +233,7 @@ impl Unseen {
     }
 
     /// Terms `[term][width]` of rows; memory is as at the start of an episode.
-    fn run(&self, reward: &Reward, rows: &[Vec<f32>]) -> Result<(Vec<f32>, usize), pavlov_script::ScriptError> {
+    fn run(&self, reward: &Reward, rows: &[Vec<f32>]) -> Result<(Vec<f32>, usize), ScriptError> {
         let program = reward.program();
         let width = rows.len().next_multiple_of(8).max(8);
         let mut inputs = vec![0.0; program.inputs().len() * width];

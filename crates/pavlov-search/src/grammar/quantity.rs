@@ -388,7 +388,7 @@ mod tests {
     fn a_quantity_is_measured_over_steps_and_against_fitness() {
         let fitness = vec![4.0, 1.0, 0.0];
         let audit = audit(&fitness);
-        let series = Series { audit: &audit, fitness };
+        let series = Series { audit: &audit, fitness: Some(fitness) };
         let q = series.measure(named("x", 1), vec![vec![3.0, 3.0], vec![-1.0, 1.0], vec![-2.0, -2.0]]).quantity;
         // Sum 2, squares 28, sizes 12, of six.
         let mean = 1.0 / 3.0;
@@ -414,7 +414,7 @@ mod tests {
         // Upright and fast; as fast on the back; upright and slow; on the back and slow.
         let fitness = vec![1.0, 0.0, 0.1, 0.0];
         let audit = audit(&fitness);
-        let series = Series { audit: &audit, fitness };
+        let series = Series { audit: &audit, fitness: Some(fitness) };
         let about = |x: [f32; 4], k: f32| x.map(|x| (0..20).map(|i| x + k * i as f32).collect()).to_vec();
         let speed = series.measure(named("speed", 1), about([5.0, 5.0, 0.5, 0.0], 0.002));
         let up = series.measure(named("up", 1), about([0.9, -0.9, 0.9, -0.9], 0.01));

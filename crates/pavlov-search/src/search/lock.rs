@@ -22,7 +22,7 @@ impl Lock {
     /// # Errors
     /// When another process has it, or the file cannot be written.
     pub fn take(folder: &Path) -> Result<Self, SearchError> {
-        std::fs::create_dir_all(folder).map_err(|e| SearchError::file("create", folder, e))?;
+        pavlov_common::own::take(folder, "a search", &[LOCK, crate::lineage::FILE])?;
         let path = folder.join(LOCK);
         let failed = |e: std::io::Error| SearchError::file("write", &path, e);
         let mut file = pavlov_common::file::update_in(folder, &path).map_err(failed)?;

@@ -40,7 +40,7 @@ use pavlov_env::{Assets, Task};
 use pavlov_reward::Reward;
 use pavlov_run::Overrides;
 use rayon::ThreadPool;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,6 +130,7 @@ impl<'a> Search<'a> {
             Some(_) => {}
             None => lineage.set("settings", settings)?,
         }
+        keep_hashes(&lineage, &task, &human, folder)?;
         let pool = Arc::new(pavlov_run::thread_pool(means.threads)?);
         let audit = AuditSet::load(means.assets, &task)?.play(&task, &pool)?;
         let judged = settings.mode.judged_by() == JudgedBy::Fitness;
@@ -456,6 +457,31 @@ impl<'a> Search<'a> {
 /// Where the clip of a candidate is.
 pub fn clip_path(folder: &Path, at: At) -> PathBuf {
     folder.join("clips").join(format!("{}.jsonl", at.to_string().replace('/', "-")))
+}
+
+/// Notes the hash of every file that the search is made from, or refuses to go on when one has changed: what was found
+/// before would be compared with what is found in another task.
+fn keep_hashes(lineage: &Lineage, task: &Task, human: &Reward, folder: &Path) -> Result<(), SearchError> {
+    let modules = task.modules().into_iter().map(|(_, path)| path);
+    let mut hashes: BTreeMap<String, String> = BTreeMap::new();
+    for path in task.inputs.iter().chain(human.inputs()).cloned().chain(modules) {
+        let bytes = pavlov_common::file::read(&path, pavlov_common::file::NUMBERS)
+            .map_err(|e| SearchError::file("read", &path, e))?;
+        // The same file in another folder is the same file.
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        hashes.insert(name, pavlov_run::sha256(&bytes));
+    }
+    match lineage.get::<BTreeMap<String, String>>("inputs")? {
+        None => lineage.set("inputs", &hashes),
+        Some(known) => match hashes.iter().find(|(name, hash)| known.get(*name).is_some_and(|k| k != *hash)) {
+            None => Ok(()),
+            Some((name, _)) => Err(SearchError::Usage(format!(
+                "{name} was changed since the search in {} began: put it back as it was, or begin another search with \
+                 --out",
+                folder.display()
+            ))),
+        },
+    }
 }
 
 /// The human reward of a task; where there is none, what can be done about it.

@@ -93,6 +93,10 @@ impl VisionModel {
             let message = "is missing: vision.toml names it as part of the model";
             return Err(VisionError::file(missing, message));
         }
+        for file in &files {
+            let named = file.strip_prefix(folder).unwrap_or(file).display().to_string();
+            pavlov_common::fence::check(folder, &named, file).map_err(|e| VisionError::file(file, e))?;
+        }
         let hash = cache::hash_files(&files)?;
         let mut image = OnnxFile::open(&folder.join(&manifest.image.file), threads)?;
         let [h, w] = manifest.image.size.map(i64::from);
