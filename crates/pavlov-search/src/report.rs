@@ -84,7 +84,7 @@ fn outcome(end: &End) -> Vec<(&'static str, String)> {
         ("fitness found, IQM (95% interval)", interval(&end.found)),
         ("fitness of the human reward", interval(&end.human)),
         ("human-normalised score", format!("{:.2}{guarded}", end.human_normalised)),
-        ("its floor", format!("{} ({})", short(end.floor), end.floor_of)),
+        ("its floor", end.floor_text()),
         ("success found, human", format!("{:.0}%, {:.0}%", 100.0 * end.success[0], 100.0 * end.success[1])),
         ("candidates proposed, admitted", format!("{}, {}", end.candidates[0], end.candidates[1])),
         ("environment steps", format!("search {search}, finalists {finalists}, last training {last}")),

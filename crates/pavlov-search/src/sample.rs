@@ -128,10 +128,12 @@ impl<'a> Features<'a> {
         out.push(1.0);
         out.extend(self.columns.iter().map(|c| c.at(row)));
         for i in 0..count {
-            let partners = match count {
-                ..=PRODUCTS => i..count,
-                ..=SQUARES => i..i + 1,
-                _ => i..i,
+            let partners = if count <= PRODUCTS {
+                i..count
+            } else if count <= SQUARES {
+                i..i + 1
+            } else {
+                i..i
             };
             for j in partners {
                 out.push(out[first + i] * out[first + j]);

@@ -315,14 +315,20 @@ mod tests {
         for (name, terms) in cases {
             let (task, audit) = played(name, &pool);
             let rewards = terms.map(|t| reward(&task, t, t));
-            for full in [true, false] {
-                let v = versus(&rewards.each_ref(), &task, &Sample::of_audit(&audit), full, &pool).unwrap();
-                for (i, j) in [(0, 1), (0, 2), (1, 2)] {
-                    let found = v.starc(i, j);
-                    println!("{name}, {} and {}: {}", terms[i], terms[j], written(&found));
-                    let minimal = if full { v.minimal.0[i][j] } else { 0.7 };
-                    assert!((found.value - minimal).abs() < 0.15, "{name} {full}: {found:?}, minimal {minimal}");
-                    assert!(found.error.unwrap() <= pavlov_reward::compare::TOO_UNSURE, "{found:?}");
+            let sample = Sample::of_audit(&audit);
+            let [all, few] =
+                [true, false].map(|full| versus(&rewards.each_ref(), &task, &sample, full, &pool).unwrap());
+            for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+                let (found, again, minimal) = (all.starc(i, j), few.starc(i, j), all.minimal.0[i][j]);
+                let [shown, shown_again] = [written(&found), written(&again)];
+                println!(
+                    "{name}, {} and {}: {shown}, of fewer steps {shown_again}, minimal {minimal:.2}",
+                    terms[i], terms[j]
+                );
+                assert_eq!(found.canonicalisation, CanonKind::Val, "{found:?}");
+                for d in [found, again] {
+                    assert!((d.value - minimal).abs() < 0.2, "{name}: {d:?}, minimal {minimal}");
+                    assert!(d.error.is_some_and(|e| e > 0.001 && e < 0.2), "{d:?}");
                 }
             }
             let negated = reward(&task, "negated", &format!("-1.0 * ({})", terms[0]));
@@ -374,7 +380,7 @@ mod tests {
             println!(
                 "{name}, {term}: {told:.3} of the returns' variance told, {explained:.3} claimed of held-out ones"
             );
-            assert!(told > 0.6, "{name}, {term}: {told}");
+            assert!(told > 0.4, "{name}, {term}: {told}");
         }
     }
 }

@@ -134,3 +134,23 @@ fn a_rater_drives_the_generator_and_the_winner_can_be_promoted() {
     assert!(pavlov_reward::Reward::load(&folder, "found", task.scene()).is_ok());
     assert!(promote(&lineage, None, &rewards, "found").unwrap_err().to_string().contains("exists already"));
 }
+
+#[test]
+fn a_model_is_told_nothing_of_fitness_where_a_rater_judges() {
+    let asked = |settings: &Settings, person: Box<dyn Person>| -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let model = Some(replay("cartpole_swingup", Budget::default()));
+        let take = |search: &pavlov_search::search::Search<'_>| search.lineage().exchanges();
+        let exchanges = common::run(settings, dir.path(), model, person, None, take).unwrap().1;
+        let texts =
+            |e: pavlov_search::lineage::Exchange| e.messages().into_iter().map(|(_, text)| text.to_string()).collect();
+        exchanges.into_iter().map(texts).map(|texts: Vec<String>| texts.join("\n")).collect()
+    };
+    let settings = Settings { iterations: 2, final_seeds: 1, ..settings("cartpole_swingup") };
+    let told = |text: &String| ["fn fitness", "\nfitness: ", "\nsuccess: "].iter().any(|t| text.contains(t));
+    let blind = asked(&Settings { mode: &Icpl, ..settings.clone() }, Box::new(Scripted));
+    assert!(blind.len() >= 5 && blind.iter().any(|text| text.contains("They liked this one best")), "{blind:?}");
+    assert_eq!(blind.iter().find(|text| told(text)), None);
+    // A search that goes by fitness tells of it in every request.
+    assert!(asked(&settings, Box::new(Nobody)).iter().all(told));
+}

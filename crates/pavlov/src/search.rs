@@ -327,12 +327,7 @@ fn ended(out: Out, settings: &Settings, end: &End, folder: &Path, report: &Path)
     }
     out.text(&table.to_string())?;
     let guarded = if end.guarded { " (denominator guarded)" } else { "" };
-    out.line(&format!(
-        "human-normalised score {:.2}{guarded}; 0 is fitness {}: {}",
-        end.human_normalised,
-        number(end.floor),
-        end.floor_of
-    ))?;
+    out.line(&format!("human-normalised score {:.2}{guarded}; 0 is {}", end.human_normalised, end.floor_text()))?;
     out.line(&format!("report: {}", report.display()))?;
     out.line(&format!("to keep it: pavlov search promote {} --name NAME", folder.display()))
 }

@@ -15,7 +15,7 @@
 //!   the returns there the values explain (`score`). A pair of rewards shares the choice, as their distance needs one
 //!   canonicalisation for both.
 //! - The distance has a standard error: the jackknife over groups of trajectories. Where no values explain anything of
-//!   held-out trajectories, or the error is above [`TOO_UNSURE`], the distance is that of the minimal canonicalisation,
+//!   held-out returns, the transitions are fewer than twice the features, or the error is above [`TOO_UNSURE`], the distance is that of the minimal canonicalisation,
 //!   and says so.
 //!
 //! Boyan, "Technical update: least-squares temporal difference learning" (2002), for both sets of equations (lambda 0
@@ -33,6 +33,8 @@ const FOLDS: usize = 5;
 const ONE_STEP: [f64; 4] = [0.0, 0.01, 0.03, 0.1];
 /// The same for the equations of whole trajectories.
 const RETURNS: [f64; 6] = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0];
+/// Transitions there must be for each feature: of fewer no value function is told.
+const EACH: usize = 2;
 /// Standard error of a distance above which it is not given.
 pub const TOO_UNSURE: f64 = 0.15;
 
@@ -325,6 +327,9 @@ impl ValueFit {
     fn choose(&self, rewards: &[&Valued]) -> Option<usize> {
         let sum = |e: usize| rewards.iter().map(|r| r.scores[e]).sum::<f64>();
         let explains = |e: &usize| rewards.iter().all(|r| r.scores[*e] >= 0.0) && sum(*e) > 0.0;
+        if self.state.nrows() < EACH * self.state.ncols() {
+            return None;
+        }
         let count = rewards.first().map_or(0, |r| r.scores.len());
         (1..count).filter(explains).max_by(|a, b| sum(*a).total_cmp(&sum(*b)))
     }

@@ -50,6 +50,14 @@ pub struct End {
     pub comparisons: u32,
 }
 
+impl End {
+    /// The floor of the score in words. Earlier searches did not say whose it is: it was the idle behaviour's.
+    pub fn floor_text(&self) -> String {
+        let of = if self.floor_of.is_empty() { "the audit set's idle behaviour" } else { &self.floor_of };
+        format!("fitness {}, {of}", pavlov_common::page::short(self.floor))
+    }
+}
+
 impl Search<'_> {
     /// Finalists, last training, statistics.
     pub(super) fn finish(&mut self) -> Result<End, SearchError> {
@@ -58,7 +66,7 @@ impl Search<'_> {
         if let Some(winner) = winner {
             self.last(winner)?;
         }
-        let (floor, floor_of) = if winner.is_some() { self.floor()? } else { Default::default() };
+        let (floor, floor_of) = self.floor(winner.is_some())?;
         let finals = |at: Option<At>| -> Vec<&Outcome> {
             self.outcomes.iter().filter(|o| o.stage == "final" && o.at == at && o.error.is_none()).collect()
         };
@@ -170,8 +178,8 @@ impl Search<'_> {
     }
 
     /// Fitness that counts as 0 in the human-normalised score, and whose it is.
-    fn floor(&mut self) -> Result<(f64, String), SearchError> {
-        if self.settings.floor == Floor::Sparse {
+    fn floor(&mut self, is_worth_training: bool) -> Result<(f64, String), SearchError> {
+        if self.settings.floor == Floor::Sparse && is_worth_training {
             let job = Job { at: None, reward: Arc::new(sparse(&self.task)?) };
             let overrides = self.overrides_of_human()?;
             self.finals(SPARSE, &[job], &overrides)?;

@@ -147,3 +147,40 @@ impl Judge<'_> {
         Ok((c, reward))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::AuditSet;
+    use pavlov_env::Assets;
+
+    /// Turning on the spot is an exploit of running: who wishes it can have it where a rater judges, and what cannot be
+    /// run is refused there too.
+    #[test]
+    fn a_wish_against_the_fitness_is_admitted_where_a_rater_judges() {
+        let assets = Assets::find(None);
+        let pool = pavlov_run::thread_pool(2).unwrap();
+        let task = Task::load(&assets, "ant_run").unwrap();
+        let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
+        let judged = |script: &str, judged_for| {
+            let judge = Judge { task: &task, audit: &audit, pool: &pool, judged_for };
+            let mut c = Candidate { script: script.into(), ..Candidate::default() };
+            let reward = judge.judge(&mut c, &[]).unwrap();
+            (reward.is_some(), c.verdict)
+        };
+        let spin = "fn reward(s, p) { #{ spin: s.body(\"torso\").angvel.z } }";
+        let (admitted, verdict) = judged(spin, JudgedFor::Task);
+        assert!(!admitted && verdict.errors.iter().any(|e| e.rule == "exploit"), "{verdict:?}");
+        let (admitted, verdict) = judged(spin, JudgedFor::Running);
+        assert!(admitted && verdict.good_rank.is_none() && verdict.fitness_kendall.is_none(), "{verdict:?}");
+        assert!(verdict.warnings.iter().all(|w| !w.to_string().contains("fitness")), "{verdict:?}");
+        // Falling, standing still, always the same: nobody else's business.
+        for wish in ["-1.0 * s.body(\"torso\").up.z - 5.0", "-1.0 * s.qvel.norm2()", "1.0"] {
+            let script = format!("fn reward(s, p) {{ #{{ wish: {wish} }} }}");
+            let (admitted, verdict) = judged(&script, JudgedFor::Running);
+            assert!(admitted, "{wish}: {verdict:?}");
+        }
+        let (admitted, verdict) = judged("fn reward(s, p) { #{ bad: ln(s.qpos[0] - 1000.0) } }", JudgedFor::Running);
+        assert!(!admitted && verdict.errors.iter().any(|e| e.rule == "finite"), "{verdict:?}");
+    }
+}
