@@ -62,7 +62,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("train ant_run --backend foo", "'foo'"),
     ("train ant_run --calibrate none", "`none`"),
     ("train ant_run --allow-path none", "none"),
-    ("--root file tasks", "file"),
+    ("tasks --allow-path file", "file"),
     ("resume none", "`none`"),
     ("resume notrun", "`notrun`"),
     ("resume file", "`file`"),
@@ -161,7 +161,8 @@ fn every_refusal_has_the_exit_code_of_its_cause_and_one_sentence() {
 #[test]
 fn a_loop_of_preferences_leaves_folders_of_others_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let short = ["prefs", "loop", "cartpole_balance", "--name", "mine", "--rounds", "1", "--budget", "4", "--steps", "6000"];
+    let short =
+        ["prefs", "loop", "cartpole_balance", "--name", "mine", "--rounds", "1", "--budget", "4", "--steps", "6000"];
     let go = |more: &[&str]| {
         let out = output(dir.path(), &[&short, more].concat());
         (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
