@@ -62,7 +62,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("train ant_run --backend foo", "'foo'"),
     ("train ant_run --calibrate none", "`none`"),
     ("train ant_run --allow-path none", "none"),
-    ("--root file tasks", "file"),
+    ("tasks --allow-path file", "file"),
     ("resume none", "`none`"),
     ("resume notrun", "`notrun`"),
     ("resume file", "`file`"),

@@ -99,10 +99,10 @@ pub fn as_file_name(name: &str) -> String {
         let dot_in_front = kept.is_empty() && c == '.';
         kept.push(if (c.is_alphanumeric() || "_-.".contains(c)) && !dot_in_front { c } else { '_' });
     }
-    if kept.is_empty() || kept.ends_with('.') || is_device(&kept) {
+    if kept.is_empty() || kept.ends_with('.') {
         kept.push('_');
     }
-    kept
+    if is_device(&kept) { format!("_{kept}") } else { kept }
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 
 use crate::renderer::Picture;
 use crate::{RenderError, gif_film};
-use pavlov_common::errors::is_of_the_path;
-use pavlov_common::own::may_write;
+use pavlov_common::own::{OwnError, may_write};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -75,11 +74,11 @@ fn is_picture(head: &[u8]) -> bool {
 
 /// Creates a file to write, with an error that names it; no other file than a picture or a film is written over.
 pub(crate) fn create(path: &Path) -> Result<BufWriter<File>, RenderError> {
-    may_write(path, "a picture or a film", is_picture).map_err(|e| RenderError::Usage(e.to_string()))?;
-    pavlov_common::file::create(path).map(BufWriter::new).map_err(|e| match is_of_the_path(e.kind()) {
-        true => RenderError::Usage(format!("cannot write {}: {e}", path.display())),
-        false => RenderError::write(path, e),
-    })
+    may_write(path, "a picture or a film", is_picture).map_err(|e| match e {
+        OwnError::Foreign { .. } => RenderError::Usage(e.to_string()),
+        OwnError::Io { source, .. } => RenderError::write(path, source),
+    })?;
+    pavlov_common::file::create(path).map(BufWriter::new).map_err(|e| RenderError::write(path, e))
 }
 
 impl Movie {

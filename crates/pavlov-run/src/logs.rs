@@ -248,7 +248,7 @@ struct Line {
     /// First byte, and number of bytes with the line's end.
     start: u64,
     size: usize,
-    /// Its update; none when it is no line of the log.
+    /// Its update; none when it is no JSON with one.
     update: Option<u64>,
     /// Does it have an end? The last one has none when a kill met it while it was written.
     whole: bool,
@@ -266,7 +266,7 @@ enum Fate {
 }
 
 /// Every line of a log.
-fn scan<T: de::DeserializeOwned>(file: &File, path: &Path) -> Result<Vec<Line>, RunError> {
+fn scan(file: &File, path: &Path) -> Result<Vec<Line>, RunError> {
     let mut reader = BufReader::new(file);
     let (mut lines, mut bytes, mut start) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -275,8 +275,7 @@ fn scan<T: de::DeserializeOwned>(file: &File, path: &Path) -> Result<Vec<Line>, 
         if size == 0 {
             return Ok(lines);
         }
-        let numbered = serde_json::from_slice::<Numbered>(&bytes).ok();
-        let update = numbered.filter(|_| serde_json::from_slice::<T>(&bytes).is_ok()).map(|n| n.update);
+        let update = serde_json::from_slice::<Numbered>(&bytes).ok().map(|n| n.update);
         lines.push(Line { start, size, update, whole: bytes.last() == Some(&b'\n') });
         start += size as u64;
     }
@@ -313,7 +312,7 @@ fn fates(lines: &[Line], last: u64) -> Vec<Fate> {
 /// When it cannot be read.
 pub(crate) fn last_update(path: &Path) -> Result<u64, RunError> {
     match file::open_up_to(path, file::LINES) {
-        Ok((file, _)) => Ok(scan::<Numbered>(&file, path)?.iter().filter_map(|l| l.update).max().unwrap_or(0)),
+        Ok((file, _)) => Ok(scan(&file, path)?.iter().filter_map(|l| l.update).max().unwrap_or(0)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
         Err(e) => Err(RunError::io("read", path, e)),
     }
@@ -322,12 +321,12 @@ pub(crate) fn last_update(path: &Path) -> Result<u64, RunError> {
 impl Lines {
     /// Opens for appending, after taking away everything behind `last_update` and a last line that was cut short.
     /// Damaged lines go to a file beside it. What was not as it should be is told in sentences.
-    fn open<T: de::DeserializeOwned>(path: PathBuf, last_update: u64) -> Result<(Self, Vec<String>), RunError> {
+    fn open(path: PathBuf, last_update: u64) -> Result<(Self, Vec<String>), RunError> {
         let write = |e| RunError::io("write", &path, e);
         let root = path.parent().unwrap_or(&path);
         let open = || file::update_in(root, &path);
         let mut file = open().map_err(write)?;
-        let lines = scan::<T>(&file, &path)?;
+        let lines = scan(&file, &path)?;
         let fates = fates(&lines, last_update);
         let (mut warnings, mut kept, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (line, fate)) in (1..).zip(lines.iter().zip(fates)) {
@@ -389,8 +388,8 @@ pub(crate) struct Logs {
 impl Logs {
     /// Opens the logs, cut back to `last_update` (0 for a new run); with what was not as it should be.
     pub fn open(folder: &crate::folder::RunFolder, last_update: u64) -> Result<(Self, Vec<String>), RunError> {
-        let (metrics, mut warnings) = Lines::open::<MetricsLine>(folder.metrics(), last_update)?;
-        let (terms, of_terms) = Lines::open::<TermsLine>(folder.terms(), last_update)?;
+        let (metrics, mut warnings) = Lines::open(folder.metrics(), last_update)?;
+        let (terms, of_terms) = Lines::open(folder.terms(), last_update)?;
         let (events, of_events) = EventFile::open(folder.root(), last_update)?;
         warnings.extend(of_terms.into_iter().chain(of_events));
         Ok((Self { metrics, terms, events }, warnings))
@@ -457,13 +456,13 @@ mod tests {
     fn lines_are_cut_back_to_the_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        let (mut lines, told) = Lines::open::<MetricsLine>(path.clone(), 0).unwrap();
+        let (mut lines, told) = Lines::open(path.clone(), 0).unwrap();
         assert!(told.is_empty());
         (1..=4).for_each(|u| lines.push(&line(u)).unwrap());
         let uninterrupted = std::fs::read(&path).unwrap();
         lines.file.write_all(b"{\"update\":5,\"kl").unwrap();
         drop(lines);
-        let (mut lines, told) = Lines::open::<MetricsLine>(path.clone(), 2).unwrap();
+        let (mut lines, told) = Lines::open(path.clone(), 2).unwrap();
         assert!(told.len() == 1 && told[0].contains("metrics.jsonl:5: the last line was cut short"), "{told:?}");
         (3..=4).for_each(|u| lines.push(&line(u)).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), uninterrupted);
@@ -492,13 +491,13 @@ mod tests {
         for (n, damaged) in cases {
             std::fs::write(&path, damaged).unwrap();
             let _ = std::fs::remove_file(dir.path().join("metrics.damaged.jsonl"));
-            let (_, told) = Lines::open::<MetricsLine>(path.clone(), 40).unwrap();
+            let (_, told) = Lines::open(path.clone(), 40).unwrap();
             assert!(told.len() == 1 && told[0].contains(&format!("metrics.jsonl:{n}: ")), "{n}: {told:?}");
             let kept: Vec<u64> = read_lines::<MetricsLine>(&path).unwrap().iter().map(|m| m.update).collect();
             assert_eq!(kept, (1..=40).filter(|u| *u != n as u64).collect::<Vec<_>>());
             assert!(!std::fs::read(dir.path().join("metrics.damaged.jsonl")).unwrap().is_empty());
             // Once moved away it is told no more.
-            assert!(Lines::open::<MetricsLine>(path.clone(), 40).unwrap().1.is_empty());
+            assert!(Lines::open(path.clone(), 40).unwrap().1.is_empty());
         }
     }
 
@@ -525,7 +524,7 @@ mod tests {
             let bytes = [&text.as_bytes()[..at], &junk, &text.as_bytes()[at..]].concat();
             std::fs::write(&path, bytes).unwrap();
             read_lines::<MetricsLine>(&path).unwrap();
-            drop(Lines::open::<MetricsLine>(path.clone(), 9).unwrap());
+            drop(Lines::open(path.clone(), 9).unwrap());
             let kept: Vec<MetricsLine> = read_lines(&path).unwrap();
             prop_assert!(kept.windows(2).all(|w| w[0].update < w[1].update));
         }

@@ -10,6 +10,12 @@ pub fn find(runs: &Path, run: &Path) -> Result<PathBuf> {
     if run.join("config.toml").is_file() {
         return Ok(run.to_path_buf());
     }
+    // A folder whose making was interrupted: what can be done about it is told.
+    for begun in [run.to_path_buf(), runs.join(run)] {
+        if pavlov_common::own::is_ours(&begun, pavlov_run::RUN_FOLDER) && !begun.join("config.toml").is_file() {
+            pavlov_run::RunFolder::open(&begun)?;
+        }
+    }
     let entries = list_runs(runs);
     if run == Path::new("last") {
         let last = entries.into_iter().next_back();
@@ -36,6 +42,11 @@ mod tests {
         std::fs::write(run.join("config.toml"), "").unwrap();
         for given in [run.as_path(), Path::new("abc"), Path::new("last")] {
             assert_eq!(find(dir.path(), given).unwrap(), run);
+        }
+        let begun = dir.path().join("begun");
+        pavlov_common::own::take(&begun, pavlov_run::RUN_FOLDER, &[]).unwrap();
+        for given in [begun.as_path(), Path::new("begun")] {
+            assert!(find(dir.path(), given).unwrap_err().to_string().contains("start it again"));
         }
         assert!(find(dir.path(), Path::new("abd")).unwrap_err().to_string().contains("`abc`"));
     }

@@ -358,7 +358,7 @@ mod tests {
 
     /// Every option of every command: read by its code, in every mode or in those that no rule names.
     const READ: &[(&str, &str)] = &[
-        ("", "json root runs"),
+        ("", "json root runs allow_path"),
         ("tasks", ""),
         ("rewards", "task"),
         ("rewards list", ""),
