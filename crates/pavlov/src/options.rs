@@ -409,7 +409,7 @@ mod tests {
              length any_reset siblings goal baseline alpha frames model onnxruntime camera ground light adapter \
              learn loss members combine lambda states branches noise",
         ),
-        ("prefs train", "reward rater out seed learn loss members combine lambda"),
+        ("prefs train", "reward rater out force seed learn loss members combine lambda"),
         ("prefs stats", "task"),
         ("prefs export", ""),
         ("prefs import", ""),

@@ -5,7 +5,7 @@ use crate::prefs_args::{Answering, Learning};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, FitOptions, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater, Scripted, Strategy, Teacher,
+    Asking, FitOptions, Known, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater, Scripted, Strategy, Teacher,
     Versions,
 };
 use pavlov_reward::Reward;
@@ -44,8 +44,15 @@ impl<'a> Desk<'a> {
         Ok(Self { assets, task, args, truth, terms, seed })
     }
 
-    /// Asks about segments of a pool; every answer is in the store before the next question.
-    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<Vec<pavlov_prefs::Label>> {
+    /// Asks about segments of a pool; every answer is in the store before the next question. `usual` is the strategy
+    /// where none was asked for; what this rater has answered before counts.
+    pub fn ask(
+        &self,
+        pool: &Pool,
+        store: &mut LabelStore,
+        count: usize,
+        usual: Strategy,
+    ) -> Result<Vec<pavlov_prefs::Label>> {
         let args = self.args;
         let pairs = PairOptions {
             length: args.length,
@@ -56,7 +63,7 @@ impl<'a> Desk<'a> {
         let asking = Asking {
             count,
             batch: args.batch as usize,
-            strategy: Strategy::named(&args.strategy)?,
+            strategy: args.strategy.as_deref().map_or(Ok(usual), Strategy::named)?,
             pairs,
             seed: self.seed,
         };
@@ -71,8 +78,16 @@ impl<'a> Desk<'a> {
             let teacher = self.teacher()?;
             Box::new(Scripted::new(&args.rater, teacher, (truth, self.task.scene()), pool, &sample, self.seed)?)
         };
+        let known = match (asking.strategy, store.path().parent()) {
+            (Strategy::Uniform, _) | (_, None) => Known::default(),
+            (_, Some(runs)) => {
+                let mut labels = store.labels()?;
+                labels.retain(|l| *l.entry.rater == *args.rater);
+                Known::of(runs, &self.terms, &labels, pool.task())?
+            }
+        };
         let keep = |entry: &pavlov_prefs::Entry| store.append(entry).map(drop);
-        Ok(pavlov_prefs::ask(pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?)
+        Ok(pavlov_prefs::ask_knowing(known, pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?)
     }
 
     fn teacher(&self) -> Result<Teacher> {

@@ -1,0 +1,362 @@
+//! What labels say about the weights that a reward has: a posterior around them, and which of them the labels change.
+//!
+//! ```text
+//! P(left better) = sigmoid(beta sum_k f_k x_k),   x_k = (phi_k(left) - phi_k(right)) / S
+//! f_k ~ N(1, tau^2), tau one of 1, 3, 10;         ln beta ~ N(ln 2, 1.5^2)
+//! ```
+//! `phi_k` is the sum of term `k` over a segment as the reward pays it now, so `f_k` is a factor on its present weight:
+//! 1 is the weight as it is. `S` is what all terms together do to a pair (the root of the sum of their mean squares).
+//! The prior thus is in units of what each term does to a return: a term that does little may do twice that or nothing,
+//! and labels must insist (a larger `tau`, by the evidence) before it does more. `beta` is the temperature of Bradley
+//! and Terry. For each `beta` and `tau` the posterior of `beta f` is log-concave and near normal (Laplace); the
+//! posterior is the mixture of all of them, weighed by prior and evidence.
+//!
+//! A weight changes only where the 95% interval of its factor leaves out 1. The rest stays exactly as it is, and those
+//! that change are fitted again with the others held. A sign changes only where the interval is beyond zero.
+
+use crate::dataset::{Dataset, Loss};
+use crate::differences::Differences;
+use crate::error::PrefsError;
+use crate::logistic::{Answers, Prior};
+use crate::math::sigmoid;
+use crate::rng::Rng;
+use nalgebra::{DMatrix, DVector};
+use pavlov_common::stats::moments;
+use serde::Serialize;
+
+/// Temperatures that are tried, and the middle and the deviation of their logarithm's prior. The stochastic teacher has
+/// about 1.4; one who never errs has as much as the data allow.
+const BETAS: [f64; 10] = [0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+const BETA_MIDDLE: f64 = 2.0;
+const LN_BETA_DEVIATION: f64 = 1.5;
+/// Deviations of the factors that are tried, and how likely each is before there are labels.
+const TAUS: [(f64, f64); 3] = [(1.0, 0.7), (3.0, 0.2), (10.0, 0.1)];
+/// Draws from the mixture that intervals are of.
+const DRAWS: usize = 4000;
+/// Parts of the mixture that are less likely than this are left out.
+const LEAST_SHARE: f64 = 1e-4;
+/// A term that labels would rather have gone keeps this share of its weight: with none it could not be learnt again.
+const LEAST_FACTOR: f64 = 0.05;
+
+/// One temperature and one width of the prior.
+#[derive(Debug, Clone)]
+struct Part {
+    share: f64,
+    beta: f64,
+    mean: DVector<f64>,
+    covariance: DMatrix<f64>,
+    /// Root of the covariance, for draws.
+    root: DMatrix<f64>,
+}
+
+/// Posterior of the factors on a reward's weights.
+#[derive(Debug, Clone)]
+pub struct Posterior {
+    /// Terms that are free, by their numbers; the others have the factor 1.
+    free: Vec<usize>,
+    /// What all terms do to a pair together.
+    size: f64,
+    parts: Vec<Part>,
+}
+
+/// What labels say of one term's weight.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Verdict {
+    /// What the weight becomes, times what it is; 1: exactly as it is.
+    pub factor: f64,
+    /// 95% interval of the factor; none where the term never differs.
+    pub interval: Option<[f64; 2]>,
+    /// Do labels determine it: is its interval on one side of 1 (it changes), or within half of the prior's around 1
+    /// (it stays)?
+    pub determined: bool,
+}
+
+impl Verdict {
+    /// Of a term that labels say nothing about.
+    const UNKNOWN: Self = Self { factor: 1.0, interval: None, determined: false };
+
+    /// Is the weight another one?
+    pub fn changes(&self) -> bool {
+        self.factor != 1.0
+    }
+}
+
+impl Posterior {
+    /// Of all terms that differ between the segments of some pair. `phi` is `[segment][term]`.
+    ///
+    /// # Errors
+    /// When there is nothing to learn from, or a sum is not finite.
+    pub fn fit(terms: &[String], data: &Dataset, phi: &[Vec<f64>], loss: Loss) -> Result<Self, PrefsError> {
+        data.check()?;
+        let differences = Differences::of(terms, data, phi)?;
+        let free: Vec<usize> = (0..terms.len()).filter(|&k| differences.scale[k] > 0.0).collect();
+        Ok(Self::of_free(&differences, data, loss, free))
+    }
+
+    /// With all weights as they are: only the temperature is learnt.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub fn of_temperature(
+        terms: &[String],
+        data: &Dataset,
+        phi: &[Vec<f64>],
+        loss: Loss,
+    ) -> Result<Self, PrefsError> {
+        data.check()?;
+        Ok(Self::of_free(&Differences::of(terms, data, phi)?, data, loss, Vec::new()))
+    }
+
+    /// With those terms free, the others as they are.
+    fn of_free(differences: &Differences, data: &Dataset, loss: Loss, free: Vec<usize>) -> Self {
+        let Differences { rows, scale } = differences;
+        let sum: f64 = scale.iter().map(|s| s * s).sum();
+        let size = if sum > 0.0 { sum.sqrt() } else { 1.0 };
+        let x = DMatrix::from_fn(rows.len(), free.len(), |i, k| rows[i][free[k]] / size);
+        let is_free = |k: &usize| free.contains(k);
+        let held = |r: &Vec<f64>| (0..r.len()).filter(|k| !is_free(k) && scale[*k] > 0.0).map(|k| r[k]).sum::<f64>();
+        let of_held: Vec<f64> = rows.iter().map(|r| held(r) / size).collect();
+        let targets: Vec<f64> = data.pairs.iter().map(|p| p.target).collect();
+        let plain = data.terms_of(loss);
+        let mut parts: Vec<Part> = Vec::new();
+        for beta in BETAS {
+            // What is held shifts the difference that the free terms have to explain.
+            let shifted = |(&(weight, shift), held): (&(f64, f64), &f64)| (weight, shift - beta * held);
+            let answer_parts: Vec<(f64, f64)> = plain.iter().zip(&of_held).map(shifted).collect();
+            let answers = Answers { x: &x, targets: &targets, parts: &answer_parts };
+            let ln_prior = -0.5 * ((beta / BETA_MIDDLE).ln() / LN_BETA_DEVIATION).powi(2);
+            // Without a free term all widths are the same.
+            let taus = if free.is_empty() { &TAUS[..1] } else { &TAUS[..] };
+            for (tau, chance) in taus {
+                let mode = answers.mode(Prior { mean: beta, deviation: beta * tau });
+                let share = mode.evidence + ln_prior + chance.ln();
+                let d = free.len();
+                let root = mode.covariance.clone().cholesky().map_or_else(|| DMatrix::zeros(d, d), |c| c.unpack());
+                parts.push(Part { share, beta, mean: mode.weights, covariance: mode.covariance, root });
+            }
+        }
+        let best = parts.iter().map(|p| p.share).fold(f64::NEG_INFINITY, f64::max);
+        parts.iter_mut().for_each(|p| p.share = (p.share - best).exp());
+        parts.retain(|p| p.share > LEAST_SHARE);
+        let total: f64 = parts.iter().map(|p| p.share).sum();
+        parts.iter_mut().for_each(|p| p.share /= total);
+        Self { free, size, parts }
+    }
+
+    /// Probability that left is better, the posterior averaged over (for each part MacKay's approximation: the mean
+    /// shrunk by `sqrt(1 + pi variance / 8)`).
+    pub fn probability(&self, left: &[f64], right: &[f64]) -> f64 {
+        let apart = |k: usize| (left[k] - right[k]) / self.size;
+        let x = DVector::from_iterator(self.free.len(), self.free.iter().map(|&k| apart(k)));
+        let held: f64 = (0..left.len()).filter(|k| !self.free.contains(k)).map(apart).sum();
+        let of_part = |p: &Part| {
+            let (mean, variance) = (p.beta * held + p.mean.dot(&x), x.dot(&(&p.covariance * &x)));
+            p.share * sigmoid(mean / (1.0 + std::f64::consts::PI * variance / 8.0).sqrt())
+        };
+        self.parts.iter().map(of_part).sum()
+    }
+
+    /// `n` draws: the temperature, and the factor of each of `terms` terms.
+    pub fn draws(&self, terms: usize, n: usize, rng: &mut Rng) -> Vec<(f64, Vec<f64>)> {
+        let draw = |_| {
+            let mut at = rng.unit();
+            let last = self.parts.len() - 1;
+            let chosen = self.parts.iter().position(|p| {
+                at -= p.share;
+                at < 0.0
+            });
+            let part = &self.parts[chosen.unwrap_or(last)];
+            let normal = DVector::from_fn(self.free.len(), |_, _| rng.normal());
+            let weights = &part.mean + part.root.lower_triangle() * normal;
+            let mut factors = vec![1.0; terms];
+            self.free.iter().zip(weights.iter()).for_each(|(&k, w)| factors[k] = w / part.beta);
+            (part.beta, factors)
+        };
+        (0..n).map(draw).collect()
+    }
+
+    /// The lead of one segment over another, in units of the logit, with drawn factors.
+    pub fn lead(&self, draw: &(f64, Vec<f64>), left: &[f64], right: &[f64]) -> f64 {
+        let share = |((f, a), b): ((&f64, &f64), &f64)| f * (a - b);
+        draw.0 * draw.1.iter().zip(left).zip(right).map(share).sum::<f64>() / self.size
+    }
+
+    /// Mean and 95% interval of the factors of the free terms, in their order.
+    fn factors(&self, terms: usize) -> Vec<(f64, [f64; 2])> {
+        let draws = self.draws(terms, DRAWS, &mut Rng::new(DRAWS as u64));
+        let of_term = |&k: &usize| {
+            let mut values: Vec<f64> = draws.iter().map(|d| d.1[k]).collect();
+            let (mean, _) = moments(values.iter().copied()).unwrap_or((1.0, 0.0));
+            values.sort_by(f64::total_cmp);
+            let at = |share: f64| values[((share * DRAWS as f64) as usize).min(DRAWS - 1)];
+            (mean, [at(0.025), at(0.975)])
+        };
+        self.free.iter().map(of_term).collect()
+    }
+}
+
+/// What labels say of each term's weight, and the posterior of those weights that they change, the others held.
+///
+/// # Errors
+/// As [`Posterior::fit`].
+pub fn verdicts(
+    terms: &[String],
+    data: &Dataset,
+    phi: &[Vec<f64>],
+    loss: Loss,
+) -> Result<(Vec<Verdict>, Posterior), PrefsError> {
+    let all = Posterior::fit(terms, data, phi, loss)?;
+    let differences = Differences::of(terms, data, phi)?;
+    let mut out = vec![Verdict::UNKNOWN; terms.len()];
+    let without_one = |[low, high]: [f64; 2]| low > 1.0 || high < 1.0;
+    let mut changed = Vec::new();
+    for (&k, (_, interval)) in all.free.iter().zip(all.factors(terms.len())) {
+        // The narrowest prior's 95% interval is 2 x 1.96 wide.
+        let near = interval[1] - interval[0] < 1.96 * TAUS[0].0;
+        out[k] = Verdict { interval: Some(interval), determined: near || without_one(interval), ..Verdict::UNKNOWN };
+        if without_one(interval) {
+            changed.push(k);
+        }
+    }
+    // A weight that was only out because others were free goes back to what it was.
+    loop {
+        let posterior = Posterior::of_free(&differences, data, loss, changed.clone());
+        let fitted = posterior.factors(terms.len());
+        let stays = |(_, (_, interval)): &(&usize, &(f64, [f64; 2]))| !without_one(*interval);
+        let back: Vec<usize> = changed.iter().zip(&fitted).filter(stays).map(|(&k, _)| k).collect();
+        if back.is_empty() {
+            for (&k, (mean, _)) in changed.iter().zip(&fitted) {
+                out[k].factor = within(*mean, out[k].interval.unwrap_or([1.0; 2]));
+            }
+            return Ok((out, posterior));
+        }
+        for k in back {
+            out[k].determined = false;
+            changed.retain(|&c| c != k);
+        }
+    }
+}
+
+/// The factor, within its interval; of the sign that it has unless the interval is beyond zero.
+fn within(factor: f64, [low, high]: [f64; 2]) -> f64 {
+    let factor = factor.clamp(low, high);
+    if high >= 0.0 { factor.max(LEAST_FACTOR) } else { factor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Pair;
+    use crate::label::tests::segment;
+
+    fn names(n: usize) -> Vec<String> {
+        (0..n).map(|i| format!("t{i}")).collect()
+    }
+
+    /// `n` pairs of segments whose terms have these deviations (`mixed` moves every term along with the first), answered
+    /// with true factors; at a temperature over the deviation of the true reward's differences, or always rightly.
+    fn answers(
+        (deviations, mixed): (&[f64], f64),
+        factors: &[f64],
+        n: usize,
+        beta: Option<f64>,
+        seed: u64,
+    ) -> (Dataset, Vec<Vec<f64>>) {
+        let mut rng = Rng::new(seed);
+        let phi: Vec<Vec<f64>> = (0..2 * n)
+            .map(|_| {
+                let first = rng.normal();
+                let of = |d: &f64, own: f64| d * (mixed * first + (1.0 - mixed * mixed).sqrt() * own);
+                let rest: Vec<f64> = deviations[1..].iter().map(|d| of(d, rng.normal())).collect();
+                std::iter::once(deviations[0] * first).chain(rest).collect()
+            })
+            .collect();
+        let value = |p: &Vec<f64>| p.iter().zip(factors).map(|(a, b)| a * b).sum::<f64>();
+        let leads: Vec<f64> = (0..n).map(|i| value(&phi[2 * i]) - value(&phi[2 * i + 1])).collect();
+        let deviation = moments(leads.iter().copied()).unwrap().1.sqrt();
+        let pair = |(i, lead): (usize, &f64)| {
+            let left = match beta {
+                Some(beta) => rng.unit() < sigmoid(beta * lead / deviation),
+                None => *lead > 0.0,
+            };
+            Pair { left: 2 * i, right: 2 * i + 1, target: f64::from(u8::from(left)), strength: 0 }
+        };
+        let pairs = leads.iter().enumerate().map(pair).collect();
+        (Dataset { segments: (0..2 * n as u32).map(segment).collect(), pairs }, phi)
+    }
+
+    fn learnt(data: &Dataset, phi: &[Vec<f64>]) -> Vec<Verdict> {
+        verdicts(&names(phi[0].len()), data, phi, Loss::Plain).unwrap().0
+    }
+
+    /// A term that hardly differs and goes with another: maximum likelihood gave it -535 times its weight.
+    #[test]
+    fn right_weights_stay_where_labels_cannot_tell_terms_apart() {
+        for beta in [Some(1.4), None] {
+            let (mut terms, mut changed, mut worst) = (0, 0, 1.0f64);
+            for (seed, n) in (0..20).flat_map(|seed| [20, 60, 200].map(|n| (seed, n))) {
+                let (data, phi) = answers((&[10.0, 0.02, 0.5, 1.0], 0.9), &[1.0; 4], n, beta, seed);
+                for v in learnt(&data, &phi) {
+                    (terms, changed) = (terms + 1, changed + usize::from(v.changes()));
+                    worst = worst.max(v.factor.max(1.0 / v.factor.max(1e-9)));
+                }
+            }
+            println!("{beta:?}: {changed} of {terms} right weights changed, by a factor of {worst:.2} at most");
+            assert!(changed * 40 <= terms && worst < 4.0, "{beta:?}: {changed} of {terms}, {worst}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_weight_is_found_and_a_wrong_sign() {
+        let terms = (&[2.0, 1.0, 1.5, 0.01][..], 0.3);
+        for beta in [Some(6.0), None] {
+            let (data, phi) = answers(terms, &[1.0, 5.0, 1.0, 1.0], 200, beta, 3);
+            let all = learnt(&data, &phi);
+            assert!(all[1].determined && (3.0..8.0).contains(&all[1].factor), "{beta:?}: {all:?}");
+            assert!(all[0].factor > 0.5 && all[0].factor < 2.0 && all[3].factor == 1.0, "{beta:?}: {all:?}");
+            assert!(!all[3].determined, "a term that does nothing: {all:?}");
+            let (data, phi) = answers(terms, &[1.0, -1.0, 1.0, 1.0], 200, beta, 4);
+            let all = learnt(&data, &phi);
+            assert!(all[1].factor < -0.3 && all[1].interval.unwrap()[1] < 0.0, "{beta:?}: {all:?}");
+            // Five answers do not turn a sign.
+            let (data, phi) = answers(terms, &[1.0, -1.0, 1.0, 1.0], 5, beta, 4);
+            assert!(learnt(&data, &phi).iter().all(|v| v.factor > 0.0), "{beta:?}");
+        }
+    }
+
+    #[test]
+    fn intervals_hold_the_truth_as_often_as_they_say() {
+        let mut rng = Rng::new(8);
+        let (mut held, mut all) = (0, 0);
+        for seed in 0..60 {
+            let factors: Vec<f64> = (0..4).map(|_| 1.0 + rng.normal()).collect();
+            let (data, phi) = answers((&[2.0, 1.0, 1.5, 0.3], 0.5), &factors, 100, Some(2.0), 500 + seed);
+            for (v, truth) in learnt(&data, &phi).iter().zip(&factors) {
+                let [low, high] = v.interval.unwrap();
+                (held, all) = (held + usize::from(low <= *truth && *truth <= high), all + 1);
+            }
+        }
+        let share = held as f64 / all as f64;
+        println!("95% intervals hold {:.1}% of {all} true factors", 100.0 * share);
+        assert!((0.9..=0.99).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn what_never_differs_is_unknown_and_odd_data_are_no_panic() {
+        let (data, mut phi) = answers((&[1.0, 1.0], 0.0), &[1.0, 1.0], 30, None, 2);
+        phi.iter_mut().for_each(|p| p[1] = 25.0);
+        let all = learnt(&data, &phi);
+        assert_eq!((all[1], all[0].interval.is_some()), (Verdict::UNKNOWN, true));
+        phi.iter_mut().for_each(|p| p[0] = 3.0);
+        assert!(learnt(&data, &phi).iter().all(|v| *v == Verdict::UNKNOWN), "no term differs");
+        let ties = Dataset { pairs: data.pairs.iter().map(|p| Pair { target: 0.5, ..*p }).collect(), ..data.clone() };
+        let (_, far) = answers((&[1e12, 1e-9], 0.0), &[1.0, 1.0], 30, None, 2);
+        assert!(learnt(&ties, &far).iter().all(|v| v.factor.is_finite()));
+        let one = data.with(|i| i == 0);
+        assert!(learnt(&one, &far).iter().all(|v| !v.changes()), "one answer changes nothing");
+        phi[0][0] = f64::NAN;
+        assert!(verdicts(&names(2), &data, &phi, Loss::Plain).unwrap_err().to_string().contains("`t0`"));
+        // The sign stays where the interval holds zero, the weight where labels would have none.
+        assert_eq!([within(-0.4, [-1.0, 0.5]), within(-0.4, [-1.0, -0.1]), within(3.0, [2.0, 4.0])], [0.05, -0.4, 3.0]);
+    }
+}
