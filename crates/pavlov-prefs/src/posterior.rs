@@ -11,8 +11,11 @@
 //! and Terry. For each `beta` and `tau` the posterior of `beta f` is log-concave and near normal (Laplace); the
 //! posterior is the mixture of all of them, weighed by prior and evidence.
 //!
-//! A weight changes only where the 95% interval of its factor leaves out 1. The rest stays exactly as it is, and those
-//! that change are fitted again with the others held. A sign changes only where the interval is beyond zero.
+//! Labels know no scale: where all factors are free, those of each draw are multiplied so that all terms together do to
+//! pairs what they do now. A weight changes only where the 95% interval of its factor leaves out 1. The rest stays
+//! exactly as it is, and those that change are fitted again with the others held, as factors relative to those; of
+//! those whose interval then holds 1, the likeliest to be right goes back until none is left. A sign changes only where
+//! the interval is beyond zero.
 
 use crate::dataset::{Dataset, Loss};
 use crate::differences::Differences;
@@ -21,7 +24,6 @@ use crate::logistic::{Answers, Prior};
 use crate::math::sigmoid;
 use crate::rng::Rng;
 use nalgebra::{DMatrix, DVector};
-use pavlov_common::stats::moments;
 use serde::Serialize;
 
 /// Temperatures that are tried, and the middle and the deviation of their logarithm's prior. The stochastic teacher has
@@ -35,6 +37,8 @@ const TAUS: [(f64, f64); 3] = [(1.0, 0.7), (3.0, 0.2), (10.0, 0.1)];
 const DRAWS: usize = 4000;
 /// Parts of the mixture that are less likely than this are left out.
 const LEAST_SHARE: f64 = 1e-4;
+/// Labels determine a factor whose interval holds 1 where it is narrower than this: half of the narrowest prior's.
+const NEAR: f64 = 1.96;
 /// A term that labels would rather have gone keeps this share of its weight: with none it could not be learnt again.
 const LEAST_FACTOR: f64 = 0.05;
 
@@ -54,6 +58,8 @@ struct Part {
 pub struct Posterior {
     /// Terms that are free, by their numbers; the others have the factor 1.
     free: Vec<usize>,
+    /// What each term does to a pair.
+    scale: Vec<f64>,
     /// What all terms do to a pair together.
     size: f64,
     parts: Vec<Part>,
@@ -66,7 +72,7 @@ pub struct Verdict {
     pub factor: f64,
     /// 95% interval of the factor; none where the term never differs.
     pub interval: Option<[f64; 2]>,
-    /// Do labels determine it: is its interval on one side of 1 (it changes), or within half of the prior's around 1
+    /// Do labels determine it: does its interval leave out 1 (it changes), or is it half of the prior's or less and holds 1
     /// (it stays)?
     pub determined: bool,
 }
@@ -140,7 +146,7 @@ impl Posterior {
         parts.retain(|p| p.share > LEAST_SHARE);
         let total: f64 = parts.iter().map(|p| p.share).sum();
         parts.iter_mut().for_each(|p| p.share /= total);
-        Self { free, size, parts }
+        Self { free, scale: scale.clone(), size, parts }
     }
 
     /// Probability that left is better, the posterior averaged over (for each part MacKay's approximation: the mean
@@ -181,15 +187,21 @@ impl Posterior {
         draw.0 * draw.1.iter().zip(left).zip(right).map(share).sum::<f64>() / self.size
     }
 
-    /// Mean and 95% interval of the factors of the free terms, in their order.
-    fn factors(&self, terms: usize) -> Vec<(f64, [f64; 2])> {
-        let draws = self.draws(terms, DRAWS, &mut Rng::new(DRAWS as u64));
+    /// Median and 95% interval of the factors of the free terms, in their order.
+    fn factors(&self) -> Vec<(f64, [f64; 2])> {
+        let mut draws = self.draws(self.scale.len(), DRAWS, &mut Rng::new(DRAWS as u64));
+        let varied = self.scale.iter().filter(|s| **s > 0.0).count();
+        if self.free.len() == varied {
+            for (_, factors) in &mut draws {
+                let square: f64 = factors.iter().zip(&self.scale).map(|(f, s)| (f * s / self.size).powi(2)).sum();
+                factors.iter_mut().for_each(|f| *f /= square.sqrt().max(1e-12));
+            }
+        }
         let of_term = |&k: &usize| {
             let mut values: Vec<f64> = draws.iter().map(|d| d.1[k]).collect();
-            let (mean, _) = moments(values.iter().copied()).unwrap_or((1.0, 0.0));
             values.sort_by(f64::total_cmp);
             let at = |share: f64| values[((share * DRAWS as f64) as usize).min(DRAWS - 1)];
-            (mean, [at(0.025), at(0.975)])
+            (at(0.5), [at(0.025), at(0.975)])
         };
         self.free.iter().map(of_term).collect()
     }
@@ -208,39 +220,40 @@ pub fn verdicts(
     let all = Posterior::fit(terms, data, phi, loss)?;
     let differences = Differences::of(terms, data, phi)?;
     let mut out = vec![Verdict::UNKNOWN; terms.len()];
-    let without_one = |[low, high]: [f64; 2]| low > 1.0 || high < 1.0;
+    let leaves_out_one = |[low, high]: [f64; 2]| low > 1.0 || high < 1.0;
     let mut changed = Vec::new();
-    for (&k, (_, interval)) in all.free.iter().zip(all.factors(terms.len())) {
-        // The narrowest prior's 95% interval is 2 x 1.96 wide.
-        let near = interval[1] - interval[0] < 1.96 * TAUS[0].0;
-        out[k] = Verdict { interval: Some(interval), determined: near || without_one(interval), ..Verdict::UNKNOWN };
-        if without_one(interval) {
+    for (&k, (_, interval)) in all.free.iter().zip(all.factors()) {
+        let determined = interval[1] - interval[0] < NEAR || leaves_out_one(interval);
+        out[k] = Verdict { interval: Some(interval), determined, ..Verdict::UNKNOWN };
+        if leaves_out_one(interval) {
             changed.push(k);
         }
     }
-    // A weight that was only out because others were free goes back to what it was.
     loop {
         let posterior = Posterior::of_free(&differences, data, loss, changed.clone());
-        let fitted = posterior.factors(terms.len());
-        let stays = |(_, (_, interval)): &(&usize, &(f64, [f64; 2]))| !without_one(*interval);
-        let back: Vec<usize> = changed.iter().zip(&fitted).filter(stays).map(|(&k, _)| k).collect();
-        if back.is_empty() {
-            for (&k, (mean, _)) in changed.iter().zip(&fitted) {
-                out[k].factor = within(*mean, out[k].interval.unwrap_or([1.0; 2]));
+        let fitted = posterior.factors();
+        // How far from 1, in widths of the interval: what is least so goes back to what it was.
+        let distance = |(median, [low, high]): &(f64, [f64; 2])| (median - 1.0).abs() / (high - low).max(1e-12);
+        let holds_one = (0..changed.len()).filter(|&i| !leaves_out_one(fitted[i].1));
+        match holds_one.min_by(|&a, &b| distance(&fitted[a]).total_cmp(&distance(&fitted[b]))) {
+            Some(back) => {
+                let k = changed.remove(back);
+                out[k].determined = out[k].interval.is_some_and(|[low, high]| high - low < NEAR);
             }
-            return Ok((out, posterior));
-        }
-        for k in back {
-            out[k].determined = false;
-            changed.retain(|&c| c != k);
+            None => {
+                for (&k, (median, interval)) in changed.iter().zip(&fitted) {
+                    out[k].factor = with_its_sign(*median, *interval);
+                    out[k].interval = Some(*interval);
+                }
+                return Ok((out, posterior));
+            }
         }
     }
 }
 
-/// The factor, within its interval; of the sign that it has unless the interval is beyond zero.
-fn within(factor: f64, [low, high]: [f64; 2]) -> f64 {
-    let factor = factor.clamp(low, high);
-    if high >= 0.0 { factor.max(LEAST_FACTOR) } else { factor }
+/// The factor, of the sign that it has unless the interval is beyond zero.
+fn with_its_sign(factor: f64, interval: [f64; 2]) -> f64 {
+    if interval[1] >= 0.0 { factor.max(LEAST_FACTOR) } else { factor }
 }
 
 #[cfg(test)]
@@ -248,6 +261,7 @@ mod tests {
     use super::*;
     use crate::dataset::Pair;
     use crate::label::tests::segment;
+    use pavlov_common::stats::moments;
 
     fn names(n: usize) -> Vec<String> {
         (0..n).map(|i| format!("t{i}")).collect()
@@ -331,9 +345,15 @@ mod tests {
         for seed in 0..60 {
             let factors: Vec<f64> = (0..4).map(|_| 1.0 + rng.normal()).collect();
             let (data, phi) = answers((&[2.0, 1.0, 1.5, 0.3], 0.5), &factors, 100, Some(2.0), 500 + seed);
-            for (v, truth) in learnt(&data, &phi).iter().zip(&factors) {
-                let [low, high] = v.interval.unwrap();
-                (held, all) = (held + usize::from(low <= *truth && *truth <= high), all + 1);
+            let differences = Differences::of(&names(4), &data, &phi).unwrap();
+            // What labels know of the factors: not their scale.
+            let square: f64 = differences.scale.iter().map(|s| s * s).sum();
+            let of_truth: f64 = differences.scale.iter().zip(&factors).map(|(s, f)| (s * f).powi(2)).sum();
+            let size = (of_truth / square).sqrt();
+            let all_free = Posterior::fit(&names(4), &data, &phi, Loss::Plain).unwrap();
+            for ((_, [low, high]), truth) in all_free.factors().into_iter().zip(&factors) {
+                let truth = truth / size;
+                (held, all) = (held + usize::from(low <= truth && truth <= high), all + 1);
             }
         }
         let share = held as f64 / all as f64;
@@ -357,6 +377,7 @@ mod tests {
         phi[0][0] = f64::NAN;
         assert!(verdicts(&names(2), &data, &phi, Loss::Plain).unwrap_err().to_string().contains("`t0`"));
         // The sign stays where the interval holds zero, the weight where labels would have none.
-        assert_eq!([within(-0.4, [-1.0, 0.5]), within(-0.4, [-1.0, -0.1]), within(3.0, [2.0, 4.0])], [0.05, -0.4, 3.0]);
+        let signs = [(-0.4, [-1.0, 0.5]), (-0.4, [-1.0, -0.1]), (3.0, [2.0, 4.0])];
+        assert_eq!(signs.map(|(factor, interval)| with_its_sign(factor, interval)), [0.05, -0.4, 3.0]);
     }
 }
