@@ -73,7 +73,6 @@ class Bench:
         row = self.known(**key)
         if row is not None:
             return row
-        before = self.before(task, seed)
         for run in (1, 2):
             self.before(task, run)
         name = f"{task}-{teacher}-{labels}-{strategy}-{seed}"
@@ -87,12 +86,15 @@ class Bench:
         shutil.rmtree(learned, ignore_errors=True)
         code, answer = self.pavlov("prefs", "train", task, "--runs", runs, "--out", learned, "--seed", seed, codes=(0, 1, 2))
         factors = {c["term"]: c["factor"] for c in answer.get("changes", []) if c["factor"] != 1.0}
-        row = {**key, "steps": STEPS[task], "code": code, "before": before, "factors": factors, "doubt": answer.get("doubt")}
+        row = {**key, "steps": STEPS[task], "code": code, "factors": factors, "doubt": answer.get("doubt")}
         if code == 0:
+            before = self.before(task, seed)
             after = self.fitness(task, seed, self.work / "after" / name, ["--reward", learned])
-            row |= {"after": after, "share": after / before if before > 0 else float(after >= before)}
+            share = after / before if before > 0 else float(after >= before)
+            row |= {"before": before, "after": after, "share": share}
         else:
-            row |= {"after": before, "share": 1.0}
+            # Nothing was written: the reward before is what there is.
+            row["share"] = 1.0
         shutil.rmtree(runs)
         return self.keep(row)
 

@@ -192,11 +192,10 @@ impl<'a> Choosing<'a> {
         }
         let names = self.terms.term_names();
         if self.strategy == Strategy::Information {
-            let posterior = Posterior::fit(names, &self.data, &self.sums, Loss::Plain)?;
-            let draws = posterior.draws(names.len(), DRAWS, &mut self.rng);
+            let posterior = Posterior::fit(names, &self.data, &self.sums, Loss::Plain, DRAWS)?;
             let leads = |&i: &usize| {
                 let [a, b] = self.sums_of(i);
-                draws.iter().map(|w| [posterior.lead(w, a, b), 0.0]).collect()
+                posterior.draws().iter().map(|draw| [posterior.lead(draw, a, b), 0.0]).collect()
             };
             return Ok(Some(candidates.iter().map(leads).collect()));
         }

@@ -142,9 +142,9 @@ impl Fit {
                 let known = match (stay.is_empty(), undetermined.is_empty()) {
                     (true, _) => "all weights are undetermined by the labels".to_string(),
                     (false, true) => "labels say that all weights are right".to_string(),
-                    (false, false) => format!("labels say that {stay} stay; undetermined: {undetermined}"),
+                    (false, false) => format!("right by the labels: {stay}; undetermined: {undetermined}"),
                 };
-                Some(format!("{known}: nothing is changed"))
+                Some(format!("{known}; nothing is changed"))
             }
             Learnt::Nets(_, coin) if coin.is_better() => None,
             Learnt::Nets(_, coin) if !coin.can_tell() => Some(format!(

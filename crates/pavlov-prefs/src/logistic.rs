@@ -36,7 +36,8 @@ pub struct Mode {
 }
 
 impl Answers<'_> {
-    fn loss(&self, w: &DVector<f64>, prior: Prior) -> f64 {
+    /// Cross entropy of the answers and the prior's share, but for a constant: less the logarithm of the posterior.
+    pub fn loss(&self, w: &DVector<f64>, prior: Prior) -> f64 {
         let f = self.x * w;
         let of_answer = |i: usize| self.parts[i].0 * cross_entropy(f[i] - self.parts[i].1, self.targets[i]);
         let away: f64 = w.iter().map(|w| ((w - prior.mean) / prior.deviation).powi(2)).sum();
