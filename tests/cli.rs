@@ -153,7 +153,13 @@ fn a_reward_is_made_checked_and_tuned() {
     let tune = ["tune", "cartpole_balance", "--reward", "mine", "--param", "effort", "--method", "halving"];
     let more =
         ["--variants", "2", "--steps", "4k", "--worlds", "16", "--set", "minibatches=2", "--write", "tuned", "--json"];
-    let (code, text, errors) = run(&[&tune[..], &more[..]].concat());
+    // One seed cannot be sure: nothing is written, and scripts are told.
+    let (code, text, errors) = run(&[&tune[..], &more[..], &["--confirm", "1"]].concat());
+    let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert!(code == Some(1) && end["sure"] == false && end["path"].is_null(), "{text}{errors}");
+    assert!(end["confirmed"]["before"][0].is_number() && end["confirmed"]["interval"].is_null(), "{text}");
+    assert!(!folder.join("rewards/cartpole_balance/tuned").exists());
+    let (code, text, errors) = run(&[&tune[..], &more[..], &["--confirm", "2", "--force"]].concat());
     assert!(code == Some(0) && text.lines().count() == 4, "{text}{errors}");
     let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let best = end["best"]["params"][0][1].as_f64().unwrap();

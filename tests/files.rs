@@ -444,7 +444,9 @@ fn good(folder: &Path) -> Vec<(&'static str, Reads, Vec<u8>)> {
     let channels = (0..3).map(pavlov_script::Channel::Qvel).collect();
     let features = Features { robot: vec!["h".into()], channels, mean: vec![1.0; 3], inv_std: vec![1.0; 3] };
     let path = folder.join("nets");
-    Nets { kind: Kind::Gpm(1), features, members: vec![member(0), member(1)] }.save(&path, "t").unwrap();
+    Nets { kind: Kind::Gpm(1), features, members: vec![member(0), member(1)], uncertainty: Vec::new() }
+        .save(&path, "t")
+        .unwrap();
     let small =
         PpoConfig { worlds: 4, horizon: 4, actor_hidden: vec![6], critic_hidden: vec![6], ..Default::default() };
     let ppo = Ppo::new(small, 3, 0, 1, 7).unwrap();

@@ -5,9 +5,12 @@
 //! mean of `A log_prob` over the `n` samples is the mean log likelihood of what was chosen. Where a group's best is no
 //! better than its worst there is nothing to learn from it.
 
-/// Writes the weights `[worlds, horizon]` of rewards `[worlds, parts, horizon]`, whose parts count as `mix`; `done` is
+/// A world whose first episode is cloned, and the steps of that.
+pub type Elite = (usize, usize);
+
+/// The best of each group by rewards `[worlds, parts, horizon]` as they were paid, whose parts count as `mix`; `done` is
 /// `[worlds, horizon]`.
-pub fn choose(reward: &[f32], done: &[bool], (mix, horizon): (&[f64], usize), group: usize, weights: &mut [f32]) {
+pub fn choose(reward: &[f32], done: &[bool], (mix, horizon): (&[f64], usize), group: usize) -> Vec<Elite> {
     let parts = mix.len();
     // Length of a world's first episode, and the sum of its rewards.
     let first_episode = |world: usize| -> (usize, f64) {
@@ -17,16 +20,23 @@ pub fn choose(reward: &[f32], done: &[bool], (mix, horizon): (&[f64], usize), gr
         let sum = (0..parts).map(|c| mix[c] * part(c).iter().map(|&r| f64::from(r)).sum::<f64>()).sum();
         (steps, sum)
     };
-    let episodes: Vec<(usize, f64)> = (0..weights.len() / horizon).map(first_episode).collect();
+    let episodes: Vec<(usize, f64)> = (0..done.len() / horizon).map(first_episode).collect();
     let best = |g: &[(usize, f64)]| (0..g.len()).max_by(|&a, &b| g[a].1.total_cmp(&g[b].1));
     let differ = |g: &[(usize, f64)]| g.iter().any(|w| w.1 != g[0].1);
-    let chosen: Vec<Option<usize>> = episodes.chunks(group).map(|g| if differ(g) { best(g) } else { None }).collect();
-    let cloned: usize = chosen.iter().zip(episodes.chunks(group)).filter_map(|(c, g)| c.map(|c| g[c].0)).sum();
+    let of_group = |(i, g): (usize, &[(usize, f64)])| {
+        let world = best(g).filter(|_| differ(g))?;
+        Some((i * group + world, g[world].0))
+    };
+    episodes.chunks(group).enumerate().filter_map(of_group).collect()
+}
+
+/// Writes the weights `[worlds, horizon]` of what was chosen.
+pub fn weigh(elite: &[Elite], horizon: usize, weights: &mut [f32]) {
+    let cloned: usize = elite.iter().map(|e| e.1).sum();
     let weight = weights.len() as f32 / cloned.max(1) as f32;
     weights.fill(0.0);
-    for (g, c) in chosen.iter().enumerate().filter_map(|(g, c)| c.map(|c| (g, c))) {
-        let world = g * group + c;
-        weights[world * horizon..][..episodes[world].0].fill(weight);
+    for &(world, steps) in elite {
+        weights[world * horizon..][..steps].fill(weight);
     }
 }
 
@@ -44,12 +54,12 @@ mod tests {
         let reward = [5.0, 0.0, 9.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0];
         let done = [false, true, false, false, false, false, false, false, false, false, false, false];
         let mut weights = [7.0; 12];
-        choose(&reward, &done, (&[1.0], 3), 2, &mut weights);
+        weigh(&choose(&reward, &done, (&[1.0], 3), 2), 3, &mut weights);
         assert_eq!(weights, [6.0, 6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], "the second group is a draw");
         // With two parts, the second of which counts against: world 1 wins.
         let reward = [5.0, 5.0, 5.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
         let mut weights = [7.0; 6];
-        choose(&reward, &[false; 6], (&[1.0, -1.0], 3), 2, &mut weights);
+        weigh(&choose(&reward, &[false; 6], (&[1.0, -1.0], 3), 2), 3, &mut weights);
         assert_eq!(weights, [0.0, 0.0, 0.0, 2.0, 2.0, 2.0]);
     }
 

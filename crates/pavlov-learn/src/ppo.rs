@@ -341,6 +341,9 @@ impl Ppo {
             if config.normalize_reward && config.reward_clip > 0.0 { config.reward_clip as f32 } else { f32::INFINITY };
         let Rollout { reward, value, done, after, last_value, advantage, of_critics, returns, .. } =
             &mut self.buffers.rollout;
+        // Ranked by what was paid: scaled and clipped rewards of two episodes may come in another order.
+        let elite =
+            (config.elite_of > 0).then(|| crate::elite::choose(reward, done, (&self.mix, horizon), config.elite_of));
         let of_each = if critics > 1 { &mut *of_critics } else { &mut *advantage };
         let (value, done, after, last_value) = (&*value, &*done, &*after, &*last_value);
         reward
@@ -372,9 +375,8 @@ impl Ppo {
         if critics > 1 {
             mix(of_critics, advantage, &self.mix, horizon, config.advantage_norm);
         }
-        if config.elite_of > 0 {
-            let weights = (&self.mix[..], horizon);
-            crate::elite::choose(reward, done, weights, config.elite_of, advantage);
+        if let Some(elite) = elite {
+            crate::elite::weigh(&elite, horizon, advantage);
         }
         // Advantages are the errors of the values: return - value.
         let explained = (0..critics).map(|c| {

@@ -245,3 +245,48 @@ fn the_deviation_stays_above_its_limit() {
         .fold(f32::INFINITY, f32::min);
     assert!((lowest - 0.95).abs() < 1e-6, "{lowest}");
 }
+
+/// Two worlds that begin alike: the first is paid 100 once, the second 12 at each of three steps.
+struct Paid(usize);
+
+impl EnvBlock for Paid {
+    fn num_worlds(&self) -> usize {
+        2
+    }
+    fn obs_dim(&self) -> usize {
+        1
+    }
+    fn act_dim(&self) -> usize {
+        1
+    }
+    fn reset(&mut self, obs: &mut [f32]) {
+        self.0 = 0;
+        obs.fill(0.0);
+    }
+    fn step(&mut self, _: &[f32], out: StepOut<'_>) {
+        out.reward.copy_from_slice(&[if self.0 == 0 { 100.0 } else { 0.0 }, 12.0]);
+        self.0 += 1;
+        out.terminated.fill(false);
+        out.truncated.fill(false);
+        out.obs.fill(0.0);
+    }
+}
+
+/// Scaled by their deviation and clipped, three times 12 are more than one time 100.
+#[test]
+fn what_is_cloned_is_ranked_by_what_was_paid() {
+    let config = PpoConfig {
+        worlds: 2,
+        horizon: 3,
+        elite_of: 2,
+        minibatches: 1,
+        normalize_reward: true,
+        reward_clip: 0.1,
+        ..PpoConfig::default()
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let mut ppo = Ppo::new(config, 1, 0, 1, 5).unwrap();
+    ppo.update(&mut [Paid(0)], &pool).unwrap();
+    let weights = &ppo.buffers.rollout.advantage;
+    assert!(weights[..3].iter().all(|w| *w > 0.0) && weights[3..].iter().all(|w| *w == 0.0), "{weights:?}");
+}

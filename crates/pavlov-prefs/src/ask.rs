@@ -4,12 +4,16 @@ use crate::dataset::{Dataset, Loss, Pair};
 use crate::error::PrefsError;
 use crate::label::{Answer, Entry, Label, Segment, Versions};
 use crate::linear::Linear;
+use crate::posterior::Posterior;
 use crate::query::{PairOptions, PairQuery, PairSampler};
 use crate::rater::Rater;
 use crate::rng::Rng;
 use crate::segments::Pool;
 use crate::select::{Seen, Strategy, select};
 use pavlov_reward::Reward;
+use pavlov_run::RunFolder;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Candidates for each pair that is asked, and at least so many in all.
@@ -17,6 +21,45 @@ const CANDIDATES: usize = 20;
 const AT_LEAST: usize = 4000;
 /// Draws from the posterior that stand for members of an ensemble.
 const DRAWS: usize = 64;
+
+/// What is known before the first question.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Pairs that are answered.
+    pub data: Dataset,
+    /// Sums of the reward's terms over the segments of `data`.
+    pub sums: Vec<Vec<f64>>,
+}
+
+impl Known {
+    /// Of those labels whose segments are still there: `runs` is the folder of the runs, `reward` has the terms.
+    ///
+    /// # Errors
+    /// When segments that are there cannot be scored.
+    pub fn of(runs: &Path, reward: &Reward, labels: &[Label], task: &str) -> Result<Self, PrefsError> {
+        let mut is_there: HashMap<&str, Option<Pool>> = HashMap::new();
+        let mut there = Vec::new();
+        for label in labels {
+            let found = label.entry.segments.iter().all(|s| {
+                let pool = is_there.entry(&s.run).or_insert_with(|| {
+                    // A name from a file is a folder of these runs, or of none.
+                    pavlov_common::names::file_name(&s.run).ok()?;
+                    let folder = RunFolder::open(&runs.join(&s.run)).ok()?;
+                    Pool::open([&folder]).ok()
+                });
+                pool.as_ref().is_some_and(|pool| pool.find(s).is_ok())
+            });
+            there.extend(found.then_some(label));
+        }
+        let data = Dataset::of(there, task, None);
+        if data.pairs.is_empty() {
+            return Ok(Self::default());
+        }
+        let pool = Pool::of_segments(runs, &data.segments)?;
+        let sums = sums_of_terms(&pool, reward, &data.segments.iter().collect::<Vec<_>>())?;
+        Ok(Self { data, sums })
+    }
+}
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -44,13 +87,29 @@ pub fn ask(
     rater: &mut dyn Rater,
     asking: &Asking,
     versions: &Arc<Versions>,
+    keep: impl FnMut(&Entry) -> Result<(), PrefsError>,
+) -> Result<Vec<Label>, PrefsError> {
+    ask_knowing(Known::default(), pool, terms, rater, asking, versions, keep)
+}
+
+/// As [`ask`], where answers are there already: a strategy begins with what they taught, and asks none again.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_knowing(
+    known: Known,
+    pool: &Pool,
+    terms: &Reward,
+    rater: &mut dyn Rater,
+    asking: &Asking,
+    versions: &Arc<Versions>,
     mut keep: impl FnMut(&Entry) -> Result<(), PrefsError>,
 ) -> Result<Vec<Label>, PrefsError> {
     let mut sampler = PairSampler::new(pool, asking.pairs, asking.seed)?;
     let mut labels: Vec<Label> = Vec::new();
     let mut choice = match asking.strategy {
         Strategy::Uniform => None,
-        _ => Some(Choosing::new(pool, terms, &mut sampler, asking)?),
+        _ => Some(Choosing::new(known, pool, terms, &mut sampler, asking)?),
     };
     while labels.len() < asking.count {
         let n = asking.batch.clamp(1, asking.count - labels.len());
@@ -97,46 +156,78 @@ struct Choosing<'a> {
 }
 
 impl<'a> Choosing<'a> {
-    fn new(pool: &Pool, terms: &'a Reward, sampler: &mut PairSampler, asking: &Asking) -> Result<Self, PrefsError> {
+    fn new(
+        known: Known,
+        pool: &Pool,
+        terms: &'a Reward,
+        sampler: &mut PairSampler,
+        asking: &Asking,
+    ) -> Result<Self, PrefsError> {
         let candidates = sampler.candidates(pool, AT_LEAST.max(CANDIDATES * asking.count));
         let both: Vec<&Segment> = candidates.iter().flat_map(|c| [&c.left, &c.right]).collect();
-        let segments = both.iter().map(|&s| s.clone()).collect();
-        Ok(Self {
-            strategy: asking.strategy,
-            terms,
-            sums: sums_of_terms(pool, terms, &both)?,
-            asked: vec![false; candidates.len()],
-            data: Dataset { segments, pairs: Vec::new() },
-            rng: Rng::new(asking.seed ^ 0xA5),
-            candidates,
-        })
+        let mut segments: Vec<Segment> = both.iter().map(|&s| s.clone()).collect();
+        let mut sums = sums_of_terms(pool, terms, &both)?;
+        let segment = |i: usize| &known.data.segments[i];
+        let answered: HashSet<[&Segment; 2]> =
+            known.data.pairs.iter().map(|p| in_order(segment(p.left), segment(p.right))).collect();
+        let asked = candidates.iter().map(|c| answered.contains(&in_order(&c.left, &c.right))).collect();
+        // What is known comes after the candidates.
+        let first = segments.len();
+        let later = |p: &Pair| Pair { left: first + p.left, right: first + p.right, ..*p };
+        let pairs = known.data.pairs.iter().map(later).collect();
+        segments.extend_from_slice(&known.data.segments);
+        sums.extend(known.sums);
+        let data = Dataset { segments, pairs };
+        let rng = Rng::new(asking.seed ^ 0xA5);
+        Ok(Self { strategy: asking.strategy, terms, sums, asked, data, rng, candidates })
+    }
+
+    /// Sums of terms of the two segments of a candidate.
+    fn sums_of(&self, candidate: usize) -> [&[f64]; 2] {
+        [&self.sums[2 * candidate], &self.sums[2 * candidate + 1]]
+    }
+
+    /// Learnt reward of candidates' segments by each draw from what the answers have taught; none without answers.
+    fn rewards(&mut self, candidates: &[usize]) -> Result<Option<Vec<Vec<[f64; 2]>>>, PrefsError> {
+        if self.data.pairs.is_empty() {
+            return Ok(None);
+        }
+        let names = self.terms.term_names();
+        if self.strategy == Strategy::Information {
+            let posterior = Posterior::fit(names, &self.data, &self.sums, Loss::Plain, DRAWS)?;
+            let leads = |&i: &usize| {
+                let [a, b] = self.sums_of(i);
+                posterior.draws().iter().map(|draw| [posterior.lead(draw, a, b), 0.0]).collect()
+            };
+            return Ok(Some(candidates.iter().map(leads).collect()));
+        }
+        let model = Linear::fit(names, &self.data, &self.sums, Loss::Plain)?;
+        let draws = model.draws(DRAWS, &mut self.rng);
+        let of_both = |&i: &usize| {
+            let both = self.sums_of(i);
+            draws.iter().map(|w| both.map(|sums| model.reward_drawn(w, sums))).collect()
+        };
+        Ok(Some(candidates.iter().map(of_both).collect()))
     }
 
     /// The next `n` pairs with their candidates' numbers.
     fn next(&mut self, n: usize) -> Result<Vec<(PairQuery, Option<usize>)>, PrefsError> {
         let open: Vec<usize> = (0..self.candidates.len()).filter(|&i| !self.asked[i]).collect();
-        let model = match self.data.pairs.is_empty() {
-            true => None,
-            false => Some(Linear::fit(self.terms.term_names(), &self.data, &self.sums, Loss::Plain)?),
-        };
-        let draws = model.as_ref().map_or_else(Vec::new, |m| m.draws(DRAWS, &mut self.rng));
+        let rewards = self.rewards(&open)?;
         let k = self.terms.term_names().len();
-        let pairs = || self.sums.chunks_exact(2);
-        let apart = |t: usize| pairs().map(|p| (p[0][t] - p[1][t]).powi(2)).sum::<f64>();
+        let pairs = || (0..self.candidates.len()).map(|i| self.sums_of(i));
+        let apart = |t: usize| pairs().map(|[a, b]| (a[t] - b[t]).powi(2)).sum::<f64>();
         let scale: Vec<f64> = (0..k).map(|t| (apart(t) / self.candidates.len() as f64).sqrt()).collect();
-        let seen = |&i: &usize| {
-            let (a, b) = (&self.sums[2 * i], &self.sums[2 * i + 1]);
-            Seen {
-                rewards: match &model {
-                    Some(m) => draws.iter().map(|w| [m.reward_drawn(w, a), m.reward_drawn(w, b)]).collect(),
-                    None => vec![[0.0; 2]],
-                },
-                place: (0..k).map(|t| if scale[t] > 0.0 { (a[t] - b[t]) / scale[t] } else { 0.0 }).collect(),
-            }
+        let place = |i: usize| {
+            let [a, b] = self.sums_of(i);
+            (0..k).map(|t| if scale[t] > 0.0 { (a[t] - b[t]) / scale[t] } else { 0.0 }).collect()
         };
         // Without an answer nothing is known to differ or to be good: spread the first pairs out.
-        let strategy = if model.is_some() { self.strategy } else { Strategy::KCentre };
-        let wanted = select(strategy, &open.iter().map(seen).collect::<Vec<_>>(), n);
+        let strategy = if rewards.is_some() { self.strategy } else { Strategy::KCentre };
+        let rewards = rewards.unwrap_or_else(|| vec![vec![[0.0; 2]]; open.len()]);
+        let seen = |(&i, rewards): (&usize, Vec<[f64; 2]>)| Seen { rewards, place: place(i) };
+        let seen: Vec<Seen> = open.iter().zip(rewards).map(seen).collect();
+        let wanted = select(strategy, &seen, n);
         let chosen: Vec<usize> = wanted.into_iter().map(|i| open[i]).collect();
         chosen.iter().for_each(|&i| self.asked[i] = true);
         Ok(chosen.into_iter().map(|i| (self.candidates[i].clone(), Some(i))).collect())
@@ -148,6 +239,11 @@ impl<'a> Choosing<'a> {
             self.data.pairs.push(Pair { left, right, target: choice.target(), strength: strength.unwrap_or(0) });
         }
     }
+}
+
+/// Two segments, whichever was shown left.
+fn in_order<'a>(left: &'a Segment, right: &'a Segment) -> [&'a Segment; 2] {
+    if left < right { [left, right] } else { [right, left] }
 }
 
 /// Sums of a reward's terms over segments, `[segment][term]`.

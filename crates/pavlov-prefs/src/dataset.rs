@@ -141,6 +141,45 @@ impl Dataset {
     }
 }
 
+/// Numbers of the pairs that a net is trained on, and of those that it is stopped, chosen and judged by. No pair has two
+/// uses, and a pair of segments that came twice is in one part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Trained on.
+    pub train: Vec<usize>,
+    /// Training ends where the loss on these is least.
+    pub stop: Vec<usize>,
+    /// Models are chosen by these.
+    pub choose: Vec<usize>,
+    /// What is said of the model is of these.
+    pub judge: Vec<usize>,
+}
+
+impl Split {
+    /// Parts that pairs are dealt into; with fewer pairs all are trained on.
+    const PARTS: usize = 20;
+
+    /// Of the pairs of `data`, with a share of them for judging; for stopping (and for choosing, where it is asked for)
+    /// three quarters of that share.
+    pub fn of(data: &Dataset, judging: f64, choosing: bool, seed: u64) -> Self {
+        let all = 0..data.pairs.len();
+        let judge_parts = (judging * Self::PARTS as f64).round() as usize;
+        if judge_parts == 0 || data.pairs.len() < Self::PARTS {
+            return Self { train: all.collect(), ..Self::default() };
+        }
+        let folds = data.folds(Self::PARTS, seed);
+        let stop_end = judge_parts + (3 * judge_parts).div_ceil(4);
+        let choose_end = if choosing { stop_end + (3 * judge_parts).div_ceil(4) } else { stop_end };
+        let within = |parts: std::ops::Range<usize>| all.clone().filter(|&i| parts.contains(&folds[i])).collect();
+        Self {
+            judge: within(0..judge_parts),
+            stop: within(judge_parts..stop_end),
+            choose: within(stop_end..choose_end),
+            train: within(choose_end..Self::PARTS),
+        }
+    }
+}
+
 /// How well differences `d` predict answers.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Quality {
@@ -154,26 +193,33 @@ pub struct Quality {
     pub calibration_error: f64,
     /// Bins of the predicted probability that the called one is better: mean prediction, share that is so, pairs.
     pub bins: Vec<(f64, f64, usize)>,
+    /// Predicted difference and target of each pair.
+    #[serde(skip)]
+    pub predicted: Vec<(f64, f64)>,
     /// Cross entropy of each pair.
     #[serde(skip)]
     pub losses: Vec<f64>,
+    /// Is the better one of each pair called better? 1 or 0, 1/2 where the model does not prefer one; none for a tie.
+    #[serde(skip)]
+    pub right: Vec<Option<f64>>,
 }
 
 impl Quality {
     /// Of predicted differences and targets.
     pub fn of(predicted: &[(f64, f64)]) -> Self {
         let losses: Vec<f64> = predicted.iter().map(|&(d, t)| cross_entropy(d, t)).collect();
-        let clear: Vec<&(f64, f64)> = predicted.iter().filter(|(_, t)| (t - 0.5).abs() > 1e-9).collect();
-        let right = |&&(d, t): &&(f64, f64)| {
+        let right_of = |&(d, t): &(f64, f64)| {
             let d = if t > 0.5 { d } else { -d };
-            if d > 0.0 {
+            let right = if d > 0.0 {
                 1.0
             } else if d == 0.0 {
                 0.5
             } else {
                 0.0
-            }
+            };
+            ((t - 0.5).abs() > 1e-9).then_some(right)
         };
+        let right: Vec<Option<f64>> = predicted.iter().map(right_of).collect();
         let mut sums = [(0.0, 0.0, 0usize); 10];
         // Each pair is looked at from the side that the model prefers, so predictions are 0.5 to 1.
         for &(d, t) in predicted {
@@ -185,12 +231,21 @@ impl Quality {
         let n = predicted.len().max(1) as f64;
         Self {
             pairs: predicted.len(),
-            accuracy: mean(clear.iter().map(right)).unwrap_or_default(),
+            accuracy: mean(right.iter().copied().flatten()).unwrap_or_default(),
             log_loss: mean(losses.iter().copied()).unwrap_or_default(),
             calibration_error: bins.iter().map(|b| (b.0 - b.1).abs() * b.2 as f64).sum::<f64>() / n,
             bins,
+            predicted: predicted.to_vec(),
             losses,
+            right,
         }
+    }
+
+    /// Of those pairs only for whose place `keep` holds.
+    #[must_use]
+    pub fn of_those(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let kept = self.predicted.iter().enumerate().filter(|(place, _)| keep(*place));
+        Self::of(&kept.map(|(_, p)| *p).collect::<Vec<_>>())
     }
 }
 
@@ -227,6 +282,21 @@ mod tests {
         assert_eq!(folds[..40], folds[40..]);
         assert!((0..5).all(|f| folds.iter().filter(|&&x| x == f).count() == 16));
         assert_eq!(data.with(|i| folds[i] != 0).pairs.len(), 64);
+    }
+
+    #[test]
+    fn no_pair_has_two_uses() {
+        let entry = |i: u32| label(Entry::comparison("t", "r", segment(i), segment(i + 100), Choice::Left));
+        let data = Dataset::of(&(0..60).map(entry).collect::<Vec<_>>(), "t", None);
+        let split = Split::of(&data, 0.2, true, 3);
+        let mut all = [&split.train[..], &split.stop, &split.choose, &split.judge].concat();
+        assert_eq!([&split.train, &split.stop, &split.choose, &split.judge].map(Vec::len), [30, 9, 9, 12]);
+        all.sort_unstable();
+        assert!(all.iter().copied().eq(0..60));
+        let plain = Split::of(&data, 0.2, false, 3);
+        assert_eq!((plain.judge, plain.train.len(), plain.choose.len()), (split.judge, 39, 0));
+        let few = data.with(|i| i < 19);
+        assert_eq!(Split::of(&few, 0.2, true, 3).train.len(), 19, "too few to hold any out");
     }
 
     #[test]

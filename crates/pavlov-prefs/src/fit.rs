@@ -1,9 +1,10 @@
 //! One question, one answer: which model of the labels, fitted, judged on pairs held out, and written as a reward.
 
+use crate::coin::AgainstCoin;
 use crate::dataset::{Dataset, Loss, Quality};
 use crate::error::PrefsError;
 use crate::folder::{Combine, write_linear, write_nets};
-use crate::learn::{LinearFit, advantage, fit_linear, fit_nets};
+use crate::learn::{LinearFit, NetFit, advantage, fit_linear, fit_nets};
 use crate::nets::{Kind, NetOptions, Nets};
 use crate::segments::Pool;
 use crate::write_back::{Change, changes, own_params};
@@ -58,10 +59,10 @@ pub struct FitOptions {
 /// What was learnt.
 #[derive(Debug, Clone)]
 pub enum Learnt {
-    /// Weights, and what they make of the reward's parameters.
+    /// What labels say of the weights, and what that makes of the reward's parameters.
     Linear(Box<LinearFit>, Vec<Change>),
     /// Nets.
-    Nets(Box<Nets>),
+    Nets(Box<Nets>, AgainstCoin),
 }
 
 /// What was learnt, and how good it is.
@@ -69,9 +70,10 @@ pub enum Learnt {
 pub struct Fit {
     /// The model that was taken.
     pub learnt: Learnt,
-    /// On pairs held out.
+    /// On pairs held out, by which nothing was chosen.
     pub quality: Quality,
-    /// With [`Model::Auto`]: how much less the nets' loss is than the linear one's, with its standard error.
+    /// With [`Model::Auto`]: how much less the nets' loss is than the linear one's on pairs held out for choosing, with
+    /// its standard error.
     pub advantage: Option<(f64, f64)>,
 }
 
@@ -91,11 +93,13 @@ impl Fit {
         let nets = match model {
             Model::Linear => None,
             _ => {
-                let options = NetOptions { kind, members: members.max(1), loss, seed, ..NetOptions::default() };
+                let choosing = model == Model::Auto;
+                let options =
+                    NetOptions { kind, members: members.max(1), loss, seed, choosing, ..NetOptions::default() };
                 Some(fit_nets(pool, reward, data, &options)?)
             }
         };
-        let gain = linear.as_ref().zip(nets.as_ref()).and_then(|(l, (_, q, held))| advantage(l, q, held));
+        let gain = linear.as_ref().zip(nets.as_ref()).and_then(|(linear, nets)| advantage(linear, nets));
         // A bigger model has to earn its place: two standard errors.
         let earned = gain.is_some_and(|(gain, error)| gain > 2.0 * error);
         let (learnt, quality) = match (linear, nets) {
@@ -104,11 +108,13 @@ impl Fit {
                 let rollouts = file.read(reward.scene(), pavlov_run::channels_of([reward]))?;
                 let spans: Vec<_> = group.iter().map(|g| g.1).collect();
                 let params = own_params(reward, &rollouts, &spans)?;
-                let changes = changes(&fit.model, reward, &params, &fit.phi);
-                let quality = fit.quality.clone();
+                let changes = changes(&fit.verdicts, reward, &params);
+                // Pairs that chose between the models do not judge the one that was chosen.
+                let choose = nets.map_or_else(Vec::new, |n| n.split.choose);
+                let quality = fit.quality.of_those(|place| !choose.contains(&fit.order[place]));
                 (Learnt::Linear(Box::new(fit), changes), quality)
             }
-            (_, Some((nets, quality, _))) => (Learnt::Nets(Box::new(nets)), quality),
+            (_, Some(NetFit { nets, quality, coin, .. })) => (Learnt::Nets(Box::new(nets), coin), quality),
             (_, None) => return Err(PrefsError::Failed("no model was fitted".into())),
         };
         Ok(Self { learnt, quality, advantage: gain })
@@ -118,8 +124,41 @@ impl Fit {
     pub fn name(&self) -> &'static str {
         match &self.learnt {
             Learnt::Linear(..) => "linear",
-            Learnt::Nets(nets) if nets.kind == Kind::BradleyTerry => "mlp",
-            Learnt::Nets(_) => "gpm",
+            Learnt::Nets(nets, _) if nets.kind == Kind::BradleyTerry => "mlp",
+            Learnt::Nets(..) => "gpm",
+        }
+    }
+
+    /// Why the reward that there is should be kept: labels do not say that what was learnt is better. None where it may
+    /// be trained on.
+    pub fn doubt(&self) -> Option<String> {
+        match &self.learnt {
+            Learnt::Linear(_, changes) if changes.iter().any(|c| c.verdict.changes()) => None,
+            Learnt::Linear(_, changes) => {
+                let [stay, undetermined] = [true, false].map(|yes| {
+                    let of_kind = changes.iter().filter(|c| c.verdict.determined == yes);
+                    of_kind.map(|c| c.term.as_str()).collect::<Vec<_>>().join(", ")
+                });
+                let known = match (stay.is_empty(), undetermined.is_empty()) {
+                    (true, _) => "all weights are undetermined by the labels".to_string(),
+                    (false, true) => "labels say that all weights are right".to_string(),
+                    (false, false) => format!("right by the labels: {stay}; undetermined: {undetermined}"),
+                };
+                Some(format!("{known}; nothing is changed"))
+            }
+            Learnt::Nets(_, coin) if coin.is_better() => None,
+            Learnt::Nets(_, coin) if !coin.can_tell() => Some(format!(
+                "undetermined: {} held-out pairs are too few to say that the nets are better than a coin (5 that have a                  better one at least, of 25 or more labels): label more",
+                coin.pairs
+            )),
+            Learnt::Nets(_, coin) => Some(format!(
+                "undetermined: the nets tell {} of {} held-out pairs right, {:.0}% to {:.0}% with 95% confidence; a coin                  does as well with a chance of {:.2}: label more, or learn weights (--learn linear)",
+                coin.right,
+                coin.pairs,
+                100.0 * coin.interval[0],
+                100.0 * coin.interval[1],
+                coin.chance
+            )),
         }
     }
 
@@ -130,7 +169,7 @@ impl Fit {
     pub fn write(&self, folder: &Path, reward: &Reward, task: &str, combine: Combine<'_>) -> Result<(), PrefsError> {
         match &self.learnt {
             Learnt::Linear(_, changes) => write_linear(folder, reward, changes),
-            Learnt::Nets(nets) => write_nets(folder, nets, combine, task, reward.scene()),
+            Learnt::Nets(nets, _) => write_nets(folder, nets, combine, task, reward.scene()),
         }
     }
 }

@@ -68,6 +68,11 @@ pub fn write_nets(
     if matches!(kind, "uwo" | "brme") {
         text += &format!("lambda = {lambda:?}\n");
     }
+    let surest = (0..nets.uncertainty.len()).min_by(|&a, &b| nets.uncertainty[a].total_cmp(&nets.uncertainty[b]));
+    if let (Some(nominal), "brme") = (surest, kind) {
+        // The member of least predictive uncertainty (Yan et al. 2024).
+        text += &format!("nominal = {:?}\n", names[nominal]);
+    }
     put(&folder.join("reward.toml"), &text)?;
     load(folder, scene)
 }

@@ -2,17 +2,18 @@
 //!
 //! `P(left better) = sigmoid(w . (phi(left) - phi(right)))`, phi the sum of each term of a reward over the segment's
 //! steps. A few hundred labels are enough for ten terms, the loss is convex, and what is learnt can be read: weights of
-//! terms. Features are scaled to unit deviation of the differences; the prior on scaled weights is normal with a
+//! terms. Nothing is assumed of the weights that a reward has now: `posterior.rs` begins with those. Features are scaled to unit deviation of the differences; the prior on scaled weights is normal with a
 //! deviation that is chosen by the evidence (MacKay 1992); the posterior is normal around its mode with the inverse
 //! Hessian. No label says anything of a term whose sums never differ (a constant, with segments of equal length): its
 //! weight is unknown and stays what it was.
 
 use crate::dataset::{Dataset, Loss};
+use crate::differences::Differences;
 use crate::error::PrefsError;
-use crate::math::{cross_entropy, sigmoid};
+use crate::logistic::{Answers, Mode, Prior};
+use crate::math::sigmoid;
 use crate::rng::Rng;
 use nalgebra::{DMatrix, DVector};
-use pavlov_common::stats::mean;
 use serde::{Deserialize, Serialize};
 
 /// Deviations of the prior that are tried.
@@ -45,33 +46,17 @@ impl Linear {
     pub fn fit(terms: &[String], data: &Dataset, phi: &[Vec<f64>], loss: Loss) -> Result<Self, PrefsError> {
         data.check()?;
         let d = terms.len();
-        let mut rows: Vec<Vec<f64>> = Vec::with_capacity(data.pairs.len());
-        for p in &data.pairs {
-            let row: Vec<f64> = phi[p.left].iter().zip(&phi[p.right]).map(|(a, b)| a - b).collect();
-            if let Some(k) = row.iter().position(|x| !x.is_finite()) {
-                return Err(PrefsError::Failed(format!(
-                    "term `{}` is not finite in segment {} or {}",
-                    terms[k], data.segments[p.left], data.segments[p.right]
-                )));
-            }
-            rows.push(row);
-        }
-        let deviation = |k: usize| {
-            let size = rows.iter().map(|r| r[k].abs()).fold(0.0, f64::max);
-            let dev = mean(rows.iter().map(|r| r[k] * r[k])).unwrap_or_default().sqrt();
-            let rounding = 1e-5 * phi.iter().map(|p| p[k].abs()).fold(0.0, f64::max);
-            if size > rounding { dev } else { 0.0 }
-        };
-        let scale: Vec<f64> = (0..d).map(deviation).collect();
+        let Differences { rows, scale } = Differences::of(terms, data, phi)?;
         let x = DMatrix::from_fn(rows.len(), d, |i, k| if scale[k] > 0.0 { rows[i][k] / scale[k] } else { 0.0 });
         let targets: Vec<f64> = data.pairs.iter().map(|p| p.target).collect();
         let parts = data.terms_of(loss);
-        let fits = PRIORS.map(|prior| mode(&x, &targets, &parts, prior));
-        let best = (0..PRIORS.len()).max_by(|&a, &b| fits[a].2.total_cmp(&fits[b].2)).unwrap_or(0);
-        let (mean, covariance, evidence) = &fits[best];
+        let answers = Answers { x: &x, targets: &targets, parts: &parts };
+        let fits = PRIORS.map(|deviation| answers.mode(Prior { mean: 0.0, deviation }));
+        let best = (0..PRIORS.len()).max_by(|&a, &b| fits[a].evidence.total_cmp(&fits[b].evidence)).unwrap_or(0);
+        let Mode { weights, covariance, evidence } = &fits[best];
         Ok(Self {
             terms: terms.to_vec(),
-            mean: mean.iter().copied().collect(),
+            mean: weights.iter().copied().collect(),
             covariance: covariance.iter().copied().collect(),
             prior: PRIORS[best],
             evidence: *evidence,
@@ -135,57 +120,6 @@ impl Linear {
     pub fn reward_drawn(&self, draw: &[f64], phi: &[f64]) -> f64 {
         self.with_weights(draw, phi)
     }
-}
-
-/// Newton's method to the mode, the inverse Hessian there, and the evidence of Laplace's approximation.
-fn mode(x: &DMatrix<f64>, targets: &[f64], parts: &[(f64, f64)], prior: f64) -> (DVector<f64>, DMatrix<f64>, f64) {
-    let d = x.ncols();
-    let precision = 1.0 / (prior * prior);
-    let value = |w: &DVector<f64>| {
-        let f = x * w;
-        let loss: f64 = (0..targets.len()).map(|i| parts[i].0 * cross_entropy(f[i] - parts[i].1, targets[i])).sum();
-        loss + 0.5 * precision * w.norm_squared()
-    };
-    let hessian = |w: &DVector<f64>| {
-        let f = x * w;
-        let mut h = DMatrix::identity(d, d) * precision;
-        let mut g = w * precision;
-        for i in 0..targets.len() {
-            let p = sigmoid(f[i] - parts[i].1);
-            let row = x.row(i).transpose();
-            g += &row * (parts[i].0 * (p - targets[i]));
-            h += &row * row.transpose() * (parts[i].0 * p * (1.0 - p));
-        }
-        (g, h)
-    };
-    let mut w = DVector::zeros(d);
-    let mut now = value(&w);
-    for _ in 0..200 {
-        let (g, h) = hessian(&w);
-        let Some(cholesky) = h.cholesky() else { break };
-        let step = cholesky.solve(&g);
-        let mut length = 1.0;
-        let mut moved = false;
-        while length > 1e-10 {
-            let next = &w - &step * length;
-            let then = value(&next);
-            if then <= now {
-                moved = now - then > 1e-12 * (1.0 + now.abs());
-                (w, now) = (next, then);
-                break;
-            }
-            length *= 0.5;
-        }
-        if !moved {
-            break;
-        }
-    }
-    let (_, h) = hessian(&w);
-    // The prior makes the Hessian positive definite.
-    let Some(cholesky) = h.cholesky() else { return (w, DMatrix::identity(d, d) * prior * prior, f64::NEG_INFINITY) };
-    let log_det = 2.0 * cholesky.l().diagonal().map(f64::ln).sum();
-    let evidence = -now + 0.5 * d as f64 * precision.ln() - 0.5 * log_det;
-    (w, cholesky.inverse(), evidence)
 }
 
 #[cfg(test)]

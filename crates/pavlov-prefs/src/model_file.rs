@@ -116,7 +116,7 @@ impl Nets {
                 Ok(Member { net, center: header.center[i], scale: header.scale[i], usual })
             })
             .collect::<Result<_, PrefsError>>()?;
-        Ok((Self { kind: header.kind, features: header.features, members }, header.task))
+        Ok((Self { kind: header.kind, features: header.features, members, uncertainty: Vec::new() }, header.task))
     }
 }
 
@@ -135,7 +135,8 @@ mod tests {
             scale: 2.0,
             usual: vec![0.5, i as f32],
         };
-        let mut nets = Nets { kind: Kind::Gpm(1), features, members: vec![member(0), member(1)] };
+        let mut nets =
+            Nets { kind: Kind::Gpm(1), features, members: vec![member(0), member(1)], uncertainty: Vec::new() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         nets.save(&path, "ant_run").unwrap();

@@ -8,14 +8,16 @@
 //! Bradley-Terry is Christiano et al. 2017; GPM is Zhang et al. 2024, whose skew-symmetric score can hold cycles (A
 //! beats B beats C beats A). Its reward of a step is linear in the step's embedding: `<J f(x_t), v>` with v the mean
 //! embedding of the segments learnt from, the lead over what is usual. Members of an ensemble differ in start and order
-//! of pairs. Training keeps the weights that do best on pairs held out. Rewards are scaled to unit deviation over the
+//! of pairs. Training keeps the weights that do best on some pairs held
+//! out; what is said of the nets is of others. Rewards are scaled to unit deviation over the
 //! steps learnt from.
 
-use crate::dataset::{Dataset, Loss, Pair, Quality};
+use crate::dataset::{Dataset, Loss, Pair, Quality, Split};
 use crate::error::PrefsError;
 use crate::features::Features;
 use crate::math::sigmoid;
 use crate::rng::Rng;
+use crate::uncertainty::predictive_deviation;
 use pavlov_learn::{Activation, Mlp};
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +57,10 @@ pub struct NetOptions {
     pub lr: f64,
     /// Decoupled weight decay.
     pub decay: f64,
-    /// Share of pairs held out.
+    /// Share of pairs that are held out to judge the nets by; three quarters of it more end the training.
     pub held_out: f64,
+    /// Hold out as many again, by which nets and another model can be chosen between.
+    pub choosing: bool,
     /// Loss.
     pub loss: Loss,
     /// Seed.
@@ -74,6 +78,7 @@ impl Default for NetOptions {
             lr: 1e-3,
             decay: 0.01,
             held_out: 0.2,
+            choosing: false,
             loss: Loss::Plain,
             seed: 0,
         }
@@ -81,17 +86,9 @@ impl Default for NetOptions {
 }
 
 impl NetOptions {
-    /// Pairs that are held out, by their numbers: a fold of them, none where there are too few.
-    pub fn held_out_pairs(&self, data: &Dataset) -> Vec<usize> {
-        if self.held_out <= 0.0 {
-            return Vec::new();
-        }
-        let parts = ((1.0 / self.held_out).round() as usize).max(2);
-        if data.pairs.len() < 2 * parts {
-            return Vec::new();
-        }
-        let folds = data.folds(parts, self.seed);
-        (0..data.pairs.len()).filter(|&i| folds[i] == 0).collect()
+    /// Which pairs are trained on, and which are held out for what.
+    pub fn split(&self, data: &Dataset) -> Split {
+        Split::of(data, self.held_out, self.choosing, self.seed)
     }
 }
 
@@ -104,6 +101,8 @@ pub struct Nets {
     pub features: Features,
     /// Each member.
     pub members: Vec<Member>,
+    /// How unsure each member is of its rewards (`uncertainty.rs`); empty when they were read from a file.
+    pub uncertainty: Vec<f64>,
 }
 
 /// One net.
@@ -133,18 +132,19 @@ impl Nets {
     ) -> Result<(Self, Vec<Quality>), PrefsError> {
         data.check()?;
         let NetOptions { members, batch, held_out, .. } = *options;
-        if members == 0 || batch == 0 || !(0.0..0.9).contains(&held_out) || options.kind.outputs() == 0 {
+        if members == 0 || batch == 0 || !(0.0..=0.3).contains(&held_out) || options.kind.outputs() == 0 {
             return Err(PrefsError::Usage(format!(
-                "{members} members, {batch} pairs a step, {held_out} held out: expected 1 or more, 1 or more, 0 to 0.9"
+                "{members} members, {batch} pairs a step, {held_out} held out: expected 1 or more, 1 or more, 0 to 0.3"
             )));
         }
-        let mut out = Self { kind: options.kind, features: features.clone(), members: Vec::new() };
+        let mut out =
+            Self { kind: options.kind, features: features.clone(), members: Vec::new(), uncertainty: Vec::new() };
         let mut quality = Vec::new();
         // All members hold out the same pairs, so that the ensemble can be judged by them too.
-        let held: std::collections::HashSet<usize> = options.held_out_pairs(data).into_iter().collect();
-        let hold = |i: usize| held.contains(&i);
+        let split = options.split(data);
         for m in 0..members {
-            let (member, q) = train_one(features.channels.len(), data, rows, options, m as u64, &hold);
+            let (mut member, q) = train_one(features.channels.len(), data, rows, options, m as u64, &split);
+            out.uncertainty.push(predictive_deviation(options.kind, &mut member, data, rows, &split));
             out.members.push(member);
             quality.push(q);
         }
@@ -177,7 +177,7 @@ fn raw(kind: Kind, f: &[f32], usual: &[f32]) -> f32 {
 }
 
 /// Sum of rewards, or mean embedding.
-fn summary(kind: Kind, net: &mut Mlp, rows: &[f32]) -> Vec<f64> {
+pub(crate) fn summary(kind: Kind, net: &mut Mlp, rows: &[f32]) -> Vec<f64> {
     let width = net.outputs();
     let y = net.forward(rows);
     let steps = (y.len() / width).max(1) as f64;
@@ -199,17 +199,17 @@ fn train_one(
     rows: &[Vec<f32>],
     options: &NetOptions,
     member: u64,
-    hold: &dyn Fn(usize) -> bool,
+    split: &Split,
 ) -> (Member, Quality) {
     let kind = options.kind;
     let head = if kind == Kind::BradleyTerry { 0.1 } else { 1.0 };
     let mut net = Mlp::new(inputs, &options.hidden, kind.outputs(), Activation::Tanh, (options.seed, member), head);
     let parts = data.terms_of(options.loss);
-    let (held, mut order): (Vec<usize>, Vec<usize>) = (0..data.pairs.len()).partition(|&i| hold(i));
+    let mut order = split.train.clone();
     let mut rng = Rng::new(options.seed ^ (member + 1).wrapping_mul(0x9E37_79B9));
     let mut best = (f64::INFINITY, net.weights());
-    let judge = |net: &mut Mlp| {
-        let all: Vec<(f64, f64)> = held
+    let judge = |net: &mut Mlp, pairs: &[usize]| {
+        let all: Vec<(f64, f64)> = pairs
             .iter()
             .map(|&i| {
                 let Pair { left, right, target, .. } = data.pairs[i];
@@ -250,10 +250,10 @@ fn train_one(
             net.backward(&x, &dy);
             net.step(options.lr, 1.0 / batch.len() as f64, options.decay);
         }
-        if held.is_empty() {
+        if split.stop.is_empty() {
             continue;
         }
-        let loss = judge(&mut net).log_loss;
+        let loss = judge(&mut net, &split.stop).log_loss;
         since += 1;
         if loss < best.0 {
             best = (loss, net.weights());
@@ -263,11 +263,11 @@ fn train_one(
             break;
         }
     }
-    if !held.is_empty() {
+    if !split.stop.is_empty() {
         let fits = net.set_weights(&best.1);
         debug_assert!(fits, "weights of the same net");
     }
-    let quality = judge(&mut net);
+    let quality = judge(&mut net, &split.judge);
     (finish(kind, net, data, rows), quality)
 }
 

@@ -5,7 +5,8 @@
 //! round k: train on reward-k, from the policy of round k - 1 ─ ask ─ learn ─ reward-(k + 1)
 //! the end: train on the last reward
 //! ```
-//! (Christiano et al. 2017; with siblings from states of the newest policy.) The budget of labels is spent in equal
+//! Where labels determine nothing, or `admit` refuses what was learnt, there is no `reward-(k + 1)`: the next training is
+//! on the newest reward that there is. (Christiano et al. 2017; with siblings from states of the newest policy.) The budget of labels is spent in equal
 //! parts. Fitness is measured and logged; nothing learns from it.
 //!
 //! Everything is in the folder `<runs>/<name>`: `rounds.jsonl` (a line a round that is finished), the rewards and
@@ -22,6 +23,7 @@ use crate::segments::Pool;
 use crate::store::LabelStore;
 use pavlov_common::own;
 use pavlov_env::{Assets, Task};
+use pavlov_reward::Reward;
 use pavlov_run::{BranchOptions, Overrides, ResumeOptions, RunConfig, RunFolder, Trainer, load_reward};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -83,6 +85,8 @@ pub struct Round {
     pub accuracy: f64,
     /// See [`Self::held_out`].
     pub log_loss: f64,
+    /// Why the next training is on the reward before, not on one that was learnt in this round; empty where it is not.
+    pub kept: String,
     /// Environment steps and updates of its training.
     pub env_steps: u64,
     /// See [`Self::env_steps`].
@@ -101,6 +105,9 @@ pub struct Rounds {
 
 /// What a loop asks for: at least `missing` labels about segments of the pool (of the run), appended to the store.
 pub type Ask<'a> = dyn FnMut(&Pool, &RunFolder, &mut LabelStore, usize) -> Result<(), PrefsError> + 'a;
+
+/// Is a reward that was learnt fit to be trained on? Says why not.
+pub type Admit<'a> = dyn FnMut(&Reward) -> Result<Option<String>, PrefsError> + 'a;
 
 impl Rounds {
     /// A new loop, or one to go on with.
@@ -173,7 +180,13 @@ impl Rounds {
     ///
     /// # Errors
     /// When training, asking or learning fails.
-    pub fn next(&mut self, assets: &Assets, ask: &mut Ask<'_>, stop: &AtomicBool) -> Result<Option<Round>, PrefsError> {
+    pub fn next(
+        &mut self,
+        assets: &Assets,
+        ask: &mut Ask<'_>,
+        admit: &mut Admit<'_>,
+        stop: &AtomicBool,
+    ) -> Result<Option<Round>, PrefsError> {
         let k = self.done.len();
         let RoundsOptions { rounds, budget, .. } = self.options;
         if k > rounds {
@@ -208,7 +221,8 @@ impl Rounds {
             if stop.load(std::sync::atomic::Ordering::Relaxed) {
                 return Ok(None);
             }
-            let fit = self.learn(assets, &labels, k + 1)?;
+            let (fit, kept) = self.learn(assets, &labels, k + 1, admit)?;
+            round.kept = kept.unwrap_or_default();
             let Quality { pairs, accuracy, log_loss, .. } = fit.quality;
             (round.held_out, round.accuracy, round.log_loss) = (pairs, accuracy, log_loss);
             round.model = fit.name().into();
@@ -246,10 +260,9 @@ impl Rounds {
             }
             let from = (k > 0).then(|| self.runs.join(self.run_name(k - 1)));
             let asked = Overrides { from, ..self.options.overrides.clone() };
-            let reward = match k {
-                0 => self.options.reward.clone(),
-                _ => Some(self.reward_folder(k).display().to_string()),
-            };
+            // A round that determined nothing has left no reward.
+            let newest = (1..=k).rev().map(|j| self.reward_folder(j)).find(|folder| folder.is_dir());
+            let reward = newest.map(|folder| folder.display().to_string()).or_else(|| self.options.reward.clone());
             Trainer::create(assets, &self.task.name, reward.as_deref(), &asked, &self.runs, Some(&path))?
         };
         self.warnings.extend(trainer.take_warnings());
@@ -322,8 +335,14 @@ impl Rounds {
         Ok(last)
     }
 
-    /// Learns from all labels so far, and writes reward `k`.
-    fn learn(&self, assets: &Assets, labels: &[Label], k: usize) -> Result<Fit, PrefsError> {
+    /// Learns from all labels so far, and writes reward `k`, or says why there is none.
+    fn learn(
+        &self,
+        assets: &Assets,
+        labels: &[Label],
+        k: usize,
+        admit: &mut Admit<'_>,
+    ) -> Result<(Fit, Option<String>), PrefsError> {
         let reward = load_reward(assets, &self.task, self.options.reward.as_deref())?;
         let data = Dataset::of(labels, &self.task.name, None);
         data.check()?;
@@ -331,9 +350,18 @@ impl Rounds {
         let fit = Fit::of(&pool, &reward, &data, &self.options.fit)?;
         let folder = self.reward_folder(k);
         // Of a round that was not finished.
-        own::remove_only(&folder, crate::folder::MADE_AS, &crate::folder::FILES)?;
+        let remove = || own::remove_only(&folder, crate::folder::MADE_AS, &crate::folder::FILES);
+        remove()?;
+        if let Some(doubt) = fit.doubt() {
+            return Ok((fit, Some(doubt)));
+        }
         let combine = Combine { kind: &self.options.combine, lambda: self.options.lambda };
         fit.write(&folder, &reward, &self.task.name, combine)?;
-        Ok(fit)
+        let learnt = Reward::load(&folder, &folder.display().to_string(), self.task.scene());
+        let refusal = admit(&learnt.map_err(|e| PrefsError::Failed(e.to_string()))?)?;
+        if refusal.is_some() {
+            remove()?;
+        }
+        Ok((fit, refusal))
     }
 }

@@ -3,11 +3,13 @@
 //! Strategies as in B-Pref (Lee et al. 2021): uniform, disagreement of an ensemble (the standard deviation of its
 //! probabilities), entropy of its mean probability, k-centre (greedy: the pair furthest from all chosen ones, Sener and
 //! Savarese 2018). Optimistic takes pairs with the segment that could be best of all, mean plus deviation of its learnt
-//! reward (upper confidence bound, as SELM does).
+//! reward (upper confidence bound, as SELM does). Information takes pairs whose answer tells most about what is not
+//! known yet (BALD, Houlsby et al. 2011): the entropy of the mean probability less the mean entropy of the members'
+//! probabilities, less for a pair whose answer one that is chosen already would tell.
 
 use crate::error::PrefsError;
 use crate::math::{entropy, sigmoid};
-use pavlov_common::stats::moments;
+use pavlov_common::stats::{mean, moments, pearson};
 
 /// A way to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +24,18 @@ pub enum Strategy {
     KCentre,
     /// Those that could be best.
     Optimistic,
+    /// Those whose answers tell most.
+    Information,
 }
 
 /// Names of strategies.
-pub const STRATEGIES: [(&str, Strategy); 5] = [
+pub const STRATEGIES: [(&str, Strategy); 6] = [
     ("uniform", Strategy::Uniform),
     ("disagreement", Strategy::Disagreement),
     ("entropy", Strategy::Entropy),
     ("k-centre", Strategy::KCentre),
     ("optimistic", Strategy::Optimistic),
+    ("information", Strategy::Information),
 ];
 
 impl Strategy {
@@ -71,16 +76,42 @@ pub fn select(strategy: Strategy, candidates: &[Seen], n: usize) -> Vec<usize> {
             })
             .into_iter()
             .fold(f64::NEG_INFINITY, f64::max),
-        Strategy::Uniform | Strategy::KCentre => 0.0,
+        Strategy::Uniform | Strategy::KCentre | Strategy::Information => 0.0,
     };
-    if strategy == Strategy::KCentre {
-        return k_centre(candidates, n);
+    match strategy {
+        Strategy::KCentre => return k_centre(candidates, n),
+        Strategy::Information => return most_told(candidates, n),
+        _ => {}
     }
     let worths: Vec<f64> = candidates.iter().map(worth).collect();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| worths[b].total_cmp(&worths[a]));
     order.truncate(n);
     order
+}
+
+/// Greedy by information: what a pair tells is less by the share of the variance of its probability over the members
+/// that each chosen pair's probability explains.
+fn most_told(candidates: &[Seen], n: usize) -> Vec<usize> {
+    let chances_of = |c: &Seen| c.rewards.iter().map(|r| sigmoid(r[0] - r[1])).collect::<Vec<f64>>();
+    let chances: Vec<Vec<f64>> = candidates.iter().map(chances_of).collect();
+    let told = |p: &Vec<f64>| {
+        let mean_of = |f: &dyn Fn(f64) -> f64| mean(p.iter().map(|&p| f(p))).unwrap_or_default();
+        entropy(mean_of(&|p| p)) - mean_of(&entropy)
+    };
+    let mut left: Vec<f64> = chances.iter().map(told).collect();
+    let mut out = Vec::with_capacity(n);
+    while out.len() < n {
+        let Some(next) = (0..left.len()).max_by(|&a, &b| left[a].total_cmp(&left[b])) else { break };
+        out.push(next);
+        if out.len() < n {
+            for (told, p) in left.iter_mut().zip(&chances) {
+                *told *= 1.0 - pearson(p, &chances[next]).map_or(0.0, |rho| rho * rho);
+            }
+        }
+        left[next] = f64::NEG_INFINITY;
+    }
+    out
 }
 
 fn k_centre(candidates: &[Seen], n: usize) -> Vec<usize> {
@@ -126,6 +157,19 @@ mod tests {
         assert_eq!(select(Strategy::KCentre, &all, 2), [0, 3]);
         assert_eq!(select(Strategy::KCentre, &all, 3), [0, 3, 1], "9 and -9.1 are one place");
         assert_eq!(select(Strategy::KCentre, &all, 9).len(), 4);
+        assert_eq!(select(Strategy::Information, &all, 1), [2]);
         assert!(Strategy::named("entropi").unwrap_err().to_string().contains("entropy"));
+    }
+
+    #[test]
+    fn a_batch_does_not_ask_the_same_twice() {
+        let lead = |of: [f64; 4]| seen(&of.map(|r| [r, 0.0]), &[0.0]);
+        // Two questions that divide the members alike, and one that divides them otherwise, a little less.
+        let all = [lead([3.0, 3.0, -3.0, -3.0]), lead([3.1, 3.1, -3.1, -3.1]), lead([2.5, -2.5, 2.5, -2.5])];
+        assert_eq!(select(Strategy::Information, &all, 3), [1, 2, 0]);
+        assert_eq!(select(Strategy::Information, &all, 9).len(), 3);
+        // A pair that is a coin's throw to every member tells nothing of them.
+        let coin = [lead([0.0; 4]), lead([0.2, -0.2, 0.2, -0.2])];
+        assert_eq!(select(Strategy::Information, &coin, 1), [1]);
     }
 }

@@ -1,13 +1,11 @@
-//! What a linear model learnt, written into a reward: weights of terms become values of parameters.
+//! What labels say of weights, written into a reward: weights of terms become values of parameters.
 //!
-//! The model is fitted on the sums of the terms as they are, so a learnt weight `w` multiplies its term. Where a term
-//! is proportional to a parameter that no other term reads (found by doubling it), the parameter is multiplied; other
-//! terms get a `weight` transform. Preferences do not know scale: weights are scaled so that the deviation of the
-//! reward over the segments learnt from stays what it was. Terms that labels say nothing about stay as they are.
+//! What is learnt is a factor on each term as it is. Where a term is proportional to a parameter that no other term
+//! reads (found by doubling it), the parameter is multiplied; other terms get a `weight` transform. What labels do not
+//! determine is not touched.
 
 use crate::error::PrefsError;
-use crate::linear::Linear;
-use pavlov_common::stats::moments;
+use crate::posterior::Verdict;
 use pavlov_reward::{Reward, Span, score};
 use pavlov_run::Rollouts;
 use serde::Serialize;
@@ -17,10 +15,9 @@ use serde::Serialize;
 pub struct Change {
     /// Term.
     pub term: String,
-    /// What its present value is multiplied by; 1 where nothing is known.
-    pub factor: f64,
-    /// Standard deviation of the factor; none where nothing is known.
-    pub deviation: Option<f64>,
+    /// What labels say of its weight.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Parameter that takes it.
     pub param: Option<String>,
     /// Its value before and after.
@@ -62,32 +59,17 @@ pub fn own_params(reward: &Reward, rollouts: &Rollouts, spans: &[Span]) -> Resul
     Ok(out)
 }
 
-/// What a model makes of each term. `phi` are sums of the terms of the segments learnt from.
-pub fn changes(model: &Linear, reward: &Reward, params: &[Option<String>], phi: &[Vec<f64>]) -> Vec<Change> {
-    let weights: Vec<Option<f64>> = (0..model.terms.len()).map(|k| model.weight(k)).collect();
-    let deviation_of = |w: &dyn Fn(usize) -> f64| {
-        let values = phi.iter().map(|p| p.iter().enumerate().map(|(k, x)| w(k) * x).sum::<f64>());
-        moments(values).unwrap_or_default().1.sqrt()
-    };
-    let known = |k: usize| f64::from(u8::from(weights[k].is_some()));
-    let (before, after) = (deviation_of(&known), deviation_of(&|k| weights[k].unwrap_or(0.0)));
-    let scale = if after > 0.0 { before / after } else { 1.0 };
-    let change = |k: usize| {
-        let factor = weights[k].map_or(1.0, |w| scale * w);
+/// What verdicts make of each term.
+pub fn changes(verdicts: &[Verdict], reward: &Reward, params: &[Option<String>]) -> Vec<Change> {
+    let change = |(k, &verdict): (usize, &Verdict)| {
         let param = params[k].clone();
         let found = param.as_ref().and_then(|p| reward.params().find(|(n, ..)| n == p));
-        let values = found.map(|(_, v, _)| [f64::from(v), f64::from(v) * factor]);
-        let refused = param.as_ref().zip(values).and_then(|(p, v)| reward.clone().set_param(p, v[1]).err());
-        Change {
-            term: model.terms[k].clone(),
-            factor,
-            deviation: model.deviation(k).map(|d| scale * d),
-            values,
-            refused: refused.map(|e| e.to_string()),
-            param,
-        }
+        let values = found.map(|(_, v, _)| [f64::from(v), f64::from(v) * verdict.factor]);
+        let taken = param.as_ref().zip(values).filter(|_| verdict.changes());
+        let refused = taken.and_then(|(p, v)| reward.clone().set_param(p, v[1]).err());
+        Change { term: reward.term_names()[k].clone(), verdict, param, values, refused: refused.map(|e| e.to_string()) }
     };
-    (0..model.terms.len()).map(change).collect()
+    verdicts.iter().enumerate().map(change).collect()
 }
 
 /// The manifest with the changes, comments and order kept.
@@ -97,7 +79,7 @@ pub fn changes(model: &Linear, reward: &Reward, params: &[Option<String>], phi: 
 pub fn rewrite(manifest: &str, changes: &[Change]) -> Result<String, PrefsError> {
     let mut doc: toml_edit::DocumentMut =
         manifest.parse().map_err(|e| PrefsError::Usage(format!("reward.toml: {e}")))?;
-    for change in changes {
+    for change in changes.iter().filter(|c| c.verdict.changes()) {
         match (&change.param, change.values) {
             (Some(param), Some([_, after])) => {
                 let table = &mut doc["params"][param];
@@ -110,9 +92,9 @@ pub fn rewrite(manifest: &str, changes: &[Change]) -> Result<String, PrefsError>
                     }
                 }
             }
-            _ if change.factor != 1.0 => {
+            _ => {
                 let mut by = toml_edit::InlineTable::new();
-                by.insert("weight", round(change.factor).into());
+                by.insert("weight", round(change.verdict.factor).into());
                 let terms = doc["terms"].or_insert(toml_edit::table());
                 let entry = terms[&change.term].or_insert(toml_edit::table());
                 let list = entry["transform"].or_insert(toml_edit::value(toml_edit::Array::new()));
@@ -120,7 +102,6 @@ pub fn rewrite(manifest: &str, changes: &[Change]) -> Result<String, PrefsError>
                     list.push(by);
                 }
             }
-            _ => {}
         }
     }
     Ok(doc.to_string())
@@ -140,8 +121,7 @@ mod tests {
         let text = "about = \"x\" # mine\n\n[params.forward]\nvalue = 1.0\nmin = 0.0\nmax = 5.0 # hint\n";
         let change = |term: &str, factor: f64, param: Option<&str>| Change {
             term: term.into(),
-            factor,
-            deviation: None,
+            verdict: Verdict { factor, interval: None, determined: factor != 1.0 },
             param: param.map(Into::into),
             values: param.map(|_| [1.0, factor]),
             refused: None,

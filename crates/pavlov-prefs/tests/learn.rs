@@ -2,8 +2,8 @@
 
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, Combine, Dataset, Label, Linear, Loss, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy,
-    Teacher, Versions, ask, changes, fit_linear, fit_nets, own_params, write_linear, write_nets,
+    Asking, Combine, Dataset, Fit, FitOptions, Label, Learnt, Linear, Loss, NetFit, NetOptions, PairOptions,
+    PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask, fit_nets, sums_of_terms, write_linear, write_nets,
 };
 use pavlov_reward::Reward;
 use pavlov_run::{Overrides, ResumeOptions, RunFolder, Summary, Trainer, load_reward};
@@ -32,24 +32,40 @@ fn train(task: &str, reward: Option<&str>, runs: &Path, name: &str, seed: u64, s
     (folder, trainer.finish(stop).unwrap())
 }
 
-/// Labels by a teacher who judges by `truth`.
-fn labels(pool: &Pool, truth: &Reward, teacher: Teacher, count: usize, strategy: Strategy, seed: u64) -> Vec<Label> {
+/// Labels by a teacher who judges by `truth`; the learner sees the terms of `terms`.
+fn labels(
+    pool: &Pool,
+    (truth, terms): (&Reward, &Reward),
+    teacher: Teacher,
+    count: usize,
+    strategy: Strategy,
+    seed: u64,
+) -> Vec<Label> {
     let pairs = PairOptions { any_reset: true, ..PairOptions::default() };
     let sample = PairSampler::new(pool, pairs, seed + 1000).unwrap().candidates(pool, 100);
     let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
     let mut rater = Scripted::new("oracle", teacher, (truth, truth.scene()), pool, &sample, seed).unwrap();
     let asking = Asking { count, batch: 1, strategy, pairs, seed };
-    ask(pool, truth, &mut rater, &asking, &Arc::new(Versions::default()), |_| Ok(())).unwrap()
+    ask(pool, terms, &mut rater, &asking, &Arc::new(Versions::default()), |_| Ok(())).unwrap()
 }
 
-fn learnt(pool: &Pool, reward: &Reward, data: &Dataset) -> (Linear, Vec<pavlov_prefs::Change>, f64) {
-    let fit = fit_linear(pool, reward, data, Loss::Plain, 0).unwrap();
-    let (file, group) = pool.by_file(&data.segments.iter().collect::<Vec<_>>()).unwrap().swap_remove(0);
-    let rollouts = file.read(reward.scene(), pavlov_run::channels_of([reward])).unwrap();
-    let spans: Vec<_> = group.iter().map(|g| g.1).collect();
-    let params = own_params(reward, &rollouts, &spans).unwrap();
-    let changes = changes(&fit.model, reward, &params, &fit.phi);
-    (fit.model, changes, fit.quality.accuracy)
+/// What the labels make of the weights of `reward`.
+fn learnt(pool: &Pool, reward: &Reward, data: &Dataset) -> (Vec<pavlov_prefs::Change>, f64) {
+    let fit = Fit::of(pool, reward, data, &FitOptions::default()).unwrap();
+    match fit.learnt {
+        Learnt::Linear(_, changes) => (changes, fit.quality.accuracy),
+        Learnt::Nets(..) => panic!("asked for a linear model"),
+    }
+}
+
+/// The same reward with its parameters times these factors, in turn.
+fn other_weights(reward: &Reward, factors: &[f64]) -> Reward {
+    let mut out = reward.clone();
+    let params: Vec<(String, f32)> = reward.params().map(|(n, v, _)| (n.to_string(), v)).collect();
+    for ((name, value), factor) in params.iter().zip(factors.iter().cycle()) {
+        out.set_param(name, f64::from(*value) * factor).unwrap();
+    }
+    out
 }
 
 #[test]
@@ -61,27 +77,37 @@ fn labels_become_rewards_that_train_and_resume() {
     let task = Task::load(&assets(), "cartpole_balance").unwrap();
     let truth = load_reward(&assets(), &task, None).unwrap();
     let oracle = Teacher::named("oracle").unwrap();
-    let all = labels(&pool, &truth, oracle, 60, Strategy::Disagreement, 3);
+    let all = labels(&pool, (&truth, &truth), oracle, 60, Strategy::Disagreement, 3);
     assert_eq!(all.len(), 60);
-    let again = labels(&pool, &truth, oracle, 60, Strategy::Disagreement, 3);
+    let again = labels(&pool, (&truth, &truth), oracle, 60, Strategy::Disagreement, 3);
     assert_eq!(all, again, "the same seed asks the same");
     let data = Dataset::of(&all, "cartpole_balance", None);
 
-    let (_, changes, accuracy) = learnt(&pool, &truth, &data);
+    // Who judges by the very weights teaches nothing about them.
+    let (same, accuracy) = learnt(&pool, &truth, &data);
     assert!(accuracy > 0.85, "{accuracy}");
+    assert!(same.iter().all(|c| c.values.is_none_or(|[was, becomes]| was == becomes)), "{same:?}");
+    // From other weights, those that matter are found.
+    let other = other_weights(&truth, &[0.1, 5.0, 1.0]);
+    let (changes, accuracy) = learnt(&pool, &other, &data);
+    assert!(accuracy > 0.85, "{accuracy}");
+    assert!(changes.iter().any(|c| c.verdict.changes()), "{changes:?}");
     let linear = dir.path().join("linear");
-    write_linear(&linear, &truth, &changes).unwrap();
+    write_linear(&linear, &other, &changes).unwrap();
     let written = Reward::load(&linear, "linear", task.scene()).unwrap();
     for change in &changes {
         let (Some(param), Some([_, after])) = (&change.param, change.values) else { continue };
+        if !change.verdict.changes() {
+            continue;
+        }
         let found = written.params().find(|p| p.0 == param).unwrap().1;
         assert!((f64::from(found) - after).abs() <= 1e-4 * after.abs() + 1e-6, "{param}: {found}, learnt {after}");
     }
-    assert!(write_linear(&linear, &truth, &changes).unwrap_err().to_string().contains("there is a reward already"));
+    assert!(write_linear(&linear, &other, &changes).unwrap_err().to_string().contains("there is a reward already"));
 
     let options = NetOptions { members: 2, epochs: 8, ..NetOptions::default() };
-    let (nets, _, held) = fit_nets(&pool, &truth, &data, &options).unwrap();
-    assert!(!held.is_empty() && nets.members.len() == 2);
+    let NetFit { nets, split, .. } = fit_nets(&pool, &truth, &data, &options).unwrap();
+    assert!(!split.judge.is_empty() && !split.stop.is_empty() && nets.members.len() == 2);
     let folder = dir.path().join("nets");
     let uwo = Combine { kind: "uwo", lambda: 0.5 };
     write_nets(&folder, &nets, uwo, "cartpole_balance", task.scene()).unwrap();
@@ -94,6 +120,12 @@ fn labels_become_rewards_that_train_and_resume() {
     trainer.update().unwrap();
     let names = trainer.reward().node_names();
     assert!(names.iter().any(|n| n == "liked_1"), "{names:?}");
+    // BRME's nominal member is the one that is surest of what it says.
+    let surest = if nets.uncertainty[0] < nets.uncertainty[1] { "liked_0" } else { "liked_1" };
+    let brme = dir.path().join("brme");
+    write_nets(&brme, &nets, Combine { kind: "brme", lambda: 0.5 }, "cartpole_balance", task.scene()).unwrap();
+    let manifest = std::fs::read_to_string(brme.join("reward.toml")).unwrap();
+    assert!(manifest.contains(&format!("nominal = \"{surest}\"")), "{manifest}");
     // A model of another robot is told as such.
     let other = Task::load(&assets(), "hopper_hop").unwrap();
     let pool_folder = dir.path().join("other");
@@ -112,6 +144,12 @@ fn ants(runs: &Path) -> Pool {
     Pool::open(&folders).unwrap()
 }
 
+/// Terms that labels say something about, and have a parameter: rank correlation of true and learnt weights.
+fn correlation(weights: impl Iterator<Item = [f64; 2]>) -> f64 {
+    let (want, got): (Vec<f64>, Vec<f64>) = weights.map(|[want, got]| (want, got)).unzip();
+    pavlov_reward::compare::spearman(&want, &got).unwrap()
+}
+
 #[test]
 #[ignore = "minutes: trains ants; run by name with --release -- --ignored --nocapture"]
 fn weights_of_the_ant_come_back_from_200_comparisons() {
@@ -120,33 +158,50 @@ fn weights_of_the_ant_come_back_from_200_comparisons() {
     let task = Task::load(&assets(), "ant_run").unwrap();
     let truth = load_reward(&assets(), &task, None).unwrap();
     let oracle = Teacher::named("oracle").unwrap();
+    // The weights that the learner begins with: the teacher's; or others, up to four times and a quarter.
+    let other = other_weights(&truth, &[0.25, 1.0, 4.0, 2.0, 4.0, 0.5, 3.0, 0.25, 2.0, 0.5]);
     let mut first = None;
-    for strategy in [Strategy::Uniform, Strategy::Disagreement] {
-        let mut correlations = Vec::new();
+    for strategy in [Strategy::Uniform, Strategy::Disagreement, Strategy::Information] {
+        let [mut alone, mut from_truth, mut from_other, mut before] = [const { Vec::new() }; 4];
         for seed in 0..5 {
-            let all = labels(&pool, &truth, oracle, 200, strategy, seed);
+            // What comparisons alone say, without weights to begin with.
+            let all = labels(&pool, (&truth, &truth), oracle, 200, strategy, seed);
             let data = Dataset::of(&all, "ant_run", None);
-            let (_, changes, accuracy) = learnt(&pool, &truth, &data);
-            // Terms that labels say something about, and have a parameter: true weight and what was learnt.
-            let known = changes.iter().filter(|c| c.deviation.is_some()).filter_map(|c| c.values);
-            let (want, got): (Vec<f64>, Vec<f64>) = known.map(|v| (v[0], v[1])).unzip();
-            let rho = pavlov_reward::compare::spearman(&want, &got).unwrap();
+            let (changes, accuracy) = learnt(&pool, &truth, &data);
+            let phi = sums_of_terms(&pool, &truth, &data.segments.iter().collect::<Vec<_>>()).unwrap();
+            let model = Linear::fit(truth.term_names(), &data, &phi, Loss::Plain).unwrap();
+            let was = |k: usize| changes[k].values.map(|v| v[0]);
+            let each = (0..changes.len()).filter_map(|k| Some([was(k)?, was(k)? * model.weight(k)?]));
+            alone.push(correlation(each));
+            let known = |c: &&pavlov_prefs::Change| c.verdict.interval.is_some();
+            from_truth.push(correlation(changes.iter().filter(known).filter_map(|c| c.values)));
+            first = first.or_else(|| (strategy == Strategy::Disagreement).then(|| changes.clone()));
+            // From the other weights, asked about those.
+            let all = labels(&pool, (&truth, &other), oracle, 200, strategy, seed);
+            let (of_other, accuracy_of_other) = learnt(&pool, &other, &Dataset::of(&all, "ant_run", None));
+            let of = |at: usize| {
+                let pair = |(c, t): (&pavlov_prefs::Change, &pavlov_prefs::Change)| Some([t.values?[0], c.values?[at]]);
+                of_other.iter().zip(&changes).filter(|(c, _)| known(c)).filter_map(pair)
+            };
+            before.push(correlation(of(0)));
+            from_other.push(correlation(of(1)));
             println!(
-                "{strategy:?} seed {seed}: {} terms, rank correlation {rho:.3}, held-out accuracy {accuracy:.3}",
-                want.len()
+                "{strategy:?} seed {seed}: rank correlation alone {:.3}, from true weights {:.3}, from others {:.3} \
+                 (before {:.3}); held-out accuracy {accuracy:.3}, {accuracy_of_other:.3}",
+                alone[seed as usize], from_truth[seed as usize], from_other[seed as usize], before[seed as usize]
             );
-            if rho < 0.95 {
-                changes.iter().for_each(|c| println!("    {}: {:?} ± {:?}", c.term, c.values, c.deviation));
-            }
-            correlations.push(rho);
-            if strategy == Strategy::Disagreement && first.is_none() {
-                first = Some(changes);
-            }
+            of_other.iter().for_each(|c| println!("    {}: {:?} {:?}", c.term, c.values, c.verdict));
         }
-        let mean = pavlov_common::stats::mean(correlations.iter().copied()).unwrap();
-        println!("{strategy:?}: mean rank correlation {mean:.3}");
+        let mean = |x: &[f64]| pavlov_common::stats::mean(x.iter().copied()).unwrap();
+        println!(
+            "{strategy:?}: mean rank correlation alone {:.3}, from true weights {:.3}, from others {:.3}",
+            mean(&alone),
+            mean(&from_truth),
+            mean(&from_other)
+        );
+        assert!(mean(&from_truth) > 0.95 && mean(&from_other) > mean(&before), "{from_truth:?} {from_other:?}");
         if strategy == Strategy::Disagreement {
-            assert!(mean > 0.95, "{correlations:?}");
+            assert!(mean(&alone) > 0.95, "{alone:?}");
         }
     }
     let folder = dir.path().join("learnt");

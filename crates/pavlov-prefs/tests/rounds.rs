@@ -6,6 +6,7 @@ use pavlov_prefs::{
     Asking, FitOptions, LabelStore, Model, PairOptions, PairSampler, Pool, PrefsError, Round, Rounds, RoundsOptions,
     Scripted, Strategy, Teacher, Versions, ask,
 };
+use pavlov_reward::Reward;
 use pavlov_run::{BranchOptions, Overrides, RunFolder, Trainer, load_reward};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ fn assets() -> Assets {
     Assets::from_roots([Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()])
 }
 
-fn options(name: &str) -> RoundsOptions {
+fn options(name: &str, reward: Option<&Path>) -> RoundsOptions {
     let overrides =
         Overrides { seed: Some(2), steps: Some(20_000), profile: Some(Profile::Fast), ..Overrides::default() };
     RoundsOptions {
         task: "cartpole_balance".into(),
-        reward: None,
+        reward: reward.map(|r| r.display().to_string()),
         name: name.into(),
         budget: 30,
         rounds: 2,
@@ -51,24 +52,40 @@ fn teacher(
     }
 }
 
+/// The task's own reward with a weight that the teacher, who judges by the own one, does not share.
+fn wrong(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let own = assets().reward("cartpole_balance", "default").unwrap();
+    std::fs::copy(own.join("reward.rhai"), folder.join("reward.rhai")).unwrap();
+    let manifest = std::fs::read_to_string(own.join("reward.toml")).unwrap();
+    let manifest = manifest.replace("[params.upright]\nvalue = 1.0", "[params.upright]\nvalue = 0.02");
+    std::fs::write(folder.join("reward.toml"), manifest.replace("value = 0.2\n", "value = 2.0\n")).unwrap();
+}
+
 #[test]
 fn a_loop_learns_and_goes_on_where_it_was_stopped() {
     pavlov_prefs::register_sources();
     let dir = tempfile::tempdir().unwrap();
+    let start = dir.path().join("wrong");
+    wrong(&start);
+    let options = |name: &str| options(name, Some(&start));
     let task = Task::load(&assets(), "cartpole_balance").unwrap();
     let never = AtomicBool::new(false);
     let mut rounds = Rounds::open(&assets(), dir.path(), options("loop")).unwrap();
     let mut first = teacher(&task, 1000);
-    let zero = rounds.next(&assets(), &mut first, &never).unwrap().unwrap();
+    let mut any = |_: &Reward| Ok(None);
+    let zero = rounds.next(&assets(), &mut first, &mut any, &never).unwrap().unwrap();
     assert_eq!((zero.round, zero.labels, zero.model.as_str()), (0, 15, "linear"));
     // Round 1 is killed after five of its fifteen labels.
     let mut killed = teacher(&task, 5);
-    assert!(rounds.next(&assets(), &mut killed, &never).is_err());
+    assert!(rounds.next(&assets(), &mut killed, &mut any, &never).is_err());
     drop(rounds);
     let mut rounds = Rounds::open(&assets(), dir.path(), options("loop")).unwrap();
     assert_eq!(rounds.done(), [zero]);
-    let all: Vec<Round> = std::iter::from_fn(|| rounds.next(&assets(), &mut first, &never).unwrap()).collect();
+    let all: Vec<Round> =
+        std::iter::from_fn(|| rounds.next(&assets(), &mut first, &mut any, &never).unwrap()).collect();
     assert_eq!(all.iter().map(|r| (r.round, r.labels)).collect::<Vec<_>>(), [(1, 30), (2, 30)]);
+    assert!(all[0].kept.is_empty(), "{all:?}");
     assert!(all[1].reward.contains("reward-2") && all[1].model.is_empty(), "{all:?}");
     let store = LabelStore::open_existing(&LabelStore::path_in(dir.path())).unwrap();
     assert_eq!(store.labels().unwrap().len(), 30, "what was given before the kill counts");
@@ -78,6 +95,29 @@ fn a_loop_learns_and_goes_on_where_it_was_stopped() {
     let mut few = options("few");
     few.budget = 1;
     assert!(Rounds::open(&assets(), dir.path(), few).unwrap_err().to_string().contains("1 labels in 2 rounds"));
+}
+
+/// A teacher who judges by the very reward has nothing to teach, and a refused reward is not trained on.
+#[test]
+fn a_round_that_determines_nothing_trains_on_with_the_reward_before() {
+    pavlov_prefs::register_sources();
+    let dir = tempfile::tempdir().unwrap();
+    let start = dir.path().join("wrong");
+    wrong(&start);
+    let task = Task::load(&assets(), "cartpole_balance").unwrap();
+    let never = AtomicBool::new(false);
+    for (name, reward, said) in [("right", None, "nothing is changed"), ("gate", Some(start.as_path()), "too steep")] {
+        let mut options = options(name, reward);
+        (options.budget, options.rounds) = (30, 1);
+        let mut rounds = Rounds::open(&assets(), dir.path(), options).unwrap();
+        let mut oracle = teacher(&task, 1000);
+        let mut refuse = |_: &Reward| Ok(Some("too steep".to_string()));
+        let all: Vec<Round> =
+            std::iter::from_fn(|| rounds.next(&assets(), &mut oracle, &mut refuse, &never).unwrap()).collect();
+        assert!(all[0].kept.contains(said), "{all:?}");
+        assert_eq!((all.len(), &all[0].reward), (2, &all[1].reward));
+        assert!(!rounds.folder().join("reward-1").exists());
+    }
 }
 
 #[test]

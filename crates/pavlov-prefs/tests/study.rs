@@ -4,8 +4,8 @@
 use pavlov_common::stats;
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_prefs::{
-    Asking, Combine, Dataset, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask,
-    cyclic_chance, fit_nets, write_nets,
+    Asking, Combine, Dataset, NetFit, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher,
+    Versions, ask, cyclic_chance, fit_nets, write_nets,
 };
 use pavlov_reward::Reward;
 use pavlov_run::{
@@ -143,7 +143,7 @@ fn spo_is_not_exploited_where_preferences_go_round() {
         let data = labels(&pool, &judge, Teacher::named("cyclic").unwrap(), 500, seed);
         let learnt = |kind, name: &str| {
             let options = NetOptions { kind, members: 1, seed, ..NetOptions::default() };
-            let (nets, quality, _) = fit_nets(&pool, &judge, &data, &options).unwrap();
+            let NetFit { nets, quality, .. } = fit_nets(&pool, &judge, &data, &options).unwrap();
             let folder = dir.path().join(format!("{name}{seed}"));
             let mean = Combine { kind: "mean", lambda: 0.5 };
             write_nets(&folder, &nets, mean, "cartpole_swingup", task.scene()).unwrap();
@@ -235,7 +235,7 @@ fn cautious_ensembles_hold_with_a_quarter_of_answers_flipped() {
         let data = labels(&pool, &truth, teacher, 400, seed);
         for (k, (kind, combine, members)) in kinds.iter().enumerate() {
             let options = NetOptions { members: *members, seed, ..NetOptions::default() };
-            let (nets, quality, _) = fit_nets(&pool, &truth, &data, &options).unwrap();
+            let NetFit { nets, quality, .. } = fit_nets(&pool, &truth, &data, &options).unwrap();
             let folder = dir.path().join(format!("{kind}{seed}"));
             write_nets(&folder, &nets, Combine { kind: combine, lambda: 0.5 }, name, task.scene()).unwrap();
             let policies: Vec<f64> = (5..7)

@@ -92,6 +92,14 @@ fn others(assets: &Assets, task: &Task, than: &Path) -> Vec<Reward> {
     others.filter_map(|r| Reward::load(&r.path, &r.name, task.scene()).ok()).collect()
 }
 
+/// What the gate says of a reward that is, or will be, at `path`, by the task's audit set.
+pub fn admission(assets: &Assets, task: &Task, reward: &Reward, path: &Path) -> Result<GateReport> {
+    let pool = pavlov_run::thread_pool(std::thread::available_parallelism().map_or(1, usize::from))?;
+    let audit = AuditSet::load(assets, task)?.play(task, &pool)?;
+    let others = others(assets, task, path);
+    Ok(gate(reward, task, &audit, &others.iter().collect::<Vec<_>>(), &pool)?)
+}
+
 /// `pavlov check`.
 pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
     if let Some(name) = &args.explain {
@@ -137,10 +145,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         let findings: Vec<GateFinding> = reward.findings().iter().map(script_finding).collect();
         GateReport { ok: findings.iter().all(|f| f.severity != "error"), findings, ..GateReport::default() }
     } else {
-        let pool = pavlov_run::thread_pool(std::thread::available_parallelism().map_or(1, usize::from))?;
-        let audit = AuditSet::load(assets, &task)?.play(&task, &pool)?;
-        let others = others(assets, &task, &path);
-        gate(&reward, &task, &audit, &others.iter().collect::<Vec<_>>(), &pool)?
+        admission(assets, &task, &reward, &path)?
     };
     let ok = !apart && failure.is_none() && report.ok;
     let seconds = clock.elapsed().as_secs_f64();

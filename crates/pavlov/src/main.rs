@@ -18,6 +18,7 @@ mod prefs;
 mod prefs_args;
 mod prefs_desk;
 mod prefs_loop;
+mod prefs_train;
 mod probe;
 mod progress;
 mod render;

@@ -377,7 +377,10 @@ mod tests {
         ("rescore", "reward threads list"),
         ("compare", "task on threads"),
         ("diagnose", "second set steps threads"),
-        ("tune", "reward params method variants generations steps worlds seed profile threads set write log"),
+        (
+            "tune",
+            "reward params method variants generations steps worlds seed profile threads set confirm write force log",
+        ),
         (
             "search",
             "task_option mode generator candidates iterations seed steps minutes_per_candidate seeds no_halving \
@@ -409,7 +412,7 @@ mod tests {
              length any_reset siblings goal baseline alpha frames model onnxruntime camera ground light adapter \
              learn loss members combine lambda states branches noise",
         ),
-        ("prefs train", "reward rater out seed learn loss members combine lambda"),
+        ("prefs train", "reward rater out force seed learn loss members combine lambda"),
         ("prefs stats", "task"),
         ("prefs export", ""),
         ("prefs import", ""),

@@ -1,16 +1,16 @@
-//! `prefs`: labels from scripted teachers, models learnt from labels, statistics, export and import.
+//! `prefs`: labels from scripted teachers, branches, statistics, export and import.
 
 use crate::Usage;
 use crate::find::find;
-use crate::out::{Out, Table, grouped, number};
-use crate::prefs_args::{Branch, Label, Prefs, PrefsCommand, Train};
-use crate::prefs_desk::{Asked, Desk, fit_options};
+use crate::out::{Out, Table};
+use crate::prefs_args::{Branch, Label, Prefs, PrefsCommand};
+use crate::prefs_desk::{Asked, Desk};
 use anyhow::{Context, Result};
 use pavlov_common::file;
 use pavlov_common::own::may_write;
 use pavlov_env::{Assets, Task};
-use pavlov_prefs::{Combine, Dataset, Fit, LabelStore, Learnt, Pool, Quality};
-use pavlov_run::{BranchOptions, RunFolder, load_reward};
+use pavlov_prefs::{LabelStore, Pool, Strategy};
+use pavlov_run::{BranchOptions, RunFolder};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub fn prefs(out: Out, assets: &Assets, runs: &Path, args: &Prefs) -> Result<()>
         PrefsCommand::Label(args) => label(out, assets, runs, args),
         PrefsCommand::Branch(args) => branch(out, runs, args),
         PrefsCommand::Loop(args) => crate::prefs_loop::rounds(out, assets, runs, args),
-        PrefsCommand::Train(args) => train(out, assets, runs, args),
+        PrefsCommand::Train(args) => crate::prefs_train::train(out, assets, runs, args),
         PrefsCommand::Stats { task } => stats(out, runs, task.as_deref()),
         PrefsCommand::Export { file } => export(out, runs, file),
         PrefsCommand::Import { file } => import(out, runs, file),
@@ -78,7 +78,7 @@ fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
     let desk = Desk::new(assets, &task, &args.answering, args.reward.as_deref(), args.seed)?;
     let pool = Pool::open(&folders(runs, &task, &args.run)?)?;
     let mut store = LabelStore::open(&LabelStore::path_in(runs))?;
-    let Asked { labels, known, otherwise } = desk.ask(&pool, &mut store, args.count)?;
+    let Asked { labels, known, otherwise } = desk.ask(&pool, &mut store, args.count, Strategy::Uniform)?;
     let mut kinds = std::collections::BTreeMap::new();
     labels.iter().for_each(|l| *kinds.entry(l.answer.kind()).or_default() += 1);
     let (labels, rater) = (labels.len(), args.answering.rater.clone());
@@ -99,91 +99,6 @@ fn label(out: Out, assets: &Assets, runs: &Path, args: &Label) -> Result<()> {
             &format!("{otherwise} of the labels say something else than before about the same pair: both are kept\n");
     }
     out.text(&text)
-}
-
-#[derive(Serialize)]
-struct Trained {
-    model: &'static str,
-    labels: usize,
-    quality: Quality,
-    linear: Option<pavlov_prefs::Linear>,
-    changes: Vec<pavlov_prefs::Change>,
-    /// How much lower the net's loss is than the linear model's, with its standard error.
-    advantage: Option<(f64, f64)>,
-    out: Option<PathBuf>,
-}
-
-fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()> {
-    let task = Task::load(assets, &args.task)?;
-    let reward = load_reward(assets, &task, args.reward.as_deref())?;
-    let store = LabelStore::open_existing(&LabelStore::path_in(runs))?;
-    let data = Dataset::of(&store.labels()?, &task.name, args.rater.as_deref());
-    data.check()?;
-    let pool = Pool::of_segments(runs, &data.segments)?;
-    let fit = Fit::of(&pool, &reward, &data, &fit_options(&args.learning, args.seed)?)?;
-    if let Some(folder) = &args.out {
-        let combine = Combine { kind: &args.learning.combine, lambda: args.learning.lambda };
-        fit.write(folder, &reward, &task.name, combine)?;
-    }
-    let (model, quality, advantage) = (fit.name(), fit.quality, fit.advantage);
-    let (linear, changes) = match fit.learnt {
-        Learnt::Linear(fit, changes) => (Some(fit.model), changes),
-        Learnt::Nets(_) => (None, Vec::new()),
-    };
-    let (labels, out_folder) = (data.pairs.len(), args.out.clone());
-    let done = Trained { model, labels, quality, linear, changes, advantage, out: out_folder };
-    if out.json { out.object(&done) } else { out.text(&summary(&done, args)) }
-}
-
-fn summary(done: &Trained, args: &Train) -> String {
-    let q = &done.quality;
-    let mut text = format!(
-        "{} from {} pairs\nheld out: {} pairs, accuracy {:.1}%, log loss {:.3} (a coin: 0.693), \
-         calibration error {:.3}\n",
-        done.model,
-        grouped(done.labels as u64),
-        q.pairs,
-        100.0 * q.accuracy,
-        q.log_loss,
-        q.calibration_error
-    );
-    if let Some((gain, error)) = done.advantage {
-        text += &format!(
-            "net against linear on the same pairs: loss less by {gain:.3} ± {error:.3}; \
-             a net is taken above two errors\n"
-        );
-    }
-    if !q.bins.is_empty() {
-        let mut table = Table::new(&["predicted", "found", "pairs"]);
-        q.bins.iter().for_each(|b| table.row([format!("{:.2}", b.0), format!("{:.2}", b.1), b.2.to_string()]));
-        text += &table.to_string();
-    }
-    if !done.changes.is_empty() {
-        let mut table = Table::new(&["term", "times", "±", "parameter", "was", "becomes"]);
-        for c in &done.changes {
-            let [was, becomes] = c.values.map_or(["-".to_string(), "-".into()], |v| v.map(number));
-            table.row([
-                c.term.clone(),
-                if c.deviation.is_some() { number(c.factor) } else { "unknown: stays".into() },
-                c.deviation.map_or("-".into(), number),
-                c.param.clone().unwrap_or_else(|| "- (a weight transform)".into()),
-                was,
-                becomes,
-            ]);
-        }
-        text += &table.to_string();
-        for c in done.changes.iter().filter(|c| c.refused.is_some()) {
-            text += &format!("{}: outside the range of its parameter, which is widened\n", c.term);
-        }
-    }
-    text += &match &done.out {
-        Some(folder) => {
-            let folder = folder.display();
-            format!("written to {folder}: `pavlov check {folder} --task {}`\n", args.task)
-        }
-        None => "nothing written: give --out DIR\n".into(),
-    };
-    text
 }
 
 fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {

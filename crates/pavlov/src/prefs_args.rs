@@ -74,9 +74,10 @@ pub struct Answering {
     /// Labels between two updates of what is learnt.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: u32,
-    /// Which pairs to ask about: uniform, disagreement, entropy, k-centre, optimistic.
-    #[arg(long, default_value = "uniform", value_name = "NAME")]
-    pub strategy: String,
+    /// Which pairs to ask about: uniform, disagreement, entropy, k-centre, optimistic, information (those whose answers
+    /// tell most about weights that are not determined yet). Uniform when omitted, in a loop information.
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
     /// Control steps of a segment.
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub length: u32,
@@ -190,9 +191,13 @@ pub struct Train {
     /// What is learnt.
     #[command(flatten)]
     pub learning: Learning,
-    /// Folder of the reward to write; nothing is written when omitted.
+    /// Folder of the reward to write; nothing is written when omitted. Where labels determine nothing, or the checks of
+    /// `pavlov check` find an error, nothing is written either, and the exit code is 1, or 2.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write it all the same.
+    #[arg(long, requires = "out")]
+    pub force: bool,
     /// Seed.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub seed: u64,

@@ -6,8 +6,8 @@ use anyhow::Result;
 use pavlov_common::file;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Answered, Asking, Before, Entry, FitOptions, Label, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater,
-    Scripted, Strategy, Teacher, Versions,
+    Answered, Asking, Before, Entry, FitOptions, Known, Label, LabelStore, Loss, Model, PairOptions, PairSampler, Pool,
+    Rater, Scripted, Strategy, Teacher, Versions,
 };
 use pavlov_reward::Reward;
 use pavlov_run::load_reward;
@@ -59,21 +59,22 @@ impl<'a> Desk<'a> {
         Ok(Self { assets, task, args, truth, terms, seed })
     }
 
-    /// Asks about segments of a pool; every answer is in the store before the next question. The same questions asked
-    /// again add nothing where the answers are the same.
-    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<Asked> {
-        self.ask_with(pool, store, count, self.seed)
+    /// Asks about segments of a pool; every answer is in the store before the next question. `usual` is the strategy
+    /// where none was asked for; what this rater has answered before counts. The same questions asked again add nothing
+    /// where the answers are the same.
+    pub fn ask(&self, pool: &Pool, store: &mut LabelStore, count: usize, usual: Strategy) -> Result<Asked> {
+        self.ask_with(pool, store, count, usual, self.seed)
     }
 
     /// Asks until there are so many more labels, passing over what is known: a sitting that was broken off goes on with
     /// other questions.
-    pub fn ask_more(&self, pool: &Pool, store: &mut LabelStore, count: usize) -> Result<()> {
+    pub fn ask_more(&self, pool: &Pool, store: &mut LabelStore, count: usize, usual: Strategy) -> Result<()> {
         let runs: Vec<&str> = pool.files().iter().map(|file| file.run.as_str()).collect();
         let is_of_pool = |label: &Label| label.entry.segments.iter().any(|s| runs.contains(&s.run.as_str()));
         let mut missing = count;
         for _ in 0..SITTINGS {
             let before = store.labels()?.iter().filter(|label| is_of_pool(label)).count() as u64;
-            let added = self.ask_with(pool, store, missing, self.seed.wrapping_add(before))?.labels.len();
+            let added = self.ask_with(pool, store, missing, usual, self.seed.wrapping_add(before))?.labels.len();
             missing = missing.saturating_sub(added);
             if missing == 0 {
                 return Ok(());
@@ -87,7 +88,7 @@ impl<'a> Desk<'a> {
         Err(Usage(format!("{text}; give a smaller --budget, or a shorter --length")).into())
     }
 
-    fn ask_with(&self, pool: &Pool, store: &mut LabelStore, count: usize, seed: u64) -> Result<Asked> {
+    fn ask_with(&self, pool: &Pool, store: &mut LabelStore, count: usize, usual: Strategy, seed: u64) -> Result<Asked> {
         let args = self.args;
         let pairs = PairOptions {
             length: args.length,
@@ -95,8 +96,8 @@ impl<'a> Desk<'a> {
             siblings: args.siblings,
             ..PairOptions::default()
         };
-        let asking =
-            Asking { count, batch: args.batch as usize, strategy: Strategy::named(&args.strategy)?, pairs, seed };
+        let strategy = args.strategy.as_deref().map_or(Ok(usual), Strategy::named)?;
+        let asking = Asking { count, batch: args.batch as usize, strategy, pairs, seed };
         let truth = &self.truth;
         let script: Vec<u8> = truth.inputs().iter().filter_map(|p| file::read(p, file::TEXT).ok()).flatten().collect();
         let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
@@ -108,7 +109,15 @@ impl<'a> Desk<'a> {
             let teacher = self.teacher()?;
             Box::new(Scripted::new(&args.rater, teacher, (truth, self.task.scene()), pool, &sample, seed)?)
         };
-        let answered = Answered::of(&store.labels()?);
+        let labels = store.labels()?;
+        let answered = Answered::of(&labels);
+        let known = match (asking.strategy, store.path().parent()) {
+            (Strategy::Uniform, _) | (_, None) => Known::default(),
+            (_, Some(runs)) => {
+                let own: Vec<Label> = labels.into_iter().filter(|l| *l.entry.rater == *args.rater).collect();
+                Known::of(runs, &self.terms, &own, pool.task())?
+            }
+        };
         let mut asked = Asked::default();
         let keep = |entry: &Entry| {
             match answered.before(entry) {
@@ -123,7 +132,7 @@ impl<'a> Desk<'a> {
             asked.labels.push(entry.clone());
             Ok(())
         };
-        pavlov_prefs::ask(pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?;
+        pavlov_prefs::ask_knowing(known, pool, &self.terms, rater.as_mut(), &asking, &versions, keep)?;
         Ok(asked)
     }
 

@@ -1,12 +1,14 @@
 //! `prefs loop`: training and asking in turn.
 
+use crate::check::admission;
 use crate::out::{Out, Table, grouped, number, say, warn};
 use crate::prefs_args::Loop;
 use crate::prefs_desk::{Desk, fit_options};
 use crate::train::catch_interrupts;
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
-use pavlov_prefs::{LabelStore, Pool, PrefsError, Round, Rounds, RoundsOptions};
+use pavlov_prefs::{LabelStore, Pool, PrefsError, Round, Rounds, RoundsOptions, Strategy};
+use pavlov_reward::Reward;
 use pavlov_run::{BranchOptions, Overrides, RunFolder};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,14 +63,22 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
         if args.studio {
             return wait(run, &task.name, store, missing, &stop);
         }
-        desk.ask_more(pool, store, missing).map_err(|e| {
+        desk.ask_more(pool, store, missing, Strategy::Information).map_err(|e| {
             let error = PrefsError::Failed(e.to_string());
             failed = Some(e);
             error
         })
     };
+    // The gate's errors keep a reward from being trained on, as `prefs train` keeps it from being written.
+    let mut admit = |reward: &Reward| {
+        let report = admission(assets, &task, reward, reward.path());
+        let findings =
+            report.map_err(|e| PrefsError::Failed(format!("the checks of what was learnt: {e:#}")))?.findings;
+        let errors: Vec<String> = findings.iter().filter(|f| f.severity == "error").map(ToString::to_string).collect();
+        Ok((!errors.is_empty()).then(|| format!("the gate refuses what was learnt: {}", errors.join("; "))))
+    };
     loop {
-        let next = rounds.next(assets, &mut ask, &stop);
+        let next = rounds.next(assets, &mut ask, &mut admit, &stop);
         rounds.take_warnings().iter().for_each(|w| warn(w));
         match next {
             Ok(None) => break,
@@ -80,7 +90,7 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
     if out.json {
         return Ok(());
     }
-    let mut table = Table::new(&["round", "reward", "fitness", "success", "labels", "model", "told right"]);
+    let mut table = Table::new(&["round", "reward", "fitness", "success", "labels", "model", "told right", "then"]);
     for r in rounds.done() {
         let right = if r.held_out > 0 { format!("{:.0}% of {}", 100.0 * r.accuracy, r.held_out) } else { "-".into() };
         table.row([
@@ -91,6 +101,12 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
             r.labels.to_string(),
             r.model.clone(),
             right,
+            match (r.model.is_empty(), r.kept.is_empty()) {
+                (true, _) => "-",
+                (false, true) => "what was learnt",
+                (false, false) => "the same reward",
+            }
+            .into(),
         ]);
     }
     let more = if stop.load(Ordering::Relaxed) { "stopped; the same command goes on\n" } else { "" };
@@ -109,7 +125,9 @@ fn line(r: &Round) -> String {
             r.held_out
         )
     };
-    format!("round {}: {} steps on {}, fitness {}{learnt}", r.round, grouped(r.env_steps), r.reward, number(r.fitness))
+    let kept = if r.kept.is_empty() { String::new() } else { format!("; {}; trains on with the same reward", r.kept) };
+    let (steps, fitness) = (grouped(r.env_steps), number(r.fitness));
+    format!("round {}: {steps} steps on {}, fitness {fitness}{learnt}{kept}", r.round, r.reward)
 }
 
 /// Waits until a person has given so many more labels of a task.

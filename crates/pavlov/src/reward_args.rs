@@ -80,9 +80,17 @@ pub struct Tune {
     /// A setting by name; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Write the reward with the values found to a new folder beside the one it is from.
+    /// Seeds with which the values found and the present ones are trained at last, for as many steps as the best; 0
+    /// leaves it out, and nothing is recommended.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
+    pub confirm: u32,
+    /// Write the reward with the values found to a new folder beside the one it is from, where it is sure that they are
+    /// better. Otherwise the exit code is 1.
     #[arg(long, value_name = "NAME")]
     pub write: Option<String>,
+    /// Write it all the same.
+    #[arg(long, requires = "write")]
+    pub force: bool,
     /// File for every trial, a JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

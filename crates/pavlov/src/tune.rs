@@ -1,12 +1,12 @@
 //! `tune`: the search for parameters, trial by trial.
 
-use crate::out::{Out, Table, number, say};
+use crate::out::{Out, Table, number, say, warn};
 use crate::reward_args::{Tune, TuneMethod};
-use crate::{Usage, train};
+use crate::{Told, Usage, train};
 use anyhow::{Context, Result};
 use pavlov_common::own::may_write;
 use pavlov_env::{Assets, Task};
-use pavlov_run::{Method, Overrides, Trial, TuneOptions, Tuned};
+use pavlov_run::{Confirmed, Method, Overrides, Trial, TuneOptions, Tuned};
 use serde_json::json;
 use std::io::Write;
 use std::sync::Arc;
@@ -65,31 +65,61 @@ pub fn tune(out: Out, assets: &Assets, args: &Tune) -> Result<()> {
     if let Some(e) = broken {
         return Err(e);
     }
-    if let Some(folder) = &target {
+    let seeds = args.confirm as usize;
+    let confirmed = match seeds {
+        0 => None,
+        _ => Some(pavlov_run::confirm(&task, &reward, &tuned.best, (&options.overrides, seeds), &stop)?),
+    };
+    let sure = confirmed.as_ref().is_some_and(Confirmed::is_sure);
+    let path = target.filter(|_| sure || args.force);
+    if let Some(folder) = &path {
         write(&reward, folder, &tuned)?;
-    }
-    let path = target.as_deref();
-    if out.json {
-        return out.object(&json!({"event": "end", "best": tuned.best, "trials": tuned.trials.len(), "path": path}));
-    }
-    let mut table = Table::new(&["parameter", "was", "best"]);
-    for (name, value) in &tuned.best.params {
-        let was = reward.params().find(|p| p.0 == name).map_or(f64::NAN, |p| f64::from(p.1));
-        table.row([name.clone(), number(was), number(*value)]);
-    }
-    out.text(&format!("{table}fitness {} with these, of {} trials\n", number(tuned.best.fitness), tuned.trials.len()))?;
-    match path {
-        Some(path) => out.line(&format!("written to {}", path.display())),
-        None => {
-            let set: Vec<String> = tuned.best.params.iter().map(|(n, v)| format!("--set reward.{n}={v}")).collect();
-            out.line(&format!(
-                "to train with them: pavlov train {} --reward {} {}",
-                task.name,
-                reward.name(),
-                set.join(" ")
-            ))
+        if !sure {
+            warn("written because of --force: it is not sure that these values are better");
         }
     }
+    let refused = args.write.is_some() && path.is_none();
+    let trials = tuned.trials.len();
+    if out.json {
+        out.object(&json!({
+            "event": "end", "best": tuned.best, "trials": trials, "confirmed": confirmed, "sure": sure, "path": path,
+        }))?;
+    } else {
+        let mut table = Table::new(&["parameter", "was", "best"]);
+        for (name, value) in &tuned.best.params {
+            let was = reward.params().find(|p| p.0 == name).map_or(f64::NAN, |p| f64::from(p.1));
+            table.row([name.clone(), number(was), number(*value)]);
+        }
+        out.text(&format!("{table}fitness {} with these, of {trials} trials\n", number(tuned.best.fitness)))?;
+        out.line(&confidence(confirmed.as_ref()))?;
+        let set: Vec<String> = tuned.best.params.iter().map(|(n, v)| format!("--set reward.{n}={v}")).collect();
+        out.line(&match &path {
+            Some(path) => format!("written to {}", path.display()),
+            None if sure => {
+                format!("to train with them: pavlov train {} --reward {} {}", task.name, reward.name(), set.join(" "))
+            }
+            None => "not recommended: the present values stand (more --steps or --confirm seeds tell more)".into(),
+        })?;
+    }
+    if refused { Err(Told(1).into()) } else { Ok(()) }
+}
+
+/// How sure it is that the values found are better.
+fn confidence(confirmed: Option<&Confirmed>) -> String {
+    let Some(confirmed) = confirmed.filter(|c| !c.seeds.is_empty()) else {
+        return "not compared with the present values".into();
+    };
+    let [before, found] = confirmed.means().map(number);
+    let seeds = confirmed.seeds.len();
+    let interval = confirmed.interval.map_or("no interval of one seed".into(), |[low, high]| {
+        format!("95% interval {} to {}", number(low), number(high))
+    });
+    let verdict = if confirmed.is_sure() { "surely better" } else { "not sure to be better" };
+    format!(
+        "the same steps with {seeds} other seeds: present values {before}, found {found}; difference {} ({interval}): \
+         {verdict}",
+        number(confirmed.difference)
+    )
 }
 
 fn show(out: Out, trial: &Trial) -> Result<()> {
