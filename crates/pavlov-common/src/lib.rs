@@ -1,6 +1,6 @@
 //! What several crates need alike: charts and pages of reports, statistics, files that are written whole or not at all,
 //! text files as people save them, text of others made fit to be shown, names that were meant, where robots, tasks and
-//! rewards are found, and what a step of an environment gives.
+//! rewards are found, which of them came with Pavlov, and what a step of an environment gives.
 //!
 //! This crate stands lowest: it uses no other crate of the workspace and knows nothing of what robots or rewards say.
 
@@ -8,6 +8,7 @@ pub mod assets;
 pub mod atomic;
 pub mod chart;
 pub mod names;
+pub mod own;
 pub mod page;
 mod plain;
 pub mod stats;

@@ -2,6 +2,7 @@
 //!
 //! Task files are read and pictures are drawn on a separate thread; a task can be chosen as soon as it is listed.
 
+use crate::app::leave::Then;
 use crate::app::{Studio, Wake};
 use egui::{ColorImage, Key, RichText, Sense, TextureHandle, TextureOptions, Ui, vec2};
 use pavlov_env::{Assets, Task};
@@ -157,10 +158,7 @@ impl Studio {
             self.chooser.open = false;
         }
         if let Some(name) = chosen {
-            match self.open_task(&name, None) {
-                Ok(()) => self.chooser.open = false,
-                Err(error) => self.dialogs.say(format!("{error:#}")),
-            }
+            self.ask(Then::Open { task: name, reward: None });
         }
     }
 }

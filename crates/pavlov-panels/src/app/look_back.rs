@@ -1,5 +1,6 @@
 //! The layouts of looking at runs and of comparing behaviours.
 
+use crate::app::leave::Then;
 use crate::app::viewport::Viewport;
 use crate::app::{Mode, Studio};
 use crate::prefs::Labelling;
@@ -39,13 +40,8 @@ impl Studio {
                 self.remembered.mode = Mode::Design;
                 self.remembered.side = crate::app::Side::Training;
             }
-            Some(RunsRequest::OpenReward { task, reward, copy }) => {
-                // The reward as it is now, by its name; where that is gone, the run's copy.
-                let copy = copy.display().to_string();
-                let opened = self.open_task(&task, Some(&reward)).or_else(|_| self.open_task(&task, Some(&copy)));
-                if let Err(error) = opened {
-                    self.dialogs.say(format!("{error:#}"));
-                }
+            Some(RunsRequest::OpenReward { task, copy }) => {
+                self.ask(Then::Open { task, reward: Some(copy.display().to_string()) });
             }
             None => {}
         }

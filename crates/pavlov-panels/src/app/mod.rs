@@ -5,9 +5,11 @@
 //! picture():  the stage and the views that the window's renderer draws under the middle
 //! ```
 
+mod admission;
 mod chooser;
 mod design;
 mod dialogs;
+mod leave;
 mod look_back;
 mod searches;
 mod session;
@@ -26,6 +28,7 @@ use crate::theme::{self, Theme};
 use crate::train::TrainPanel;
 use anyhow::{Context as _, Result};
 use egui::{Context, Panel, Ui};
+use pavlov_common::plain;
 use pavlov_env::{Assets, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +55,8 @@ pub struct Options {
     pub worlds: Option<usize>,
     /// Wakes the window.
     pub wake: Wake,
+    /// What the person should read at the start.
+    pub troubles: Vec<String>,
 }
 
 /// An action as a menu shows it, with its key.
@@ -89,6 +94,8 @@ pub struct Studio {
     labelling: Option<(String, Result<Labelling, String>)>,
     chooser: chooser::Chooser,
     dialogs: dialogs::Dialogs,
+    questions: leave::Questions,
+    admission: admission::Admission,
     hands: Vec<Viewport>,
     views: Vec<View>,
     adapter: (String, bool),
@@ -119,6 +126,7 @@ impl Studio {
         }
         remembered.task = options.task.clone().or(remembered.task);
         remembered.reward = options.reward.clone().or(remembered.reward);
+        let (drafts, unread) = crate::editor::Draft::left_behind(&options.state);
         let now = Instant::now();
         let mut studio = Self {
             train: TrainPanel::new(remembered.training.clone()),
@@ -128,6 +136,8 @@ impl Studio {
             labelling: None,
             chooser: chooser::Chooser::new(&options.assets),
             dialogs: dialogs::Dialogs::default(),
+            questions: leave::Questions::new(drafts),
+            admission: admission::Admission::default(),
             session: None,
             hands: Vec::new(),
             views: Vec::new(),
@@ -142,7 +152,8 @@ impl Studio {
             remembered,
             options,
         };
-        studio.dialogs.messages.extend(messages);
+        studio.dialogs.messages.extend(messages.into_iter().chain(unread));
+        studio.dialogs.messages.extend(studio.options.troubles.iter().cloned());
         if let Some(task) = studio.remembered.task.clone() {
             let reward = studio.remembered.reward.clone();
             match studio.open_task(&task, reward.as_deref()) {
@@ -240,12 +251,17 @@ impl Studio {
 
     /// The window is to be closed: asks first when something is unsaved or running.
     pub fn ask_to_close(&mut self) {
+        self.ask(leave::Then::Quit);
+        (self.options.wake)();
+    }
+
+    /// Closes; asks first when something is running.
+    fn close_now(&mut self) {
         if self.train.is_active() {
             self.dialogs.closing = true;
         } else {
             self.quit = true;
         }
-        (self.options.wake)();
     }
 
     /// One frame in a ui as large as the window: everything but the picture itself.
@@ -269,11 +285,15 @@ impl Studio {
             }
         }
         if std::mem::take(&mut self.new_worlds)
-            && let (Some(task), reward) = (self.remembered.task.clone(), self.remembered.reward.clone())
-            && let Err(error) = self.open_task(&task, reward.as_deref())
+            && let Some(session) = &mut self.session
         {
-            self.dialogs.say(format!("{error:#}"));
+            match session.set_worlds(self.remembered.worlds, &self.options.wake) {
+                Ok(()) => session.live.send(crate::live::Command::Speed(self.remembered.speed)),
+                Err(error) => self.dialogs.say(format!("{error:#}")),
+            }
         }
+        self.questions_ui(ctx);
+        self.refused_ui(ctx);
         self.dialogs_ui(ctx);
         self.remember();
         if self.quit { Flow::Quit } else { Flow::Go }
@@ -286,6 +306,7 @@ impl Studio {
         {
             session.act(crate::live::Driver::Policy(Box::new(policy)), "the policy in training");
         }
+        self.poll_gate();
         if self.train.is_active() != self.was_training {
             self.was_training = !self.was_training;
             self.notes.push(if self.was_training { "training runs" } else { "training ended" }.into());
@@ -388,8 +409,8 @@ impl Studio {
                 }
                 ui.separator();
                 if let Some(session) = &self.session {
-                    ui.strong(&session.task.name);
-                    ui.weak(&session.task.file.about);
+                    ui.strong(plain(&session.task.name));
+                    ui.weak(plain(&session.task.file.about));
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     ui.weak(&self.adapter.0);

@@ -26,8 +26,19 @@ fn stamp(path: &Path) -> Stamp {
     Some((meta.modified().ok()?, meta.len()))
 }
 
+/// Largest text that is edited.
+const LARGEST: u64 = 2 << 20;
+
 fn read(path: &Path) -> Result<String, EditorError> {
-    std::fs::read_to_string(path).map_err(|source| EditorError::Read { path: path.into(), source })
+    let fail = |source| EditorError::Read { path: path.into(), source };
+    let meta = std::fs::metadata(path).map_err(fail)?;
+    if !meta.is_file() {
+        return Err(fail(std::io::Error::other("not a regular file")));
+    }
+    if meta.len() > LARGEST {
+        return Err(EditorError::Large { path: path.into(), bytes: meta.len(), most: LARGEST });
+    }
+    std::fs::read_to_string(path).map_err(fail)
 }
 
 /// Replaces the text of a file: a reader sees the old text or the new one.

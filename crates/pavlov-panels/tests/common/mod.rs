@@ -26,6 +26,7 @@ pub fn options(folder: &Path, task: Option<&str>, worlds: usize) -> Options {
         reward: None,
         worlds: Some(worlds),
         wake: Arc::new(|| {}),
+        troubles: Vec::new(),
     }
 }
 

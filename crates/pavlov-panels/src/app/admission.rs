@@ -1,0 +1,112 @@
+//! What the admission gate says of a reward before it is trained: the same judgement as `pavlov check`, on a thread of
+//! its own. What it refuses is shown and not trained; what it warns of stands beside the curves.
+
+use crate::app::Studio;
+use crate::runs::job::Job;
+use egui::{Align2, Button, Context, RichText, Ui, Window};
+use pavlov_common::{plain, plain_lines};
+use pavlov_search::{AuditSet, GateFinding, GateReport, gate, other_rewards};
+
+/// The reward that is to be trained, at the gate.
+#[derive(Default)]
+pub(super) enum Admission {
+    /// None is.
+    #[default]
+    None,
+    /// It is looked at.
+    Asked(Job<GateReport>),
+    /// It is refused.
+    Refused(Vec<GateFinding>),
+}
+
+impl Studio {
+    /// Asks the gate about the reward that is open, as it is on the disk.
+    pub(super) fn ask_gate(&mut self, ctx: &Context) {
+        let Some(session) = &self.session else { return };
+        let (assets, task) = (self.options.assets.clone(), session.task.clone());
+        let reward = self.reward_to_train();
+        let threads = self.train.settings.threads;
+        let judge = move || {
+            let words = |e: &dyn std::fmt::Display| e.to_string();
+            let pool = pavlov_run::thread_pool(threads).map_err(|e| words(&e))?;
+            let (path, name) = pavlov_run::find_reward(&assets, &task, Some(&reward)).map_err(|e| words(&e))?;
+            let loaded = pavlov_reward::Reward::load(&path, &name, task.scene()).map_err(|e| words(&e))?;
+            let audit = AuditSet::load(&assets, &task).and_then(|set| set.play(&task, &pool)).map_err(|e| words(&e))?;
+            let others = other_rewards(&assets, &task, &path);
+            gate(&loaded, &task, &audit, &others.iter().collect::<Vec<_>>(), &pool).map_err(|e| words(&e))
+        };
+        self.notes.push("the gate is asked".into());
+        self.admission = Admission::Asked(Job::start(ctx, "gate", judge));
+    }
+
+    /// The reward of the editor by name or path.
+    pub(super) fn reward_to_train(&self) -> String {
+        let own = self.session.as_ref().map_or("default", |s| s.task.default_reward());
+        self.remembered.reward.clone().unwrap_or_else(|| own.to_string())
+    }
+
+    /// Takes the gate's answer: trains, or keeps what it refuses to be shown.
+    pub(super) fn poll_gate(&mut self) {
+        let Admission::Asked(job) = &self.admission else { return };
+        let Some(answer) = job.take() else { return };
+        self.admission = Admission::None;
+        match answer {
+            Err(why) => self.dialogs.say(format!("The gate cannot judge the reward: {}", plain_lines(&why))),
+            Ok(report) if report.ok => {
+                self.train_now();
+                self.train.warn(report.findings.iter().map(text));
+            }
+            Ok(report) => {
+                self.notes.push("the gate refuses the reward".into());
+                self.admission = Admission::Refused(report.findings);
+            }
+        }
+    }
+
+    /// Is the gate looking at a reward?
+    pub(super) fn is_at_gate(&self) -> bool {
+        matches!(self.admission, Admission::Asked(_))
+    }
+
+    pub(super) fn refused_ui(&mut self, ctx: &Context) {
+        let Admission::Refused(findings) = &self.admission else { return };
+        let (mut line, mut close) = (None, false);
+        let shown = |ui: &mut Ui| {
+            ui.set_max_width(600.0);
+            let errors = findings.iter().filter(|f| f.severity == "error").count();
+            let plural = if errors == 1 { "" } else { "s" };
+            ui.label(format!("The gate finds {errors} error{plural}: nothing is trained."));
+            egui::ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+                for finding in findings {
+                    let colour = match finding.severity {
+                        "error" => crate::theme::error(self.remembered.theme),
+                        _ => crate::theme::warning(self.remembered.theme),
+                    };
+                    let words = RichText::new(text(finding)).color(colour);
+                    if ui.add(Button::new(words).frame_when_inactive(false).wrap()).clicked() && finding.line > 0 {
+                        line = Some((finding.line, finding.column));
+                    }
+                }
+            });
+            ui.weak("`pavlov check` says the same, with the audit; `pavlov check --explain RULE` says why a rule is there.");
+            close = ui.button("Back to the script").clicked() || ui.input(|i| i.key_pressed(egui::Key::Escape));
+        };
+        Window::new("The reward is refused")
+            .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
+            .collapsible(false)
+            .show(ctx, shown);
+        if let (Some((line, column)), Some(session)) = (line, &mut self.session) {
+            session.editor.go_to_line(line, column);
+        }
+        if close || line.is_some() {
+            self.admission = Admission::None;
+        }
+    }
+}
+
+/// A finding with its line and what to do, in one piece.
+fn text(f: &GateFinding) -> String {
+    let place = if f.line > 0 { format!("line {}: ", f.line) } else { String::new() };
+    let hint = if f.hint.is_empty() { String::new() } else { format!(" ({})", plain(&f.hint)) };
+    format!("{place}{}[{}]: {}{hint}", f.severity, plain(&f.rule), plain(&f.message))
+}
