@@ -54,7 +54,8 @@ pub fn check_reward_name(name: &str) -> Result<(), String> {
         return Err(format!("`{shown}`: a part of it is longer than {LONGEST} characters"));
     }
     let numbered = |part: &str| part.len() == 4 && (part.starts_with("com") || part.starts_with("lpt"));
-    let is_device = |part: String| DEVICES.contains(&part.as_str()) || numbered(&part) && part.ends_with(char::is_numeric);
+    let is_device =
+        |part: String| DEVICES.contains(&part.as_str()) || numbered(&part) && part.ends_with(char::is_numeric);
     if name.split('/').map(str::to_ascii_lowercase).any(is_device) {
         return Err(format!("`{shown}`: Windows keeps this name for a device; take another"));
     }
@@ -174,8 +175,23 @@ mod tests {
         }
         let long = format!("a/{}", "b".repeat(65));
         for bad in [
-            "", "mine", "a/", "/a", "a//b", "a/../b", "../a/b", "a/b.c", "a/b c", "a\\b/c", "a/ü", "a/b\n", "a/\u{1b}[2J",
-            "a/nul", "a/COM1", "lib/a", &long,
+            "",
+            "mine",
+            "a/",
+            "/a",
+            "a//b",
+            "a/../b",
+            "../a/b",
+            "a/b.c",
+            "a/b c",
+            "a\\b/c",
+            "a/ü",
+            "a/b\n",
+            "a/\u{1b}[2J",
+            "a/nul",
+            "a/COM1",
+            "lib/a",
+            &long,
         ] {
             let why = check_reward_name(bad).unwrap_err();
             assert!(!why.contains('\u{1b}') && !why.contains('\n'), "{why}");

@@ -88,7 +88,9 @@ impl Studio {
                     }
                 }
             });
-            ui.weak("`pavlov check` says the same, with the audit; `pavlov check --explain RULE` says why a rule is there.");
+            ui.weak(
+                "`pavlov check` says the same, with the audit; `pavlov check --explain RULE` says why a rule is there.",
+            );
             close = ui.button("Back to the script").clicked() || ui.input(|i| i.key_pressed(egui::Key::Escape));
         };
         Window::new("The reward is refused")

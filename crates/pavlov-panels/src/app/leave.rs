@@ -217,7 +217,10 @@ impl Studio {
                 cancel = ui.button("Cancel").clicked() || ui.input(|i| i.key_pressed(Key::Escape));
             });
         };
-        Window::new("A name for the copy").anchor(Align2::CENTER_CENTER, [0.0, 0.0]).collapsible(false).show(ctx, shown);
+        Window::new("A name for the copy")
+            .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
+            .collapsible(false)
+            .show(ctx, shown);
         if cancel {
             return;
         }

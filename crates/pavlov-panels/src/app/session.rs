@@ -6,6 +6,7 @@ use crate::scene::Stage;
 use crate::terms::Terms;
 use anyhow::{Context, Result};
 use egui::Color32;
+use pavlov_common::plain;
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_reward::{Manifest, Reward};
 use pavlov_search::AuditSet;
@@ -163,7 +164,7 @@ impl Session {
         if self.editor.has_errors() != self.had_errors {
             self.had_errors = !self.had_errors;
             if let Some(p) = self.editor.problems().first().filter(|_| self.had_errors) {
-                self.notes.push(format!("error at line {}: {}", p.line, p.message));
+                self.notes.push(format!("error at line {}: {}", p.line, plain(&p.message)));
             }
         }
         let frames = self.live.frames();
@@ -224,7 +225,8 @@ impl Session {
         let (Some((world, body)), Some(frame)) = (self.selected, &self.frame) else { return };
         let link = body.map_or("", |b| self.task.model().bodies[b].name.as_str());
         let text = format!(
-            "world {world}  {link}\nstep {}\nreward {:.3}\nfitness {:.3}{}",
+            "world {world}  {}\nstep {}\nreward {:.3}\nfitness {:.3}{}",
+            plain(link),
             frame.episode_step[world],
             frame.total[world],
             frame.fitness[world],

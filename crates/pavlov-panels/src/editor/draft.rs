@@ -230,9 +230,10 @@ impl Editor {
     pub fn restore_draft(&mut self, ctx: &egui::Context, draft: &Draft) -> Result<(), EditorError> {
         let manifest = draft.manifest.as_deref().unwrap_or_default();
         if draft.brought.is_some() || !self.is_at(&draft.path) {
-            let (why, proposal) = draft.brought.clone().unwrap_or_else(|| {
-                (format!("{} is no longer where it was", draft.title), "restored".to_string())
-            });
+            let (why, proposal) = draft
+                .brought
+                .clone()
+                .unwrap_or_else(|| (format!("{} is no longer where it was", draft.title), "restored".to_string()));
             let foreign = Foreign::text(&draft.title, &why, &proposal);
             self.bring(ctx, (&draft.script, manifest), foreign)?;
             if let Some(brought) = &mut self.brought {

@@ -275,9 +275,9 @@ impl Editor {
         self.version
     }
 
-    /// The script of [`Self::reward`].
-    pub fn running_script(&self) -> Option<&str> {
-        self.running.as_ref().map(|r| r.texts.script.as_str())
+    /// [`Self::reward`] with its script.
+    pub fn running(&self) -> Option<(&Arc<Reward>, &str)> {
+        self.running.as_ref().map(|r| (&r.reward, r.texts.script.as_str()))
     }
 
     /// The script as it stands in the editor.

@@ -29,7 +29,9 @@ pub(super) fn as_it_was(path: &Path, texts: &mut Texts, assets: &Assets, task: &
     }
     // The copy stands in `inputs/reward`, so a name that only its folder has would find it again.
     match assets.reward(&task.name, &config.reward).map(|path| read(&path)) {
-        Ok(Ok(today)) => words.extend(difference(texts, &today).map(|d| format!("Today's {} differs: {d}.", config.reward))),
+        Ok(Ok(today)) => {
+            words.extend(difference(texts, &today).map(|d| format!("Today's {} differs: {d}.", config.reward)))
+        }
         _ => words.push(format!("There is no reward {} today.", config.reward)),
     }
     let modules = changed_modules(&run, &config, assets);
@@ -117,9 +119,15 @@ mod tests {
         };
         let old = texts("a\nb\n", 1.0, "x");
         assert_eq!(difference(&old, &old), None);
-        assert_eq!(difference(&old, &texts("a\nc\nd\n", 1.0, "x")).unwrap(), "the script has 2 other lines in place of 1");
+        assert_eq!(
+            difference(&old, &texts("a\nc\nd\n", 1.0, "x")).unwrap(),
+            "the script has 2 other lines in place of 1"
+        );
         assert_eq!(difference(&old, &texts("a\nb\n", 2.0, "x")).unwrap(), "parameters w 1 (today 2)");
-        assert_eq!(difference(&old, &texts("a\nb\n", 1.0, "y")).unwrap(), "reward.toml has 1 other lines in place of 1");
+        assert_eq!(
+            difference(&old, &texts("a\nb\n", 1.0, "y")).unwrap(),
+            "reward.toml has 1 other lines in place of 1"
+        );
         assert!(difference(&old, &Texts { script: "a\nb\n".into(), manifest: None }).unwrap().contains("reward.toml"));
     }
 }

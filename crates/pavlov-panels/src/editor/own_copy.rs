@@ -50,7 +50,9 @@ impl Editor {
             return refuse(format!("there is a reward {name} already: take another name"));
         }
         let Some(base) = self.assets.own_rewards() else {
-            return refuse("there is no folder for rewards of your own: give a project of yours with --assets DIR".into());
+            return refuse(
+                "there is no folder for rewards of your own: give a project of yours with --assets DIR".into(),
+            );
         };
         let folder = base.join(name);
         let fail = |path: &Path, source| EditorError::Write { path: path.into(), source };

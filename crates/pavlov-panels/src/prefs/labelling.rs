@@ -2,19 +2,24 @@
 
 use super::query::{Mode, Query, draw};
 use super::source::{pool, sampler};
+use super::waiting::{Queue, same};
 use crate::keys::{self, Action};
 use crate::scene::Stage;
 use crate::theme::{self, Theme};
 use egui::{Button, ComboBox, Context, DragValue, Key, Sense, Slider, Ui, vec2};
+use pavlov_common::plain;
 use pavlov_env::Task;
 use pavlov_prefs::{
-    Answer, Choice, Entry, Label, LabelStore, PairSampler, Pool, PrefsError, RaterStats, Versions, stats,
+    Answer, Choice, Entry, Label, LabelStore, PairSampler, Pool, PrefsError, RaterStats, Segment, Versions, stats,
 };
 use pavlov_reward::Reward;
 use pavlov_run::sha256;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Draws that try to find another pair than those that wait.
+const DRAWS: usize = 50;
 
 /// A labelling session of one task.
 pub struct Labelling {
@@ -37,6 +42,7 @@ pub struct Labelling {
     done: usize,
     stage: Stage,
     query: Query,
+    waiting: Queue,
     shown: Instant,
     at: f64,
     playing: bool,
@@ -55,21 +61,23 @@ pub struct Labelling {
 }
 
 impl Labelling {
-    /// A session over all runs of a task that have recorded something. `reward` marks where clips differ.
+    /// A session over all runs of a task that have recorded something. `reward`, with its script, marks where clips differ
+    /// and stands under the labels.
     ///
     /// # Errors
     /// In words, with what to do: when there are no runs, nothing to compare, or the store cannot be opened.
-    pub fn open(runs: &Path, task: &Arc<Task>, rater: &str, reward: Option<&Arc<Reward>>) -> Result<Self, String> {
+    pub fn open(
+        runs: &Path,
+        task: &Arc<Task>,
+        rater: &str,
+        reward: Option<(&Arc<Reward>, &str)>,
+    ) -> Result<Self, String> {
         let length = 50.min(task.episode_steps() as u32 / 2).max(2);
         let (pool, known) = pool(runs, task, None)?;
         let sampler =
             sampler(&pool, length, false).or_else(|_| sampler(&pool, 10, false)).map_err(|e| e.to_string())?;
         let store = LabelStore::open(&LabelStore::path_in(runs)).map_err(|e| e.to_string())?;
         let labels = store.labels().map_err(|e| e.to_string())?;
-        let script = reward.map_or_else(String::new, |r| {
-            let text = r.inputs().iter().filter_map(|p| std::fs::read(p).ok()).flatten().collect::<Vec<u8>>();
-            sha256(&text)
-        });
         let mut labelling = Self {
             stage: Stage::new(task.model()).map_err(|e| e.to_string())?,
             task: task.clone(),
@@ -87,6 +95,7 @@ impl Labelling {
             budget: 50,
             done: 0,
             query: Query::default(),
+            waiting: Queue::default(),
             shown: Instant::now(),
             at: 0.0,
             playing: true,
@@ -98,12 +107,25 @@ impl Labelling {
             mark: "good".into(),
             note: String::new(),
             message: String::new(),
-            versions: Arc::new(Versions::of(reward.map_or("", |r| r.name()), script)),
-            reward: reward.cloned(),
+            versions: versions(reward),
+            reward: reward.map(|r| r.0.clone()),
             notes: vec!["labelling".into()],
         };
         labelling.ask().map_err(|e| e.to_string())?;
         Ok(labelling)
+    }
+
+    /// From now on the clips are shown under this reward, with its script.
+    pub fn set_reward(&mut self, reward: Option<(&Arc<Reward>, &str)>) {
+        let is_same = match (&self.reward, reward) {
+            (Some(old), Some((new, _))) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same {
+            self.versions = versions(reward);
+            self.reward = reward.map(|r| r.0.clone());
+        }
     }
 
     /// The clips at the present frame, side by side: robot `i` is clip `i`.
@@ -135,9 +157,28 @@ impl Labelling {
         }
     }
 
-    /// The next question.
+    /// The next question: one that waits and is due, else another than those that wait.
     fn ask(&mut self) -> Result<(), PrefsError> {
-        let (segments, repeat) = draw(&mut self.sampler, &self.pool, self.mode, &self.labels, &self.rater);
+        if let Some(due) = self.waiting.take() {
+            // Its run may be gone by now.
+            if self.show(due.segments, due.repeat).is_ok() {
+                return Ok(());
+            }
+        }
+        let mut draw = || draw(&mut self.sampler, &self.pool, self.mode, &self.labels, &self.rater);
+        let (mut segments, mut repeat) = draw();
+        // Where there are few pairs, one that waits is asked all the same.
+        for _ in 0..DRAWS {
+            if !self.waiting.holds(&segments) {
+                break;
+            }
+            (segments, repeat) = draw();
+        }
+        self.show(segments, repeat)
+    }
+
+    /// Shows these segments.
+    fn show(&mut self, segments: Vec<Segment>, repeat: bool) -> Result<(), PrefsError> {
         self.query = Query::new(&self.pool, &self.task, segments, repeat, self.reward.as_deref())?;
         self.at = 0.0;
         self.playing = true;
@@ -178,7 +219,7 @@ impl Labelling {
 
     fn entry(&self, answer: Answer) -> Entry {
         let is_mark = matches!(answer, Answer::Mark { .. });
-        let shared = |s: &pavlov_prefs::Segment| Arc::new(s.clone());
+        let shared = |s: &Segment| Arc::new(s.clone());
         let segments = if is_mark {
             self.query.segments.iter().skip(self.mark_of).take(1).map(shared).collect()
         } else {
@@ -208,7 +249,10 @@ impl Labelling {
                     self.done += 1;
                     self.notes.push(format!("label {} is stored", self.done));
                 }
-                self.message = format!("{kind} stored as {id}");
+                self.message = match kind {
+                    "skip" => format!("stored as {id}: cannot be told. Nothing is learnt from it"),
+                    _ => format!("{kind} stored as {id}"),
+                };
             }
             Err(error) => {
                 self.message = error.to_string();
@@ -226,21 +270,66 @@ impl Labelling {
         }
     }
 
-    /// Takes the rater's last label back, by a further record.
+    /// Another question; this one is asked again later. Nothing is stored.
+    fn pass_over(&mut self) {
+        self.waiting.later(self.query.segments.clone(), self.query.repeat);
+        self.next();
+    }
+
+    /// Takes the rater's last label of this task back, by a further record, and shows what it was about.
     fn undo(&mut self) {
-        let undone = self.store.undo(&self.rater).and_then(|id| {
+        let undone = self.store.labels().and_then(|labels| {
+            let mine = |l: &&Label| *l.entry.task == *self.task.name && *l.entry.rater == *self.rater;
+            let Some(last) = labels.into_iter().rev().find(|l| mine(&l)) else { return Ok(None) };
+            self.store.retract(last.id, &self.rater)?;
             self.labels = self.store.labels()?;
-            Ok(id)
+            Ok(Some(last))
         });
         self.message = match undone {
-            Ok(Some(id)) => {
-                self.done = self.done.saturating_sub(1);
+            Ok(Some(label)) => {
                 self.notes.push("the last label is taken back".into());
-                format!("label {id} is taken back")
+                let shown = self.show_again(&label);
+                format!("label {} is taken back{}", label.id, if shown { "" } else { "; its clips are gone" })
             }
             Ok(None) => "there is no label of yours to take back".into(),
             Err(error) => error.to_string(),
         };
+    }
+
+    /// Shows what a label was about; what is on screen is asked next. Is it there?
+    fn show_again(&mut self, label: &Label) -> bool {
+        let segments: Vec<Segment> = label.entry.segments.iter().map(|s| (**s).clone()).collect();
+        let is_answer = !matches!(label.entry.answer, Answer::Mark { .. } | Answer::Text { .. });
+        self.done -= usize::from(is_answer && self.done > 0);
+        // A mark or a note is about clips that are still there to be looked at.
+        if segments.iter().all(|s| self.query.segments.contains(s))
+            && (!is_answer || same(&segments, &self.query.segments))
+        {
+            return true;
+        }
+        let mode = match (&label.entry.answer, segments.len()) {
+            (Answer::BestWorst { .. }, n) | (_, n @ 3..) => Mode::BestWorst(n),
+            (_, 2) => Mode::Pair,
+            _ => return true,
+        };
+        if !segments.iter().all(|s| self.pool.find(s).is_ok())
+            && let Ok((all, known)) = pool(&self.runs, &self.task, None)
+            && let Ok(sampler) = sampler(&all, self.length, self.any_reset)
+        {
+            (self.pool, self.known, self.sampler, self.only) = (all, known, sampler, None);
+        }
+        let (on_screen, repeat, was) = (self.query.segments.clone(), self.query.repeat, self.mode);
+        self.mode = mode;
+        if self.show(segments, false).is_err() {
+            self.mode = was;
+            return false;
+        }
+        if was == mode {
+            self.waiting.next(on_screen, repeat);
+        } else {
+            self.waiting.retain(|_| false);
+        }
+        true
     }
 
     fn compare(&mut self, choice: Choice) {
@@ -273,7 +362,7 @@ impl Labelling {
             self.answer(Answer::Skip, true);
         }
         if keys::pressed(ctx, Action::Skip) {
-            self.next();
+            self.pass_over();
         }
         if keys::pressed(ctx, Action::Undo) {
             self.undo();
@@ -322,13 +411,17 @@ impl Labelling {
         ui.horizontal_wrapped(|ui| {
             self.answers_ui(ui);
             ui.separator();
-            if ui.button("Cannot tell").on_hover_text(keys::text(ui.ctx(), Action::CannotTell)).clicked() {
+            let button = |ui: &mut Ui, name: &str, action, about: &str| {
+                ui.button(name).on_hover_text(format!("{about} ({})", keys::text(ui.ctx(), action))).clicked()
+            };
+            let about = "Stored as such: nothing is learnt from it, and the pair is not asked again";
+            if button(ui, "Cannot tell", Action::CannotTell, about) {
                 self.answer(Answer::Skip, true);
             }
-            if ui.button("Skip").on_hover_text(keys::text(ui.ctx(), Action::Skip)).clicked() {
-                self.next();
+            if button(ui, "Skip", Action::Skip, "Nothing is stored; the pair comes again later") {
+                self.pass_over();
             }
-            if ui.button("Undo").on_hover_text(keys::text(ui.ctx(), Action::Undo)).clicked() {
+            if button(ui, "Undo", Action::Undo, "Takes your last label back and shows its clips again") {
                 self.undo();
             }
         });
@@ -441,7 +534,7 @@ impl Labelling {
             let text = std::mem::take(&mut self.note).trim().to_string();
             self.answer(Answer::Text { text }, false);
         }
-        ui.weak(&self.message);
+        ui.weak(plain(&self.message));
     }
 
     fn progress_ui(&mut self, ui: &mut Ui, theme: Theme) {
@@ -455,6 +548,9 @@ impl Labelling {
         let text = format!("{} of {}", self.done, self.budget);
         ui.add(egui::ProgressBar::new(self.done as f32 / self.budget.max(1) as f32).desired_width(110.0).text(text));
         let stats = self.stats();
+        if self.waiting.len() > 0 {
+            ui.weak(format!("{} come again", self.waiting.len()));
+        }
         ui.label(format!("{:.0} s this one", self.shown.elapsed().as_secs_f64()));
         if stats.labels > 0 {
             ui.label(format!("{:.1} s on average, {} labels in all", stats.seconds[1], stats.labels));
@@ -498,7 +594,7 @@ impl Labelling {
         let shown = choice.show_ui(ui, |ui| {
             ui.selectable_value(&mut only, None, "All runs");
             for name in &self.known {
-                ui.selectable_value(&mut only, Some(name.clone()), name);
+                ui.selectable_value(&mut only, Some(name.clone()), plain(name));
             }
             ui.separator();
             anew = ui.button("Read runs anew").clicked();
@@ -517,6 +613,8 @@ impl Labelling {
         match found {
             Ok((pool, known, sampler)) => {
                 (self.pool, self.known, self.sampler, self.only) = (pool, known, sampler, only);
+                let pool = &self.pool;
+                self.waiting.retain(|segments| segments.iter().all(|s| pool.find(s).is_ok()));
                 self.message.clear();
                 self.next();
             }
@@ -529,12 +627,20 @@ impl Labelling {
         match sampler(&self.pool, self.length, self.any_reset) {
             Ok(sampler) => {
                 self.sampler = sampler;
+                // Other kinds of questions are asked from now on.
+                self.waiting.retain(|_| false);
                 self.message.clear();
                 self.next();
             }
             Err(error) => self.message = error.to_string(),
         }
     }
+}
+
+/// Versions that stand under labels given under this reward.
+fn versions(reward: Option<(&Arc<Reward>, &str)>) -> Arc<Versions> {
+    let of = |(reward, script): (&Arc<Reward>, &str)| Versions::of(reward.name(), sha256(script.as_bytes()));
+    Arc::new(reward.map_or_else(|| Versions::of("", ""), of))
 }
 
 fn default_rater() -> String {

@@ -8,6 +8,7 @@ use super::watch::{News, Watch};
 use crate::theme::{self, Theme};
 use egui::text::LayoutJob;
 use egui::{Color32, Context, FontId, RichText, TextFormat, TextStyle, Ui};
+use pavlov_common::plain_lines;
 use pavlov_run::{RunEntry, RunFolder, RunState};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -301,7 +302,7 @@ impl Runs {
             match self.curves.get(path) {
                 Some(Ok(curves)) => shown.push(Shown { name, colour: theme::series(theme, place), curves }),
                 Some(Err(problem)) => {
-                    ui.colored_label(theme::error(theme), problem);
+                    ui.colored_label(theme::error(theme), plain_lines(problem));
                 }
                 None => waiting = true,
             }
