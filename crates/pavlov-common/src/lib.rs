@@ -7,6 +7,7 @@
 pub mod assets;
 pub mod atomic;
 pub mod chart;
+pub mod folders;
 pub mod names;
 pub mod own;
 pub mod page;

@@ -25,7 +25,7 @@ impl Studio {
         let Some(session) = &self.session else { return };
         let (assets, task) = (self.options.assets.clone(), session.task.clone());
         let reward = self.reward_to_train();
-        let threads = self.train.settings.threads;
+        let threads = self.train.settings.threads.max(1);
         let judge = move || {
             let words = |e: &dyn std::fmt::Display| e.to_string();
             let pool = pavlov_run::thread_pool(threads).map_err(|e| words(&e))?;

@@ -100,6 +100,10 @@ pub struct Studio {
     views: Vec<View>,
     adapter: (String, bool),
     window: [f32; 2],
+    /// What `studio.toml` was last written with.
+    stored: Option<Remembered>,
+    /// It could not be written, which was said.
+    unsaved_state: bool,
     last: Instant,
     saved: Instant,
     quit: bool,
@@ -143,6 +147,8 @@ impl Studio {
             views: Vec::new(),
             adapter: (String::new(), false),
             window: remembered.window,
+            stored: None,
+            unsaved_state: false,
             last: now,
             saved: now,
             quit: false,
@@ -217,6 +223,11 @@ impl Studio {
     /// The reward in the editor.
     pub fn editor(&self) -> Option<&crate::editor::Editor> {
         self.session.as_ref().map(|s| &s.editor)
+    }
+
+    /// The comparison of behaviours that is open.
+    pub fn labelling(&self) -> Option<&Labelling> {
+        self.labelling.as_ref()?.1.as_ref().ok()
     }
 
     /// The replay that is open.
@@ -423,11 +434,13 @@ impl Studio {
     fn remember(&mut self) {
         self.remembered.window = self.window;
         self.remembered.training = self.train.settings.clone();
-        if self.quit || self.saved.elapsed().as_secs_f32() > 1.0 {
+        let is_due = self.quit || self.saved.elapsed().as_secs_f32() > 1.0;
+        if is_due && self.stored.as_ref() != Some(&self.remembered) {
             self.saved = Instant::now();
-            let (old, _) = Remembered::load(&self.options.state);
-            if old != self.remembered
-                && let Err(error) = self.remembered.save(&self.options.state)
+            // What cannot be written is tried again when there is something new, and said once.
+            self.stored = Some(self.remembered.clone());
+            if let Err(error) = self.remembered.save(&self.options.state)
+                && !std::mem::replace(&mut self.unsaved_state, true)
             {
                 self.dialogs.say(error);
             }

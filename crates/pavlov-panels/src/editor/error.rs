@@ -55,6 +55,9 @@ pub enum EditorError {
         /// Whose it is.
         why: String,
     },
+    /// What stands beside a script cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] pavlov_common::folders::CopyError),
     /// A name for a copy that cannot be taken.
     #[error("{0}")]
     Name(String),

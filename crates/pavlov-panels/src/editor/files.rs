@@ -90,13 +90,13 @@ impl Files {
         Ok((texts != self.saved).then_some(texts))
     }
 
-    /// Writes what differs from what is saved.
-    pub fn save(&mut self, texts: &Texts) -> Result<(), EditorError> {
-        if texts.script != self.saved.script {
+    /// Writes what differs from what is saved; all of it when `whole`.
+    pub fn save(&mut self, texts: &Texts, whole: bool) -> Result<(), EditorError> {
+        if whole || texts.script != self.saved.script {
             write_whole(&self.script, &texts.script)?;
         }
         if let (Some(path), Some(text)) = (&self.manifest, &texts.manifest)
-            && self.saved.manifest.as_ref() != Some(text)
+            && (whole || self.saved.manifest.as_ref() != Some(text))
         {
             write_whole(path, text)?;
         }

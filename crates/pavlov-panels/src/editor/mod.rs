@@ -31,6 +31,7 @@ mod own_copy;
 mod params;
 mod place;
 mod popup;
+mod saving;
 mod tokens;
 mod view;
 
@@ -479,69 +480,7 @@ impl Editor {
         }
     }
 
-    /// Writes both files, and keeps the version if it is good. What others have written meanwhile is kept in the history.
-    ///
-    /// # Errors
-    /// When a file cannot be written, or what is here is not the person's own: see [`Editor::save_as`].
-    pub fn save(&mut self) -> Result<(), EditorError> {
-        if let Some(foreign) = &self.foreign {
-            return Err(EditorError::Foreign { why: foreign.why.clone() });
-        }
-        let texts = self.texts();
-        self.log.close(&self.subject.name)?;
-        // Files that are gone or cannot be read are written anew.
-        let theirs = self.files.changed().ok().flatten().or_else(|| self.outside.clone());
-        if let Some(theirs) = theirs.filter(|t| *t != texts) {
-            self.history.store(&theirs, "on disk before saving")?;
-        }
-        self.files.save(&texts)?;
-        self.outside = None;
-        if let Some(params) = params_of(texts.manifest.as_deref()) {
-            self.saved_params = params;
-        }
-        self.draft.clear();
-        self.notice = None;
-        self.history.store(&texts, "saved")
-    }
-
-    /// Saves, or asks for a name where one is needed.
-    fn save_or_ask(&mut self) {
-        if self.foreign.is_none() {
-            let saved = self.save();
-            self.report(saved);
-        } else if self.is_dirty() || self.is_detached() {
-            self.wants_name = true;
-        }
-    }
-
     fn waker(&self) -> impl Fn() + Send + 'static + use<> {
         waker(&self.wake)
-    }
-
-    /// Looks for changes that others made on disk.
-    fn look(&mut self) {
-        let was_dirty = self.is_dirty();
-        let changed = self.files.changed();
-        if let Some(Some(texts)) = self.report(changed) {
-            if was_dirty && texts != self.texts() {
-                self.outside = Some(texts);
-            } else {
-                self.load_outside(&texts);
-            }
-        }
-        if self.files.modules_changed() {
-            self.names.read_modules();
-            self.edited = Some(Instant::now());
-        }
-    }
-
-    /// Takes over what others wrote.
-    fn load_outside(&mut self, texts: &Texts) {
-        self.outside = None;
-        self.files.saved = texts.clone();
-        if let Some(params) = params_of(texts.manifest.as_deref()) {
-            self.saved_params = params;
-        }
-        self.set_texts(texts);
     }
 }

@@ -7,13 +7,9 @@ use super::history::History;
 use super::params::ChangeLog;
 use super::tokens::Language;
 use super::{Editor, EditorError, Subject};
+use pavlov_common::folders::copy_files;
 use pavlov_common::own::{check_reward_name, name_part};
-use std::path::{Path, PathBuf};
-
-/// Files that stand beside a script, as its sources name them: at most this many ...
-const MOST_FILES: usize = 1_000;
-/// ... of this many bytes in all.
-const MOST_BYTES: u64 = 1 << 30;
+use std::path::Path;
 
 impl Editor {
     /// Why saving asks for a name, and a proposal for one; none when what is here is the person's own.
@@ -71,7 +67,7 @@ impl Editor {
 
     fn fill(&self, folder: &Path) -> Result<(), EditorError> {
         if let Some(beside) = self.foreign.as_ref().and_then(|f| f.beside.as_deref()) {
-            copy_beside(beside, folder)?;
+            copy_files(beside, folder, &["reward.rhai", "reward.toml"])?;
         }
         let texts = self.texts();
         write_whole(&folder.join("reward.rhai"), &texts.script)?;
@@ -121,38 +117,6 @@ fn with_parent(text: &str, parent: Option<&str>) -> String {
     }
 }
 
-/// Copies what is in a reward's folder beside its script and manifest. Folders that are links are not entered.
-fn copy_beside(from: &Path, to: &Path) -> Result<(), EditorError> {
-    let unread = |path: &Path, source| EditorError::Read { path: path.into(), source };
-    let (mut folders, mut files, mut bytes) = (vec![PathBuf::new()], 0, 0);
-    while let Some(inside) = folders.pop() {
-        let folder = from.join(&inside);
-        for entry in std::fs::read_dir(&folder).map_err(|e| unread(&folder, e))?.flatten() {
-            let relative = inside.join(entry.file_name());
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                let made = to.join(&relative);
-                std::fs::create_dir_all(&made).map_err(|source| EditorError::Write { path: made, source })?;
-                folders.push(relative);
-                continue;
-            }
-            // Links to files are followed; pipes and devices are no part of a reward.
-            let Ok(meta) = path.metadata() else { continue };
-            let of_editor = relative == Path::new("reward.rhai") || relative == Path::new("reward.toml");
-            if of_editor || !meta.is_file() {
-                continue;
-            }
-            (files, bytes) = (files + 1, bytes + meta.len());
-            if files > MOST_FILES || bytes > MOST_BYTES {
-                let why = format!("{}: too much beside the script to be copied", from.display());
-                return Err(EditorError::Name(why));
-            }
-            std::fs::copy(&path, to.join(&relative)).map_err(|e| unread(&path, e))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,21 +128,5 @@ mod tests {
         assert_eq!(with_parent(text, Some("a/b")), text.replace("\"old\"", "\"a/b\""));
         assert_eq!(with_parent("not toml [", Some("a/b")), "not toml [");
         assert_eq!(with_parent("about = \"x\"\n", None), "about = \"x\"\n");
-    }
-
-    #[test]
-    fn what_stands_beside_a_script_comes_along() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        std::fs::create_dir_all(from.join("files/deep")).unwrap();
-        std::fs::create_dir_all(&to).unwrap();
-        for file in ["reward.rhai", "reward.toml", "tests.toml", "files/deep/model.bin"] {
-            std::fs::write(from.join(file), file).unwrap();
-        }
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(dir.path(), from.join("loop")).unwrap();
-        copy_beside(&from, &to).unwrap();
-        assert!(to.join("tests.toml").is_file() && to.join("files/deep/model.bin").is_file());
-        assert!(!to.join("reward.rhai").exists() && !to.join("loop").exists());
     }
 }

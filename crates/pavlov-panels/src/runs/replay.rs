@@ -232,7 +232,10 @@ impl Replay {
         }
         self.transport(ui);
         if let Some(Err(why)) = self.loaded.as_ref().and_then(|l| l.other.as_ref()) {
-            ui.colored_label(theme::warning(theme), format!("The edited reward cannot score this run: {}", plain_lines(why)));
+            ui.colored_label(
+                theme::warning(theme),
+                format!("The edited reward cannot score this run: {}", plain_lines(why)),
+            );
         }
         ui.horizontal_top(|ui| {
             let width = (ui.available_width() - 330.0).max(240.0);

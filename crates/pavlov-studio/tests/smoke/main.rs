@@ -121,6 +121,8 @@ fn workspace(to: &Path) -> PathBuf {
     for part in ["tasks", "rewards", "assets/robots", "assets/audit"] {
         copy(&root.join(part), &to.join(part));
     }
+    // What came with Pavlov is not written over; here it is a person's own.
+    std::fs::remove_file(to.join("rewards/shipped.txt")).expect("removed");
     to.to_path_buf()
 }
 
