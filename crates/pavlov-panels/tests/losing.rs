@@ -330,6 +330,18 @@ fn damaged_drafts_are_named_and_left() {
     assert!(has(&hands, "cannot be read") && place.join("a.json").is_file());
 }
 
+#[test]
+fn drafts_that_cannot_be_written_are_said_and_editing_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hands = open(folder.path(), Some(TASK));
+    std::fs::write(folder.path().join("state/drafts"), "in the way").unwrap();
+    type_in(&mut hands, "// a\n");
+    assert!(has(&hands, "--state names another folder"));
+    // The way is free again: the edit is kept a little later.
+    std::fs::remove_file(folder.path().join("state/drafts")).unwrap();
+    drafted(&mut hands, folder.path(), "// a");
+}
+
 fn train(runs: &Path, assets: &Assets, reward: &str, set: &str) -> PathBuf {
     let overrides = Overrides {
         worlds: Some(16),

@@ -15,6 +15,8 @@ fn run(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pavlov-studio"));
     command.args(args).arg("--state").arg(folder.path().join("state")).arg("--runs").arg(folder.path().join("runs"));
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").envs(variables.iter().copied());
+    // Drivers would say on the same stream that it is missing.
+    command.env("XDG_RUNTIME_DIR", folder.path());
     command.stdout(Stdio::null()).stderr(out).current_dir(folder.path());
     let mut child = command.spawn().expect("the studio starts");
     let end = Instant::now() + Duration::from_secs(30);

@@ -56,8 +56,13 @@ impl Studio {
                 self.train_now();
                 self.train.warn(report.findings.iter().map(text));
             }
-            Ok(report) => {
+            Ok(mut report) => {
                 self.notes.push("the gate refuses the reward".into());
+                let script = self.session.as_ref().map_or("", |s| s.editor.script());
+                // What is said of a term is shown where the script gives it.
+                for f in report.findings.iter_mut().filter(|f| f.line == 0 && !f.term.is_empty()) {
+                    (f.line, f.column) = place_of(script, &f.term).unwrap_or_default();
+                }
                 self.admission = Admission::Refused(report.findings);
             }
         }
@@ -106,9 +111,37 @@ impl Studio {
     }
 }
 
+/// Line and column where a script gives a term, `name: ...` or `"name": ...`, from 1.
+fn place_of(script: &str, term: &str) -> Option<(usize, usize)> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let gives = |line: &str, at: usize| {
+        let (before, after) = (&line[..at], &line[at + term.len()..]);
+        let after = after.strip_prefix('"').unwrap_or(after).trim_start();
+        !before.ends_with(is_word) && after.starts_with(':') && !after.starts_with("::") && !before.contains("//")
+    };
+    script.lines().enumerate().find_map(|(i, line)| {
+        let at = line.match_indices(term).map(|(at, _)| at).find(|&at| gives(line, at))?;
+        Some((i + 1, line[..at].chars().count() + 1))
+    })
+}
+
 /// A finding with its line and what to do, in one piece.
 fn text(f: &GateFinding) -> String {
     let place = if f.line > 0 { format!("line {}: ", f.line) } else { String::new() };
     let hint = if f.hint.is_empty() { String::new() } else { format!(" ({})", plain(&f.hint)) };
     format!("{place}{}[{}]: {}{hint}", f.severity, plain(&f.rule), plain(&f.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_found_where_the_script_gives_it() {
+        let script = "// same: no\nfn reward(s, p) {\n    let same = same::x;\n    #{ not_same: 1.0, same : 2.0,\n \"ä b\": 3.0 }\n}";
+        assert_eq!(place_of(script, "same"), Some((4, 23)));
+        assert_eq!(place_of(script, "not_same"), Some((4, 8)));
+        assert_eq!(place_of(script, "ä b"), Some((5, 3)));
+        assert_eq!(place_of(script, "other"), None);
+    }
 }

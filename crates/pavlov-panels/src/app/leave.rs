@@ -117,7 +117,10 @@ impl Studio {
     /// Opens what a draft was made of, and puts it there; where that is gone, into the task's own reward.
     fn restore(&mut self, ctx: &Context, draft: &Draft) -> Result<()> {
         let path = draft.path.display().to_string();
-        if self.open_task(&draft.task, Some(&path)).is_err() {
+        // By its name, as it was opened; when that is another one here, by its path.
+        let is_there = |studio: &Self| studio.session.as_ref().is_some_and(|s| s.editor.is_at(&draft.path));
+        let by_name = self.open_task(&draft.task, Some(&draft.reward)).is_ok() && is_there(self);
+        if !by_name && self.open_task(&draft.task, Some(&path)).is_err() {
             self.open_task(&draft.task, None)?;
         }
         let Some(session) = &mut self.session else { return Ok(()) };

@@ -131,6 +131,7 @@ impl Studio {
         remembered.task = options.task.clone().or(remembered.task);
         remembered.reward = options.reward.clone().or(remembered.reward);
         let (drafts, unread) = crate::editor::Draft::left_behind(&options.state);
+        let offered = (!drafts.is_empty()).then(|| format!("{} drafts are offered", drafts.len()));
         let now = Instant::now();
         let mut studio = Self {
             train: TrainPanel::new(remembered.training.clone()),
@@ -152,7 +153,7 @@ impl Studio {
             last: now,
             saved: now,
             quit: false,
-            notes: Vec::new(),
+            notes: offered.into_iter().collect(),
             was_training: false,
             new_worlds: false,
             remembered,

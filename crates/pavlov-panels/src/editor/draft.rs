@@ -39,7 +39,9 @@ pub struct Draft {
     pub task: String,
     /// What the editor called it: the reward's name, or what was put in from elsewhere.
     pub title: String,
-    /// Folder or lone file of the reward.
+    /// Name of the reward in which it was edited.
+    pub reward: String,
+    /// Folder or lone file of that reward.
     pub path: PathBuf,
     /// SHA-256 of what was on the disk.
     base: String,
@@ -145,9 +147,9 @@ impl Writer {
             Some(file) => file,
             None => self.file.insert(begin(&folder(&self.state), name)?),
         };
-        let fail = |source: std::io::Error| EditorError::Write { path: path.clone(), source };
+        let fail = |source: std::io::Error| EditorError::State { path: path.clone(), source };
         let text = serde_json::to_string(draft).map_err(|e| fail(e.into()))?;
-        super::files::write_whole(path, &text)?;
+        super::files::write_state(path, &text)?;
         self.failed = false;
         self.written = Some(draft.texts());
         Ok(())
@@ -166,7 +168,7 @@ impl Writer {
 /// A name that no other draft has, with its lock.
 fn begin(folder: &Path, name: &str) -> Result<(PathBuf, File), EditorError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let fail = |path: &Path, source| EditorError::Write { path: path.to_path_buf(), source };
+    let fail = |path: &Path, source| EditorError::State { path: path.to_path_buf(), source };
     std::fs::create_dir_all(folder).map_err(|e| fail(folder, e))?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
@@ -201,7 +203,9 @@ impl Editor {
             time: pavlov_run::clock::now_utc(),
             task: self.draft.task.clone(),
             title: self.title().to_string(),
-            path: self.subject.path.clone(),
+            reward: self.subject.name.clone(),
+            // Another start may be in another folder.
+            path: std::path::absolute(&self.subject.path).unwrap_or_else(|_| self.subject.path.clone()),
             base: self.base(),
             script: texts.script,
             manifest: texts.manifest,
@@ -259,7 +263,8 @@ impl Editor {
         Ok(())
     }
 
-    fn is_at(&self, path: &Path) -> bool {
+    /// Is it the reward at this path?
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
         let real = |p: &Path| p.canonicalize().unwrap_or_else(|_| p.to_path_buf());
         real(&self.subject.path) == real(path)
     }

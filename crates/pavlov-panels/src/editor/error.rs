@@ -26,6 +26,15 @@ pub enum EditorError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of the history, the drafts or the log that cannot be written.
+    #[error("{path}: cannot be written: {source}; \
+             --state names another folder for what the studio keeps", path = .path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A line of the history or of the log of changes that cannot be read.
     #[error("{path}:{line}: not a row of this file: {message}; \
              move the file away to begin a new one", path = .path.display())]

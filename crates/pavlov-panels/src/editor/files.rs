@@ -47,6 +47,12 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), EditorError> {
         .map_err(|e| EditorError::Write { path: e.path, source: e.source })
 }
 
+/// The same for a file of the state folder.
+pub(crate) fn write_state(path: &Path, text: &str) -> Result<(), EditorError> {
+    pavlov_common::atomic::write(path, text.as_bytes())
+        .map_err(|e| EditorError::State { path: e.path, source: e.source })
+}
+
 impl Files {
     /// Reads the folder or lone file.
     pub fn open(path: &Path) -> Result<Self, EditorError> {
