@@ -20,8 +20,7 @@ fn root() -> PathBuf {
 /// The program with the words of a line, in a folder.
 fn output(folder: &Path, line: &str) -> Output {
     // Words with spaces are written with underscores.
-    let words =
-        line.split(' ').map(|word| if word.starts_with('~') { word[1..].replace('_', " ") } else { word.into() });
+    let words = line.split(' ').map(|word| word.strip_prefix('~').map_or(word.into(), |text| text.replace('_', " ")));
     let mut program = Command::new(env!("CARGO_BIN_EXE_pavlov"));
     program.current_dir(folder).args(["--json", "--root"]).arg(root()).args(words);
     program.env("PAVLOV_CACHE", folder.join("cache"));

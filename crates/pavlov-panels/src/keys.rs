@@ -41,7 +41,7 @@ pub enum Action {
     MarkOut,
     /// The camera follows, or not.
     Follow,
-    /// Save the reward and train it.
+    /// Save the reward and train it, when the gate lets it pass.
     Train,
     /// The chooser of tasks.
     Open,
@@ -116,9 +116,13 @@ pub const TABLE: &[Row] = &[
     Row { action: Action::Left, shortcut: plain(Key::ArrowLeft), label: "The left one is better (label)" },
     Row { action: Action::Right, shortcut: plain(Key::ArrowRight), label: "The right one is better (label)" },
     Row { action: Action::Equal, shortcut: plain(Key::E), label: "Equally good (label)" },
-    Row { action: Action::CannotTell, shortcut: plain(Key::C), label: "Cannot tell (label)" },
-    Row { action: Action::Skip, shortcut: plain(Key::S), label: "Another pair (label)" },
-    Row { action: Action::Undo, shortcut: plain(Key::Backspace), label: "Take the last label back" },
+    Row {
+        action: Action::CannotTell,
+        shortcut: plain(Key::C),
+        label: "Cannot tell: stored, and not learnt from (label)",
+    },
+    Row { action: Action::Skip, shortcut: plain(Key::S), label: "Another pair; this one comes again later (label)" },
+    Row { action: Action::Undo, shortcut: plain(Key::Backspace), label: "Take the last label back, and show it again" },
     Row { action: Action::MarkIn, shortcut: plain(Key::I), label: "A mark begins here (label)" },
     Row { action: Action::MarkOut, shortcut: plain(Key::O), label: "A mark ends here (label)" },
     Row { action: Action::Follow, shortcut: plain(Key::F), label: "Follow the robot, or not" },

@@ -8,7 +8,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use pavlov_env::Assets;
 use pavlov_panels::app::Studio;
-use pavlov_prefs::{Answer, Choice, LabelStore};
+use pavlov_prefs::{Answer, Choice, Entry, LabelStore, Segment};
 use pavlov_run::{Overrides, Trainer};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -99,6 +99,91 @@ fn five_labels_by_keys_are_in_the_store_and_the_last_can_be_taken_back() {
     assert_eq!(labels().len(), 4);
     let store = LabelStore::open(&LabelStore::path_in(&runs)).unwrap();
     assert_eq!(store.records().unwrap().len(), 6, "taking back is a further record");
+}
+
+/// The pair on screen, in the order shown.
+fn pair(harness: &Harness<'static, Studio>) -> Vec<Segment> {
+    harness.state().labelling().unwrap().query().segments.clone()
+}
+
+fn press(harness: &mut Harness<'static, Studio>, key: egui::Key) {
+    harness.key_press(key);
+    harness.run_steps(1);
+}
+
+#[test]
+fn labels_carry_the_hash_of_the_script_they_were_shown_under() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    train(&runs, 1);
+    let script = folder.path().join("own.rhai");
+    std::fs::write(&script, "fn reward(s) { #{ alive: 1.0 } }\n").unwrap();
+    let mut harness = open(folder.path(), "cartpole_balance");
+    harness.state_mut().open_task("cartpole_balance", Some(&script.display().to_string())).unwrap();
+    mode(&mut harness, egui::Key::Num3);
+    press(&mut harness, egui::Key::ArrowLeft);
+    // The script is another one from now on, and so is the hash.
+    std::fs::write(&script, "fn reward(s) { #{ alive: 2.0 } }\n").unwrap();
+    mode(&mut harness, egui::Key::Num1);
+    wait(&mut harness, "the new script", |h| h.state().editor().unwrap().version() == 2);
+    mode(&mut harness, egui::Key::Num3);
+    press(&mut harness, egui::Key::ArrowLeft);
+    press(&mut harness, egui::Key::C);
+    let labels = LabelStore::open(&LabelStore::path_in(&runs)).unwrap().labels().unwrap();
+    let scripts: Vec<&str> = labels.iter().map(|l| l.entry.versions.script.as_str()).collect();
+    // As `sha256sum` gives them.
+    let (one, two) = (
+        "acc63888e73eda68e98009bb3c4ff01c099ab5624a63b690c150e66ef5fa17dd",
+        "8aadb17ebb233fafb9c10a63ba84c09fadecb0b4315d76383424116298dba8c0",
+    );
+    assert_eq!(scripts, [one, two, two]);
+    assert!(labels.iter().all(|l| l.entry.versions.reward == "own" && l.entry.versions.known_script().is_some()));
+}
+
+#[test]
+fn undo_brings_the_pair_back_and_what_is_skipped_comes_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    train(&runs, 1);
+    let mut harness = open(folder.path(), "cartpole_balance");
+    mode(&mut harness, egui::Key::Num3);
+    let labels = || LabelStore::open(&LabelStore::path_in(&runs)).unwrap().labels().unwrap();
+    // A label of another task, given later, is none of this task's.
+    let first = pair(&harness);
+    press(&mut harness, egui::Key::ArrowLeft);
+    let second = pair(&harness);
+    let mut store = LabelStore::open(&LabelStore::path_in(&runs)).unwrap();
+    let rater = labels()[0].entry.rater.to_string();
+    let other = Entry::comparison("ant_run", &rater, first[0].clone(), first[1].clone(), Choice::Left);
+    store.append(&other).unwrap();
+    press(&mut harness, egui::Key::Backspace);
+    assert_eq!(pair(&harness), first, "the pair is on screen again");
+    assert_eq!(labels().len(), 1, "the other task's label stands");
+    press(&mut harness, egui::Key::ArrowRight);
+    assert_eq!(pair(&harness), second, "what was on screen comes next");
+    // Cannot tell is stored as such, and taken back like any other.
+    press(&mut harness, egui::Key::C);
+    assert_eq!(labels().last().unwrap().entry.answer, Answer::Skip);
+    press(&mut harness, egui::Key::Backspace);
+    assert_eq!((pair(&harness), labels().len()), (second.clone(), 2));
+    // Nothing is left to take back but the first, which comes on screen before the present one.
+    press(&mut harness, egui::Key::Backspace);
+    assert_eq!((pair(&harness), labels().len()), (first, 1));
+    press(&mut harness, egui::Key::Backspace);
+    assert!(harness.query_by_label_contains("no label of yours").is_some());
+    press(&mut harness, egui::Key::ArrowLeft);
+    assert_eq!(pair(&harness), second);
+    // Skipping stores nothing; the pair comes again, once, after some others.
+    let stored = labels().len();
+    press(&mut harness, egui::Key::S);
+    assert_eq!(labels().len(), stored);
+    let mut later = 0;
+    while pair(&harness) != second {
+        later += 1;
+        assert!(later < 20, "it does not come again");
+        press(&mut harness, egui::Key::ArrowLeft);
+    }
+    assert!(later >= 3, "after {later} others");
 }
 
 #[test]

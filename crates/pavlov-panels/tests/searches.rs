@@ -80,6 +80,20 @@ fn a_candidate_of_a_real_search_runs_in_the_editor_and_is_taken_back() {
     assert_eq!(editor(&harness).script(), script);
     wait(&mut harness, "the candidate to run", |h| editor(h).version() >= 2 && !editor(h).has_errors());
     assert!(editor(&harness).is_dirty(), "nothing is written to the reward");
+    // It has a name of its own, and saving asks for one. Unchanged, it is no edit that could be lost.
+    assert_eq!(editor(&harness).title(), format!("Candidate {winner} of search-cartpole_balance-0"));
+    assert!(!editor(&harness).has_edits());
+    let (why, name) = editor(&harness).asks_name().unwrap();
+    assert!(why.contains("no name of its own"), "{why}");
+    let expected = format!("cartpole_balance/search-cartpole_balance-0-{}", winner.to_string().replace('.', "-"));
+    assert_eq!(name, expected);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::S);
+    harness.run_steps(2);
+    assert!(harness.query_by_label_contains("no name of its own").is_some());
+    harness.get_by_role_and_label(Role::Button, "Cancel").click();
+    harness.run_steps(2);
+    harness.key_press(Key::F4);
+    harness.run_steps(2);
     picture::save(&harness, "searches-opened-light");
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     harness.run_steps(2);
@@ -90,6 +104,22 @@ fn a_candidate_of_a_real_search_runs_in_the_editor_and_is_taken_back() {
     harness.run_steps(2);
     assert!(!editor(&harness).is_dirty() && editor(&harness).brought().is_none());
     assert!(!editor(&harness).versions().is_empty(), "it is in the history");
+
+    // Saved, it is a reward of the person's own; the search's human reward is as it was.
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Num4);
+    harness.run_steps(3);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    harness.run_steps(2);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::S);
+    harness.run_steps(2);
+    harness.get_by_role_and_label(Role::Button, "Save the copy").click();
+    harness.run_steps(3);
+    assert_eq!(editor(&harness).name(), expected);
+    assert!(!editor(&harness).is_dirty() && editor(&harness).brought().is_none());
+    let saved = std::fs::read_to_string(folder.path().join("own").join(&expected).join("reward.rhai")).unwrap();
+    assert_eq!(saved, script);
+    let human = std::fs::read_to_string(common::root().join("rewards/cartpole_balance/default/reward.rhai")).unwrap();
+    assert_eq!(human, shipped);
 }
 
 #[test]

@@ -165,7 +165,15 @@ pub struct Versions {
     pub app: String,
 }
 
+/// SHA-256 of nothing, which an earlier studio stored in place of a script's.
+const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 impl Versions {
+    /// SHA-256 of the script; none where it is not known, or is that of nothing, as an earlier studio stored it.
+    pub fn known_script(&self) -> Option<&str> {
+        Some(self.script.as_str()).filter(|s| !s.is_empty() && *s != OF_NOTHING)
+    }
+
     /// This version of Pavlov with a reward's name and its script's SHA-256.
     pub fn of(reward: impl Into<String>, script: impl Into<String>) -> Self {
         Self { reward: reward.into(), script: script.into(), app: env!("CARGO_PKG_VERSION").into() }

@@ -37,6 +37,8 @@ pub struct RaterStats {
     pub choices: [usize; 3],
     /// Seconds a label took: median, and mean.
     pub seconds: [f64; 2],
+    /// Labels of which it is not known under which script they were given.
+    pub unknown_script: usize,
     /// Agreement with themselves.
     pub consistency: Consistency,
 }
@@ -70,6 +72,7 @@ pub fn stats(labels: &[Label]) -> Stats {
         times.entry(&entry.rater).or_default().push(entry.took_ms);
         let rater = out.raters.entry(entry.rater.to_string()).or_default();
         rater.labels += 1;
+        rater.unknown_script += usize::from(entry.versions.known_script().is_none());
         *rater.kinds.entry(entry.answer.kind()).or_default() += 1;
         if let (Answer::Comparison { choice, .. }, Some((pair, in_order))) = (&entry.answer, entry.pair()) {
             rater.choices[*choice as usize] += 1;
@@ -94,6 +97,7 @@ pub fn stats(labels: &[Label]) -> Stats {
     for rater in out.raters.values() {
         let all = &mut out.all;
         all.labels += rater.labels;
+        all.unknown_script += rater.unknown_script;
         rater.kinds.iter().for_each(|(kind, n)| *all.kinds.entry(kind).or_default() += n);
         all.choices.iter_mut().zip(rater.choices).for_each(|(a, c)| *a += c);
         let (c, add) = (&mut all.consistency, &rater.consistency);
@@ -134,6 +138,22 @@ mod tests {
     fn label(rater: &str, pair: [u32; 2], choice: Choice, took_ms: u32) -> Label {
         let [left, right] = pair.map(segment);
         Label { id: 1, at_ms: 0, entry: Entry { took_ms, ..Entry::comparison("t", rater, left, right, choice) } }
+    }
+
+    #[test]
+    fn labels_under_the_hash_of_nothing_are_told_apart() {
+        use crate::label::Versions;
+        let of = |script: &str| {
+            let mut label = label("a", [0, 1], Choice::Left, 1);
+            label.entry.versions = std::sync::Arc::new(Versions::of("ant_run/default", script));
+            label
+        };
+        let nothing = pavlov_run::sha256(b"");
+        let known = pavlov_run::sha256(b"fn reward(s) { 1.0 }");
+        assert_eq!(Versions::of("r", &*nothing).known_script(), None);
+        assert_eq!(Versions::of("r", &*known).known_script(), Some(&*known));
+        let s = stats(&[of(&nothing), of(""), of(&known)]);
+        assert_eq!((s.raters["a"].unknown_script, s.all.unknown_script, s.all.labels), (2, 2, 3));
     }
 
     #[test]

@@ -4,11 +4,13 @@
 
 mod material;
 mod picture;
+mod ready;
 mod window;
 
-use anyhow::Result;
 use clap::Parser;
+use pavlov_common::plain_lines;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Design a reward while watching what it does.
 #[derive(Debug, Parser)]
@@ -54,7 +56,12 @@ enum Quality {
     High,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    window::run(args)
+fn main() -> ExitCode {
+    match window::run(Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("pavlov-studio: {}", plain_lines(&format!("{error:#}")));
+            ExitCode::from(ready::CANNOT_START)
+        }
+    }
 }

@@ -5,8 +5,8 @@
 
 use crate::material::{GroundMaterial, ShadowMaterial, ShapeMaterial};
 use crate::picture::{Drawn, PanelCamera, Panels, make_cameras, show};
-use crate::{Args, Quality};
-use anyhow::{Context, Result, anyhow};
+use crate::{Args, Quality, ready};
+use anyhow::{Context, Result, anyhow, bail};
 use bevy::asset::embedded_asset;
 use bevy::camera::CameraOutputMode;
 use bevy::camera::visibility::RenderLayers;
@@ -16,7 +16,10 @@ use bevy::render::renderer::RenderAdapterInfo;
 use bevy::window::{ExitCondition, PresentMode, PrimaryWindow, WindowCloseRequested, WindowResolution};
 use bevy::winit::{EventLoopProxyWrapper, UpdateMode, WinitSettings, WinitUserEvent};
 use bevy_egui::{EguiContexts, EguiGlobalSettings, EguiPlugin, EguiPrimaryContextPass, PrimaryEguiContext};
+use pavlov_common::plain;
 use pavlov_panels::app::{self, Studio};
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -65,11 +68,20 @@ struct Asked {
 }
 
 /// Opens the window and stays until it is closed.
-pub fn run(args: Args) -> Result<()> {
+///
+/// # Errors
+/// When it cannot be opened, or what was asked for is not there: says why, and what to do.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let asked_size = args.size.as_deref().map(size).transpose()?;
+    ready::check()?;
     pavlov_run::register_sources();
     pavlov_prefs::register_sources();
     let assets = pavlov_env::Assets::find(args.assets.as_deref());
     pavlov_vision::register_sources(assets.roots());
+    let mut troubles = Vec::new();
+    if let Some(project) = &args.assets {
+        troubles.extend(look_at(project)?);
+    }
     let waker = Arc::new(Waker::default());
     let of_panels = waker.clone();
     let options = app::Options {
@@ -83,12 +95,10 @@ pub fn run(args: Args) -> Result<()> {
         reward: args.reward.clone(),
         worlds: args.worlds.map(usize::from),
         wake: Arc::new(move || of_panels.wake()),
+        troubles,
     };
     let studio = Studio::open(options)?;
-    let [width, height] = match args.size.as_deref() {
-        Some(text) => size(text)?,
-        None => studio.window_size(),
-    };
+    let [width, height] = asked_size.unwrap_or_else(|| studio.window_size());
     let window = Window {
         title: "Pavlov Studio".into(),
         name: Some("pavlov-studio".into()),
@@ -96,6 +106,7 @@ pub fn run(args: Args) -> Result<()> {
         present_mode: PresentMode::AutoVsync,
         ..default()
     };
+    ready::watch_the_start();
     let mut bevy = App::new();
     bevy.add_plugins(
         DefaultPlugins
@@ -133,9 +144,22 @@ pub fn run(args: Args) -> Result<()> {
         .add_systems(Update, close)
         .add_systems(EguiPrimaryContextPass, (panels, show).chain());
     match bevy.run() {
-        AppExit::Success => Ok(()),
-        AppExit::Error(code) => Err(anyhow!("the window ended with code {code}")),
+        AppExit::Success => Ok(ExitCode::SUCCESS),
+        AppExit::Error(code) => {
+            eprintln!("pavlov-studio: the window ended with code {code}");
+            Ok(ExitCode::FAILURE)
+        }
     }
+}
+
+/// A project folder that was asked for: what the person should know about it.
+fn look_at(project: &Path) -> Result<Option<String>> {
+    let shown = plain(&project.display().to_string());
+    if let Err(e) = std::fs::read_dir(project) {
+        bail!("--assets {shown}: not a folder that can be read ({e}); give the one with tasks, rewards and assets");
+    }
+    let is_empty = !["tasks", "rewards", "assets"].iter().any(|part| project.join(part).is_dir());
+    Ok(is_empty.then(|| format!("{shown} has none of the folders tasks, rewards and assets: nothing of it is used.")))
 }
 
 fn size(text: &str) -> Result<[f32; 2]> {
@@ -234,12 +258,13 @@ fn panels(
     }
     let all = egui::UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
     let mut ui = egui::Ui::new(ctx.clone(), "studio".into(), all);
+    ready::started();
     if panels.0.frame(&mut ui) == app::Flow::Quit {
         exit.write(AppExit::Success);
     }
     for note in panels.0.take_notes() {
         if stats.on {
-            println!("{:.2} s: {note}", stats.begun.elapsed().as_secs_f64());
+            println!("{:.2} s: {}", stats.begun.elapsed().as_secs_f64(), plain(&note));
         }
     }
     Ok(())

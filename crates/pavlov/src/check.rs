@@ -7,7 +7,7 @@ use crate::{Told, Usage};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_reward::{Reward, RewardError};
-use pavlov_search::{AuditSet, GateFinding, GateReport, RULES, Rule, gate, rule, script_finding};
+use pavlov_search::{AuditSet, GateFinding, GateReport, RULES, Rule, gate, other_rewards, rule, script_finding};
 use serde_json::json;
 use std::path::Path;
 
@@ -84,19 +84,11 @@ fn refused(e: RewardError) -> Result<Vec<GateFinding>> {
     }
 }
 
-/// The other rewards of a task that can be loaded.
-fn others(assets: &Assets, task: &Task, than: &Path) -> Vec<Reward> {
-    let same =
-        |p: &Path| matches!((p.canonicalize(), than.canonicalize()), (Ok(a), Ok(b)) if a == b || b.starts_with(&a));
-    let others = assets.rewards().into_iter().filter(|r| r.task == task.name && !same(&r.path));
-    others.filter_map(|r| Reward::load(&r.path, &r.name, task.scene()).ok()).collect()
-}
-
 /// What the gate says of a reward that is, or will be, at `path`, by the task's audit set.
 pub fn admission(assets: &Assets, task: &Task, reward: &Reward, path: &Path) -> Result<GateReport> {
     let pool = pavlov_run::thread_pool(std::thread::available_parallelism().map_or(1, usize::from))?;
     let audit = AuditSet::load(assets, task)?.play(task, &pool)?;
-    let others = others(assets, task, path);
+    let others = other_rewards(assets, task, path);
     Ok(gate(reward, task, &audit, &others.iter().collect::<Vec<_>>(), &pool)?)
 }
 

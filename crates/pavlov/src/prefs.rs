@@ -120,7 +120,11 @@ fn stats(out: Out, runs: &Path, task: Option<&str>) -> Result<()> {
     let shared = stats.agreement.map_or(String::new(), |a| {
         format!("raters agree on {:.0}% of {} pairs that several have compared\n", 100.0 * a, stats.shared_pairs)
     });
-    out.text(&format!("{table}tasks: {}\n{shared}", tasks.join(", ")))
+    let unknown = match stats.all.unknown_script {
+        0 => String::new(),
+        n => format!("of {n} labels it is not known under which script they were given\n"),
+    };
+    out.text(&format!("{table}tasks: {}\n{shared}{unknown}", tasks.join(", ")))
 }
 
 fn export(out: Out, runs: &Path, file: &Path) -> Result<()> {

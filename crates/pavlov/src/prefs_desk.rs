@@ -99,8 +99,9 @@ impl<'a> Desk<'a> {
         let strategy = args.strategy.as_deref().map_or(Ok(usual), Strategy::named)?;
         let asking = Asking { count, batch: args.batch as usize, strategy, pairs, seed };
         let truth = &self.truth;
-        let script: Vec<u8> = truth.inputs().iter().filter_map(|p| file::read(p, file::TEXT).ok()).flatten().collect();
-        let versions = Arc::new(Versions::of(truth.name(), pavlov_run::sha256(&script)));
+        let script = truth.inputs().iter().find(|p| p.extension().is_some_and(|e| e == "rhai"));
+        let hash = script.and_then(|p| file::read(p, file::TEXT).ok()).map(|text| pavlov_run::sha256(&text));
+        let versions = Arc::new(Versions::of(truth.name(), hash.unwrap_or_default()));
         let sample = PairSampler::new(pool, pairs, seed ^ 0x5A)?.candidates(pool, SAMPLE);
         let sample: Vec<_> = sample.iter().map(|p| [&p.left, &p.right]).collect();
         let mut rater: Box<dyn Rater + '_> = if args.rater == Onlooker::NAME {

@@ -96,13 +96,8 @@ const PLAIN_TOML: &str = "about = \"What it is for, in a line\"\nauthor = \"\"\n
                           about = \"weight of the squared action\"\n";
 
 fn new(out: Out, assets: &Assets, name: &str, from: Option<&str>, user: bool) -> Result<()> {
-    let good =
-        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    let Some((task, _)) = name.rsplit_once('/').filter(|_| name.split('/').all(good)) else {
-        let message = format!("`{name}`: expected TASK/NAME of letters, digits, _ and -, for example ant_run/mine");
-        return Err(Usage(message).into());
-    };
-    let task = Task::load(assets, task)?;
+    pavlov_common::shipped::check_reward_name(name).map_err(Usage)?;
+    let task = Task::load(assets, name.rsplit_once('/').map_or("", |(task, _)| task))?;
     let folders = assets.reward_folders();
     let base = if user { folders.last() } else { folders.iter().find(|f| f.is_dir()).or(folders.first()) };
     let Some(base) = base else { return Err(Usage("no folder for rewards is known; see --root".into()).into()) };

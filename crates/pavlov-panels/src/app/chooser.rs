@@ -2,9 +2,10 @@
 //!
 //! Task files are read and pictures are drawn on a separate thread; a task can be chosen as soon as it is listed.
 
+use crate::app::leave::Then;
 use crate::app::{Studio, Wake};
 use egui::{ColorImage, Key, RichText, Sense, TextureHandle, TextureOptions, Ui, vec2};
-use pavlov_common::errors::told;
+use pavlov_common::{plain, plain_lines};
 use pavlov_env::{Assets, Task};
 use pavlov_render::{Camera, Renderer, Stage, Style, views};
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ impl Chooser {
             let mut tasks = Vec::new();
             for entry in assets.tasks() {
                 let task = Task::load(&assets, &entry.name);
-                let about = task.as_ref().map_or_else(ToString::to_string, |t| t.file.about.clone());
+                let about = task.as_ref().map_or_else(|e| plain_lines(&e.to_string()), |t| plain(&t.file.about));
                 if sender.send(News::About(entry.name, about)).is_err() {
                     return;
                 }
@@ -158,10 +159,7 @@ impl Studio {
             self.chooser.open = false;
         }
         if let Some(name) = chosen {
-            match self.open_task(&name, None) {
-                Ok(()) => self.chooser.open = false,
-                Err(error) => self.dialogs.say(told(error.as_ref())),
-            }
+            self.ask(Then::Open { task: name, reward: None });
         }
     }
 }
@@ -186,7 +184,7 @@ fn card(ui: &mut Ui, name: &str, choice: &Choice) -> bool {
                 let stroke = ui.visuals().widgets.hovered.bg_stroke;
                 ui.painter().rect_stroke(rect, 4.0, stroke, egui::StrokeKind::Inside);
             }
-            let clicked = response.clicked() | ui.button(RichText::new(name).strong()).clicked();
+            let clicked = response.clicked() | ui.button(RichText::new(plain(name)).strong()).clicked();
             ui.add(egui::Label::new(RichText::new(&choice.about).small()).truncate());
             clicked
         })

@@ -1,6 +1,7 @@
 //! The layout of designing: script at the left, plots and training at the right, the worlds' clock below, the picture
 //! in the middle.
 
+use crate::app::leave::Then;
 use crate::app::state::{Sheet, Side};
 use crate::app::viewport::{Hand, Viewport};
 use crate::app::{MAX_WORLDS, Studio};
@@ -10,6 +11,7 @@ use crate::scene::{Over, View, paint};
 use crate::theme;
 use crate::train::TrainRequest;
 use egui::{Context, DragValue, Panel, Sense, Ui};
+use pavlov_common::plain_lines;
 
 impl Studio {
     /// All panels of this mode, then the picture in what is left.
@@ -41,7 +43,7 @@ impl Studio {
             self.remembered.camera.follow = !self.remembered.camera.follow;
         }
         if keys::pressed(ctx, Action::Train) {
-            self.start_training();
+            self.start_training(ctx);
         }
     }
 
@@ -96,10 +98,10 @@ impl Studio {
         });
         let theme = self.remembered.theme;
         if let Some(error) = &status.error {
-            ui.colored_label(theme::error(theme), error);
+            ui.colored_label(theme::error(theme), plain_lines(error));
         }
         if let Some(trouble) = session.frame.as_ref().and_then(|f| f.trouble.as_ref()) {
-            ui.colored_label(theme::warning(theme), trouble);
+            ui.colored_label(theme::warning(theme), plain_lines(trouble));
         }
     }
 
@@ -141,9 +143,15 @@ impl Studio {
                 session.terms.ui(ui, theme, session.selected.map(|s| s.0));
             }
             Side::Training => {
+                if self.is_at_gate() {
+                    ui.horizontal(|ui| {
+                        ui.spinner();
+                        ui.label("The gate looks at the reward ...");
+                    });
+                }
                 let request = egui::ScrollArea::vertical().show(ui, |ui| self.train.ui(ui, theme)).inner;
                 match request {
-                    Some(TrainRequest::Start) => self.start_training(),
+                    Some(TrainRequest::Start) => self.start_training(ui.ctx()),
                     Some(TrainRequest::Open(run)) => {
                         let replay = self.runs.open(&run, ui.ctx());
                         self.runs.select(&run);
@@ -155,9 +163,8 @@ impl Studio {
         }
     }
 
-    /// Saves the reward that is open and trains it; ends a run that is being trained.
-    pub(super) fn start_training(&mut self) {
-        let Some(session) = &mut self.session else { return };
+    /// Saves the reward that is open, asks the gate and trains it; ends a run that is being trained.
+    pub(super) fn start_training(&mut self, ctx: &Context) {
         self.remembered.side = Side::Training;
         if self.train.is_active() {
             if let Some(training) = self.train.training() {
@@ -165,13 +172,24 @@ impl Studio {
             }
             return;
         }
+        if self.is_at_gate() {
+            return;
+        }
+        let Some(session) = &self.session else { return };
         if session.editor.has_errors() {
             return self.dialogs.say("The reward has errors: mend them before training it.".into());
         }
-        if let Err(error) = session.editor.save() {
-            return self.dialogs.say(format!("The reward cannot be saved: {error}"));
+        if session.editor.is_dirty() || session.editor.is_detached() {
+            self.save_then(ctx, Then::Train);
+        } else {
+            self.ask_gate(ctx);
         }
-        let reward = self.remembered.reward.clone().unwrap_or_else(|| session.task.default_reward().to_string());
+    }
+
+    /// Trains the reward that is open, as it is on the disk.
+    pub(super) fn train_now(&mut self) {
+        let reward = self.reward_to_train();
+        let Some(session) = &self.session else { return };
         let wake = self.options.wake.clone();
         self.train.start(&self.options.assets, &session.task, &reward, &self.options.runs, move || wake());
     }

@@ -3,6 +3,7 @@
 use crate::app::Studio;
 use crate::keys;
 use egui::{Align2, Context, Window};
+use pavlov_common::plain_lines;
 
 /// What is shown in front of everything else.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ impl Studio {
                 |ui| {
                     ui.set_max_width(520.0);
                     for text in &dialogs.messages {
-                        ui.label(text);
+                        ui.label(plain_lines(text));
                     }
                     if ui.button("OK").clicked() {
                         dialogs.messages.clear();

@@ -1,12 +1,13 @@
 //! The layouts of looking at runs and of comparing behaviours.
 
+use crate::app::leave::Then;
 use crate::app::viewport::Viewport;
 use crate::app::{Mode, Studio};
 use crate::prefs::Labelling;
 use crate::runs::{Replay, RunsRequest};
 use crate::scene::View;
 use egui::{Align2, FontId, Panel, Rect, Sense, Ui, pos2};
-use pavlov_common::errors::told;
+use pavlov_common::plain_lines;
 
 impl Studio {
     /// The list of runs at the left, curves at the right, a replay below its picture.
@@ -40,13 +41,8 @@ impl Studio {
                 self.remembered.mode = Mode::Design;
                 self.remembered.side = crate::app::Side::Training;
             }
-            Some(RunsRequest::OpenReward { task, reward, copy }) => {
-                // The reward as it is now, by its name; where that is gone, the run's copy.
-                let copy = copy.display().to_string();
-                let opened = self.open_task(&task, Some(&reward)).or_else(|_| self.open_task(&task, Some(&copy)));
-                if let Err(error) = opened {
-                    self.dialogs.say(told(error.as_ref()));
-                }
+            Some(RunsRequest::OpenReward { task, copy }) => {
+                self.ask(Then::Open { task, reward: Some(copy.display().to_string()) });
             }
             None => {}
         }
@@ -85,7 +81,7 @@ impl Studio {
         let other_task = self.labelling.as_ref().is_some_and(|l| l.0 != session.task.name);
         if self.labelling.is_none() || other_task {
             let opened =
-                Labelling::open(&self.options.runs, &session.task, &self.remembered.rater, session.editor.reward());
+                Labelling::open(&self.options.runs, &session.task, &self.remembered.rater, session.editor.running());
             self.labelling = Some((session.task.name.clone(), opened));
         }
         let Some((_, opened)) = &mut self.labelling else { return };
@@ -97,7 +93,7 @@ impl Studio {
                     ui.add_space(40.0);
                     ui.vertical_centered(|ui| {
                         ui.heading("Nothing to compare yet");
-                        ui.label(why.as_str());
+                        ui.label(plain_lines(why));
                         again = ui.button("Look again").clicked();
                     });
                 });
@@ -107,6 +103,7 @@ impl Studio {
                 return;
             }
         };
+        labelling.set_reward(session.editor.running());
         labelling.advance(ui.ctx(), f64::from(dt));
         Panel::bottom("labelling").show(ui, |ui| labelling.ui(ui, theme));
         self.notes.append(&mut labelling.notes);

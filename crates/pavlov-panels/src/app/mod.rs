@@ -5,9 +5,11 @@
 //! picture():  the stage and the views that the window's renderer draws under the middle
 //! ```
 
+mod admission;
 mod chooser;
 mod design;
 mod dialogs;
+mod leave;
 mod look_back;
 mod searches;
 mod session;
@@ -27,6 +29,7 @@ use crate::train::TrainPanel;
 use anyhow::{Context as _, Result};
 use egui::{Context, Panel, Ui};
 use pavlov_common::errors::told;
+use pavlov_common::plain;
 use pavlov_env::{Assets, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +56,8 @@ pub struct Options {
     pub worlds: Option<usize>,
     /// Wakes the window.
     pub wake: Wake,
+    /// What the person should read at the start.
+    pub troubles: Vec<String>,
 }
 
 /// An action as a menu shows it, with its key.
@@ -90,10 +95,16 @@ pub struct Studio {
     labelling: Option<(String, Result<Labelling, String>)>,
     chooser: chooser::Chooser,
     dialogs: dialogs::Dialogs,
+    questions: leave::Questions,
+    admission: admission::Admission,
     hands: Vec<Viewport>,
     views: Vec<View>,
     adapter: (String, bool),
     window: [f32; 2],
+    /// What `studio.toml` was last written with.
+    stored: Option<Remembered>,
+    /// It could not be written, which was said.
+    unsaved_state: bool,
     last: Instant,
     saved: Instant,
     quit: bool,
@@ -120,6 +131,8 @@ impl Studio {
         }
         remembered.task = options.task.clone().or(remembered.task);
         remembered.reward = options.reward.clone().or(remembered.reward);
+        let (drafts, unread) = crate::editor::Draft::left_behind(&options.state);
+        let offered = (!drafts.is_empty()).then(|| format!("{} drafts are offered", drafts.len()));
         let now = Instant::now();
         let mut studio = Self {
             train: TrainPanel::new(remembered.training.clone()),
@@ -129,21 +142,26 @@ impl Studio {
             labelling: None,
             chooser: chooser::Chooser::new(&options.assets),
             dialogs: dialogs::Dialogs::default(),
+            questions: leave::Questions::new(drafts),
+            admission: admission::Admission::default(),
             session: None,
             hands: Vec::new(),
             views: Vec::new(),
             adapter: (String::new(), false),
             window: remembered.window,
+            stored: None,
+            unsaved_state: false,
             last: now,
             saved: now,
             quit: false,
-            notes: Vec::new(),
+            notes: offered.into_iter().collect(),
             was_training: false,
             new_worlds: false,
             remembered,
             options,
         };
-        studio.dialogs.messages.extend(messages);
+        studio.dialogs.messages.extend(messages.into_iter().chain(unread));
+        studio.dialogs.messages.extend(studio.options.troubles.iter().cloned());
         if let Some(task) = studio.remembered.task.clone() {
             let reward = studio.remembered.reward.clone();
             match studio.open_task(&task, reward.as_deref()) {
@@ -209,6 +227,11 @@ impl Studio {
         self.session.as_ref().map(|s| &s.editor)
     }
 
+    /// The comparison of behaviours that is open.
+    pub fn labelling(&self) -> Option<&Labelling> {
+        self.labelling.as_ref()?.1.as_ref().ok()
+    }
+
     /// The replay that is open.
     pub fn replay(&self) -> Option<&Replay> {
         self.replay.as_ref()
@@ -241,12 +264,17 @@ impl Studio {
 
     /// The window is to be closed: asks first when something is unsaved or running.
     pub fn ask_to_close(&mut self) {
+        self.ask(leave::Then::Quit);
+        (self.options.wake)();
+    }
+
+    /// Closes; asks first when something is running.
+    fn close_now(&mut self) {
         if self.train.is_active() {
             self.dialogs.closing = true;
         } else {
             self.quit = true;
         }
-        (self.options.wake)();
     }
 
     /// One frame in a ui as large as the window: everything but the picture itself.
@@ -270,11 +298,15 @@ impl Studio {
             }
         }
         if std::mem::take(&mut self.new_worlds)
-            && let (Some(task), reward) = (self.remembered.task.clone(), self.remembered.reward.clone())
-            && let Err(error) = self.open_task(&task, reward.as_deref())
+            && let Some(session) = &mut self.session
         {
-            self.dialogs.say(told(error.as_ref()));
+            match session.set_worlds(self.remembered.worlds, &self.options.wake) {
+                Ok(()) => session.live.send(crate::live::Command::Speed(self.remembered.speed)),
+                Err(error) => self.dialogs.say(told(error.as_ref())),
+            }
         }
+        self.questions_ui(ctx);
+        self.refused_ui(ctx);
         self.dialogs_ui(ctx);
         self.remember();
         if self.quit { Flow::Quit } else { Flow::Go }
@@ -287,6 +319,7 @@ impl Studio {
         {
             session.act(crate::live::Driver::Policy(Box::new(policy)), "the policy in training");
         }
+        self.poll_gate();
         if self.train.is_active() != self.was_training {
             self.was_training = !self.was_training;
             self.notes.push(if self.was_training { "training runs" } else { "training ended" }.into());
@@ -389,8 +422,8 @@ impl Studio {
                 }
                 ui.separator();
                 if let Some(session) = &self.session {
-                    ui.strong(&session.task.name);
-                    ui.weak(&session.task.file.about);
+                    ui.strong(plain(&session.task.name));
+                    ui.weak(plain(&session.task.file.about));
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     ui.weak(&self.adapter.0);
@@ -403,11 +436,13 @@ impl Studio {
     fn remember(&mut self) {
         self.remembered.window = self.window;
         self.remembered.training = self.train.settings.clone();
-        if self.quit || self.saved.elapsed().as_secs_f32() > 1.0 {
+        let is_due = self.quit || self.saved.elapsed().as_secs_f32() > 1.0;
+        if is_due && self.stored.as_ref() != Some(&self.remembered) {
             self.saved = Instant::now();
-            let (old, _) = Remembered::load(&self.options.state);
-            if old != self.remembered
-                && let Err(error) = self.remembered.save(&self.options.state)
+            // What cannot be written is tried again when there is something new, and said once.
+            self.stored = Some(self.remembered.clone());
+            if let Err(error) = self.remembered.save(&self.options.state)
+                && !std::mem::replace(&mut self.unsaved_state, true)
             {
                 self.dialogs.say(error);
             }

@@ -1,10 +1,9 @@
-//! The layout of looking at searches, and how a candidate gets into the editor.
+//! The layout of looking at searches.
 
-use crate::app::{Mode, Sheet, Studio};
+use crate::app::Studio;
+use crate::app::leave::Then;
 use crate::keys::{self, Action};
-use crate::searches::OpenCandidate;
-use egui::{CentralPanel, Context, Panel, Ui};
-use pavlov_common::errors::told;
+use egui::{CentralPanel, Panel, Ui};
 
 impl Studio {
     /// The list at the left, the selected candidate at the right, the graph between them.
@@ -27,36 +26,9 @@ impl Studio {
         let request = request.inner;
         CentralPanel::default().show(ui, |ui| self.searches.graph_ui(ui, theme));
         match (request, by_key.then(|| self.searches.to_open())) {
-            (Some(candidate), _) | (None, Some(Ok(candidate))) => self.open_candidate(ui.ctx(), &candidate),
+            (Some(candidate), _) | (None, Some(Ok(candidate))) => self.ask(Then::Candidate(candidate)),
             (None, Some(Err(why))) => self.dialogs.say(why),
             (None, None) => {}
         }
-    }
-
-    /// Puts a candidate into the editor, as an edit of the reward that is open; of the search's human reward when
-    /// another task is.
-    fn open_candidate(&mut self, ctx: &Context, candidate: &OpenCandidate) {
-        let OpenCandidate { task, reward, title, script, manifest } = candidate;
-        let fits = |s: &super::Session| s.task.name == *task && s.editor.has_manifest();
-        if !self.session.as_ref().is_some_and(fits) {
-            // Unsaved changes of the reward that is closed stay in its history.
-            let kept =
-                self.session.as_mut().filter(|s| s.editor.is_dirty()).map(|s| s.editor.keep("before another task"));
-            if let Some(Err(error)) = kept {
-                return self.dialogs.say(error.to_string());
-            }
-            let opened = self.open_task(task, Some(reward)).or_else(|_| self.open_task(task, None));
-            if let Err(error) = opened {
-                return self.dialogs.say(format!("{title} cannot be opened: {}", told(error.as_ref())));
-            }
-        }
-        let Some(session) = &mut self.session else { return };
-        if let Err(error) = session.editor.bring(ctx, title, script, manifest) {
-            return self.dialogs.say(error.to_string());
-        }
-        session.editor.focus();
-        self.remembered.mode = Mode::Design;
-        self.remembered.sheet = Sheet::Script;
-        self.notes.push(format!("{title} is in the editor"));
     }
 }

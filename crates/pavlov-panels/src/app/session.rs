@@ -6,6 +6,7 @@ use crate::scene::Stage;
 use crate::terms::Terms;
 use anyhow::{Context, Result};
 use egui::Color32;
+use pavlov_common::plain;
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_reward::{Manifest, Reward};
 use pavlov_search::AuditSet;
@@ -50,6 +51,26 @@ pub struct Session {
     had_errors: bool,
 }
 
+/// The reward that runs in the editor; one that pays nothing while none does.
+fn running(editor: &Editor, task: &Task) -> Result<Arc<Reward>> {
+    match editor.reward() {
+        Some(reward) => Ok(reward.clone()),
+        None => {
+            let text = "fn reward(s) { 0.0 }";
+            Ok(Arc::new(Reward::from_text("none", "none.rhai", text, Manifest::default(), task.scene())?))
+        }
+    }
+}
+
+/// Starts worlds that wake the window at every step.
+fn start(task: &Arc<Task>, reward: &Arc<Reward>, version: u64, worlds: usize, wake: &Wake) -> Result<Live> {
+    let options = LiveOptions { worlds, seed: 0, profile: Profile::Fast, disturb: true };
+    let live = LiveWorlds::new(task, reward, version, &options);
+    let live = live.with_context(|| format!("cannot run task {}", task.name))?;
+    let wake = wake.clone();
+    Ok(Live::start(live, move || wake()))
+}
+
 impl Session {
     /// Opens a task with a reward (by name or path) and starts its worlds. They are moved by the policy of the task's
     /// audit set where there is one, else by random actions. While a reward has errors and none runs yet, the worlds
@@ -66,20 +87,11 @@ impl Session {
         wake: &Wake,
     ) -> Result<Self> {
         let editor = Editor::open(assets, &task, reward, state)?;
-        let options = LiveOptions { worlds, seed: 0, profile: Profile::Fast, disturb: true };
-        let no_reward =
-            || Reward::from_text("none", "none.rhai", "fn reward(s) { 0.0 }", Manifest::default(), task.scene());
-        let first = match editor.reward() {
-            Some(reward) => reward.clone(),
-            None => Arc::new(no_reward()?),
-        };
-        let live = LiveWorlds::new(&task, &first, editor.version(), &options)
-            .with_context(|| format!("cannot run task {}", task.name))?;
+        let live = start(&task, &running(&editor, &task)?, editor.version(), worlds, wake)?;
         let good = AuditSet::load(assets, &task).ok().and_then(|set| set.good_policy().cloned());
         let stage = Stage::new(task.model())?;
-        let wake = wake.clone();
         let mut session = Self {
-            live: Live::start(live, move || wake()),
+            live,
             editor,
             terms: Terms::default(),
             stage,
@@ -97,6 +109,25 @@ impl Session {
         };
         session.act_well();
         Ok(session)
+    }
+
+    /// The same with another number of worlds; what is in the editor stays.
+    ///
+    /// # Errors
+    /// When they cannot be made; then those that run go on.
+    pub fn set_worlds(&mut self, worlds: usize, wake: &Wake) -> Result<()> {
+        let first = running(&self.editor, &self.task)?;
+        self.live = start(&self.task, &first, self.editor.version(), worlds, wake)?;
+        let heat = self.terms.heat_choice().map(String::from);
+        self.terms = Terms::default();
+        self.terms.set_heat(heat.as_deref());
+        (self.frame, self.selected, self.sent) = (None, None, None);
+        self.trails.clear();
+        if std::mem::take(&mut self.contacts) {
+            self.set_contacts(true);
+        }
+        self.act_well();
+        Ok(())
     }
 
     /// The task's example policy acts, or random actions where it has none.
@@ -133,7 +164,7 @@ impl Session {
         if self.editor.has_errors() != self.had_errors {
             self.had_errors = !self.had_errors;
             if let Some(p) = self.editor.problems().first().filter(|_| self.had_errors) {
-                self.notes.push(format!("error at line {}: {}", p.line, p.message));
+                self.notes.push(format!("error at line {}: {}", p.line, plain(&p.message)));
             }
         }
         let frames = self.live.frames();
@@ -194,7 +225,8 @@ impl Session {
         let (Some((world, body)), Some(frame)) = (self.selected, &self.frame) else { return };
         let link = body.map_or("", |b| self.task.model().bodies[b].name.as_str());
         let text = format!(
-            "world {world}  {link}\nstep {}\nreward {:.3}\nfitness {:.3}{}",
+            "world {world}  {}\nstep {}\nreward {:.3}\nfitness {:.3}{}",
+            plain(link),
             frame.episode_step[world],
             frame.total[world],
             frame.fitness[world],

@@ -108,23 +108,41 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("studio.toml")
 }
 
+/// Gives a file that cannot be read another name; says so.
+fn put_aside(path: &Path, why: &dyn std::fmt::Display) -> String {
+    let shown = path.display();
+    let names = (1..=99).map(|n| path.with_extension(format!("unreadable-{n}.toml")));
+    let free = names.filter(|n| n.symlink_metadata().is_err()).find(|n| std::fs::rename(path, n).is_ok());
+    let kept = free.map_or_else(String::new, |n| format!("; it is kept as {}", n.display()));
+    format!("{shown}: {why}; starting with defaults{kept}")
+}
+
 impl Remembered {
-    /// Reads it; the defaults, with a sentence for the person, when it cannot be read.
+    /// Reads it; the defaults, with a sentence for the person, when it cannot be read. What cannot be read is put aside, so
+    /// that it is not written over.
     pub fn load(folder: &Path) -> (Self, Option<String>) {
         let path = path(folder);
         let text = match pavlov_common::text::read(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return (Self::default(), None),
-            Err(e) => return (Self::default(), Some(format!("{}: {e}; starting with defaults", path.display()))),
+            Err(e) => return (Self::default(), Some(put_aside(&path, &e))),
         };
         match toml::from_str::<Self>(&text) {
             Ok(mut found) => {
                 found.worlds = found.worlds.clamp(1, crate::app::MAX_WORLDS);
                 found.zoom = if found.zoom.is_finite() { found.zoom.clamp(0.5, 3.0) } else { 1.0 };
                 found.speed = if found.speed.is_finite() { found.speed.clamp(0.05, 8.0) } else { 1.0 };
+                // A window of no size cannot be opened.
+                let is_size = |x: f32| (320.0..=16_384.0).contains(&x);
+                if !found.window.into_iter().all(is_size) {
+                    found.window = Self::default().window;
+                }
+                if !found.camera.is_finite() {
+                    found.camera = Orbit::default();
+                }
                 (found, None)
             }
-            Err(e) => (Self::default(), Some(format!("{}: {}; starting with defaults", path.display(), e.message()))),
+            Err(e) => (Self::default(), Some(put_aside(&path, &e.message()))),
         }
     }
 
@@ -160,11 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn sizes_and_places_that_cannot_be_are_the_usual_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(path(folder.path()), "zoom = nan\nworlds = 0\nwindow = [nan, 1e9]\n[camera]\ndistance = inf\n")
+            .unwrap();
+        let (state, message) = Remembered::load(folder.path());
+        assert_eq!((message, state.worlds), (None, 1));
+        assert_eq!(state, Remembered { worlds: 1, ..Remembered::default() });
+    }
+
+    #[test]
     fn a_damaged_file_is_named_and_does_not_stop_the_start() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(path(folder.path()), "zoom = \"large\"").unwrap();
         let (state, messages) = Remembered::load(folder.path());
         assert_eq!(state, Remembered::default());
-        assert!(messages.is_some_and(|s| s.contains("studio.toml")));
+        assert!(messages.is_some_and(|s| s.contains("studio.toml") && s.contains("unreadable-1")));
+        let kept = std::fs::read_to_string(folder.path().join("studio.unreadable-1.toml")).unwrap();
+        assert_eq!(kept, "zoom = \"large\"", "what cannot be read is not written over");
+        // Not text at all, and then not even a file.
+        std::fs::write(path(folder.path()), [0xff, 0xfe]).unwrap();
+        assert!(Remembered::load(folder.path()).1.is_some_and(|s| s.contains("unreadable-2")));
+        std::fs::create_dir(path(folder.path())).unwrap();
+        assert!(Remembered::load(folder.path()).1.is_some());
     }
 }

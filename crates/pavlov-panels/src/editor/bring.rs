@@ -2,13 +2,16 @@
 //! were typed. They are taken back by undo, or by a button that gives back script and manifest together.
 
 use super::check::{File, Texts};
+use super::place::Foreign;
 use super::{Editor, EditorError};
 
 /// What was put in, and what was there.
 #[derive(Debug, Clone)]
 pub(super) struct Brought {
-    pub title: String,
     pub before: Texts,
+    pub foreign: Option<Foreign>,
+    /// What was put in, where it is kept elsewhere: unchanged, it is no edit of the person's.
+    pub kept: Option<Texts>,
 }
 
 impl Editor {
@@ -26,23 +29,29 @@ impl Editor {
         self.history.store(&texts, why)
     }
 
-    /// Puts the texts of another reward into the editor, as an edit of this one. It is not saved; what was here is kept
-    /// in the history, and comes back by undo or by the bar over the text. `title` names it for the person.
+    /// Puts the texts of another reward (script, manifest) into the editor. They are not saved, and saving asks for a name
+    /// of their own; what was here is kept in the history, and comes back by undo or by the bar over the text. `from`
+    /// says where they come from.
     ///
     /// # Errors
     /// When this reward has no manifest to take the other's, or the history cannot be written. Then nothing has
     /// changed.
-    pub fn bring(&mut self, ctx: &egui::Context, title: &str, script: &str, manifest: &str) -> Result<(), EditorError> {
+    pub fn bring(
+        &mut self,
+        ctx: &egui::Context,
+        (script, manifest): (&str, &str),
+        from: Foreign,
+    ) -> Result<(), EditorError> {
         if self.manifest.is_none() && !manifest.trim().is_empty() {
-            return Err(EditorError::NoManifest { title: title.into(), path: self.files.script.clone() });
+            return Err(EditorError::NoManifest { title: from.title, path: self.files.script.clone() });
         }
-        self.keep(&format!("before {title}"))?;
+        self.keep(&format!("before {}", from.title))?;
         // Undo needs it, and the editor may not have been drawn yet.
         let _ = self.wake.set(ctx.clone());
         let before = self.texts();
         self.set_texts(&Texts { script: script.into(), manifest: Some(manifest.into()) });
         self.tab = File::Script;
-        self.brought = Some(Brought { title: title.into(), before });
+        self.brought = Some(Brought { before, foreign: self.foreign.replace(from), kept: Some(self.texts()) });
         Ok(())
     }
 
@@ -61,12 +70,16 @@ impl Editor {
 
     /// What was put in from elsewhere and is neither kept nor taken back yet.
     pub fn brought(&self) -> Option<&str> {
-        self.brought.as_ref().map(|b| b.title.as_str())
+        self.brought.as_ref().map(|_| self.title())
     }
 
-    /// Gives back what was there before.
+    /// Gives back what was there before. What is here now stays in the history.
     pub fn take_back(&mut self) {
-        if let Some(brought) = self.brought.take() {
+        let kept = self.keep("before taking back");
+        if self.report(kept).is_some()
+            && let Some(brought) = self.brought.take()
+        {
+            self.foreign = brought.foreign;
             self.set_texts(&brought.before);
         }
     }

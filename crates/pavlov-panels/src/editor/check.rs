@@ -2,6 +2,7 @@
 //!
 //! Only the newest text is checked; texts that were asked for while a check ran are passed over.
 
+use pavlov_common::plain;
 use pavlov_reward::{Reward, RewardError};
 use pavlov_script::{Finding, Scene, Severity};
 use std::path::{Path, PathBuf};
@@ -75,6 +76,14 @@ pub(crate) struct Subject {
 impl Subject {
     /// Checks on the calling thread.
     pub fn check(&self, texts: &Texts) -> (Option<Reward>, Vec<Problem>) {
+        let (reward, mut problems) = self.judge(texts);
+        for p in &mut problems {
+            (p.message, p.hint) = (plain(&p.message), plain(&p.hint));
+        }
+        (reward, problems)
+    }
+
+    fn judge(&self, texts: &Texts) -> (Option<Reward>, Vec<Problem>) {
         let built = Reward::from_texts(&self.path, &self.name, &texts.script, texts.manifest.as_deref(), &self.scene);
         match built {
             Ok(reward) => {

@@ -26,14 +26,29 @@ fn stamp(path: &Path) -> Stamp {
     Some((meta.modified().ok()?, meta.len()))
 }
 
+/// Largest text that is edited.
+const LARGEST: u64 = 2 << 20;
+
 fn read(path: &Path) -> Result<String, EditorError> {
-    pavlov_common::text::read(path).map_err(|source| EditorError::Read { path: path.into(), source })
+    let fail = |source| EditorError::Read { path: path.into(), source };
+    let (file, bytes) = pavlov_common::file::open_up_to(path, u64::MAX).map_err(fail)?;
+    drop(file);
+    if bytes > LARGEST {
+        return Err(EditorError::Large { path: path.into(), bytes, most: LARGEST });
+    }
+    pavlov_common::text::read(path).map_err(fail)
 }
 
 /// Replaces the text of a file: a reader sees the old text or the new one.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), EditorError> {
     pavlov_common::atomic::write(path, text.as_bytes())
         .map_err(|e| EditorError::Write { path: e.path, source: e.source })
+}
+
+/// The same for a file of the state folder.
+pub(crate) fn write_state(path: &Path, text: &str) -> Result<(), EditorError> {
+    pavlov_common::atomic::write(path, text.as_bytes())
+        .map_err(|e| EditorError::State { path: e.path, source: e.source })
 }
 
 impl Files {
@@ -79,13 +94,13 @@ impl Files {
         Ok((texts != self.saved).then_some(texts))
     }
 
-    /// Writes what differs from what is saved.
-    pub fn save(&mut self, texts: &Texts) -> Result<(), EditorError> {
-        if texts.script != self.saved.script {
+    /// Writes what differs from what is saved; all of it when `whole`.
+    pub fn save(&mut self, texts: &Texts, whole: bool) -> Result<(), EditorError> {
+        if whole || texts.script != self.saved.script {
             write_whole(&self.script, &texts.script)?;
         }
         if let (Some(path), Some(text)) = (&self.manifest, &texts.manifest)
-            && self.saved.manifest.as_ref() != Some(text)
+            && (whole || self.saved.manifest.as_ref() != Some(text))
         {
             write_whole(path, text)?;
         }

@@ -7,7 +7,7 @@
 
 use super::EditorError;
 use super::check::Texts;
-use super::files::write_whole;
+use super::files::write_state;
 use pavlov_reward::Manifest;
 use serde::{Deserialize, Serialize};
 use similar::{ChangeTag, TextDiff};
@@ -44,7 +44,7 @@ pub(crate) fn folder_name(name: &str) -> String {
 
 /// Appends one line of JSON.
 pub(crate) fn append(path: &Path, row: &impl Serialize) -> Result<(), EditorError> {
-    let fail = |source: std::io::Error| EditorError::Write { path: path.into(), source };
+    let fail = |source: std::io::Error| EditorError::State { path: path.into(), source };
     let mut line = serde_json::to_string(row).map_err(|e| fail(e.into()))?;
     line.push('\n');
     let file = pavlov_common::file::append(path);
@@ -73,7 +73,7 @@ pub(crate) fn rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>, Ed
         let kept = text.rfind('\n').map_or("", |at| &text[..=at]);
         let whole = text.lines().last().is_some_and(|l| serde_json::from_str::<T>(l).is_ok());
         let closed = if whole { format!("{text}\n") } else { kept.to_string() };
-        write_whole(path, &closed)?;
+        write_state(path, &closed)?;
     }
     Ok(out)
 }
@@ -82,7 +82,7 @@ impl History {
     /// The history of the reward called `name` in a state folder.
     pub fn open(state: &Path, name: &str) -> Result<Self, EditorError> {
         let folder = state.join("history").join(folder_name(name));
-        std::fs::create_dir_all(&folder).map_err(|source| EditorError::Write { path: folder.clone(), source })?;
+        std::fs::create_dir_all(&folder).map_err(|source| EditorError::State { path: folder.clone(), source })?;
         let versions = rows(&folder.join("versions.jsonl"))?;
         Ok(Self { folder, versions })
     }
@@ -101,10 +101,10 @@ impl History {
             return Ok(());
         }
         let folder = self.folder.join(&hash);
-        std::fs::create_dir_all(&folder).map_err(|source| EditorError::Write { path: folder.clone(), source })?;
-        write_whole(&folder.join("reward.rhai"), &texts.script)?;
+        std::fs::create_dir_all(&folder).map_err(|source| EditorError::State { path: folder.clone(), source })?;
+        write_state(&folder.join("reward.rhai"), &texts.script)?;
         if let Some(manifest) = &texts.manifest {
-            write_whole(&folder.join("reward.toml"), manifest)?;
+            write_state(&folder.join("reward.toml"), manifest)?;
         }
         let summary = match self.versions.last().map(|v| self.texts(v)) {
             Some(old) => summary(&old?, texts),

@@ -11,26 +11,37 @@
 //! and the panel says which version that is. Versions count what was handed out, rewards and values alike: what
 //! `Frame::reward_version` says.
 //!
-//! In the state folder: `history/<reward>/` ([`Version`]) and `changes.jsonl` ([`ParamChange`]).
+//! What is not the person's own ([`Foreign`]) is saved as a copy under a name of its own: [`Editor::save_as`].
+//!
+//! In the state folder: `history/<reward>/` ([`Version`]), `changes.jsonl` ([`ParamChange`]) and `drafts/` ([`Draft`]).
 
 mod bring;
 mod check;
 mod code;
+mod draft;
+mod error;
 mod files;
 mod find;
 mod history;
 mod history_view;
 mod infer;
 mod names;
+mod of_run;
+mod own_copy;
 mod params;
+mod place;
 mod popup;
+mod saving;
 mod tokens;
 mod view;
 
 pub use check::{File, Problem};
+pub use draft::Draft;
+pub use error::EditorError;
 pub use history::Version;
 pub use names::{Completion, Entry, Names};
 pub use params::ParamChange;
+pub use place::Foreign;
 
 pub(crate) use history_view::line as difference_line;
 pub(crate) use tokens::{Language, coloured};
@@ -43,7 +54,7 @@ use find::Find;
 use history::History;
 use history_view::HistoryView;
 use params::ChangeLog;
-use pavlov_env::{Assets, EnvError, Task};
+use pavlov_env::{Assets, Task};
 use pavlov_reward::{Manifest, Param, Reward, with_values};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,54 +67,6 @@ const QUIET: Duration = Duration::from_millis(30);
 const LOOK: Duration = Duration::from_millis(500);
 /// A version that runs this long is kept in the history.
 const KEPT_AFTER: Duration = Duration::from_secs(5);
-
-/// Why the editor cannot do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum EditorError {
-    /// There is no such reward.
-    #[error(transparent)]
-    Find(#[from] EnvError),
-    /// A file that cannot be read.
-    #[error("{path}: cannot be read: {source}", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file that cannot be written.
-    #[error("{path}: cannot be written: {source}; \
-             to work on a copy of your own: pavlov rewards new --help", path = .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line of the history or of the log of changes that cannot be read.
-    #[error("{path}:{line}: not a row of this file: {message}; \
-             move the file away to begin a new one", path = .path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// A reward without a manifest cannot take another's parameters.
-    #[error("{title} has parameters, and this reward is a lone script without a manifest: \
-             open a reward that is a folder. {path}", path = .path.display())]
-    NoManifest {
-        /// What was to be put in.
-        title: String,
-        /// The script.
-        path: PathBuf,
-    },
-    /// The system cannot start a thread.
-    #[error("cannot start the checker: {0}")]
-    Thread(std::io::Error),
-}
 
 /// A change for the running worlds.
 #[derive(Debug, Clone)]
@@ -146,6 +109,17 @@ struct Running {
 #[derive(Debug)]
 pub struct Editor {
     subject: Subject,
+    assets: Assets,
+    /// Name of the task.
+    task: String,
+    state: PathBuf,
+    /// Whose the text is, when it is not the person's own.
+    foreign: Option<Foreign>,
+    draft: draft::Writer,
+    /// Saving was asked for, and needs a name first.
+    wants_name: bool,
+    /// What the person should know about the text, until it is closed.
+    notice: Option<String>,
     files: Files,
     script: Code,
     manifest: Option<Code>,
@@ -189,6 +163,16 @@ fn params_of(text: Option<&str>) -> Option<BTreeMap<String, Param>> {
     toml::from_str::<Manifest>(text.unwrap_or_default()).ok().map(|m| m.params)
 }
 
+/// Wakes the window, once there is one.
+fn waker(wake: &Arc<OnceLock<egui::Context>>) -> impl Fn() + Send + 'static + use<> {
+    let wake = wake.clone();
+    move || {
+        if let Some(ctx) = wake.get() {
+            ctx.request_repaint();
+        }
+    }
+}
+
 impl Editor {
     /// Opens a reward of a task, by name or path as the command line takes it, and checks it. A reward with errors is
     /// opened too: there is then no [`Editor::reward`] until they are gone.
@@ -197,15 +181,13 @@ impl Editor {
     /// When there is no such reward, its files cannot be read, or the state folder cannot be used.
     pub fn open(assets: &Assets, task: &Arc<Task>, reward: &str, state: &Path) -> Result<Self, EditorError> {
         let (path, name) = pavlov_run::find_reward(assets, task, Some(reward))?;
-        let files = Files::open(&path)?;
+        let mut files = Files::open(&path)?;
+        let written = std::iter::once(files.script.as_path()).chain(files.manifest.as_deref());
+        let foreign = place::of(&path, &name, state, &written.collect::<Vec<_>>());
+        let notice = of_run::as_it_was(&path, &mut files.saved, assets, task);
         let subject = Subject { path, name, scene: task.scene().clone() };
         let wake: Arc<OnceLock<egui::Context>> = Arc::default();
-        let woken = wake.clone();
-        let checker = Checker::start(subject.clone(), move || {
-            if let Some(ctx) = woken.get() {
-                ctx.request_repaint();
-            }
-        });
+        let checker = Checker::start(subject.clone(), waker(&wake));
         let texts = files.saved.clone();
         let params = params_of(texts.manifest.as_deref()).unwrap_or_default();
         let code = |text: &String| Code::new(text.clone(), Language::Toml, "Manifest");
@@ -240,6 +222,13 @@ impl Editor {
             seen: texts.clone(),
             subject,
             files,
+            assets: assets.clone(),
+            task: task.name.clone(),
+            state: state.to_path_buf(),
+            foreign,
+            draft: draft::Writer::new(state, &task.name),
+            wants_name: false,
+            notice,
         };
         let (reward, problems) = editor.subject.check(&texts);
         editor.manifest_bad = params_of(texts.manifest.as_deref()).is_none();
@@ -262,6 +251,21 @@ impl Editor {
         &self.subject.name
     }
 
+    /// What the text is: the reward's name, or what was put in from elsewhere.
+    pub fn title(&self) -> &str {
+        self.foreign.as_ref().map_or(&self.subject.name, |f| &f.title)
+    }
+
+    /// What the person should know about the text.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// Was saving asked for, of a text that needs a name first? Once each.
+    pub fn take_name_request(&mut self) -> bool {
+        std::mem::take(&mut self.wants_name)
+    }
+
     /// The last good reward, with the values that the sliders show.
     pub fn reward(&self) -> Option<&Arc<Reward>> {
         self.running.as_ref().map(|r| &r.reward)
@@ -270,6 +274,11 @@ impl Editor {
     /// The version that runs; 0 when none does.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// [`Self::reward`] with its script.
+    pub fn running(&self) -> Option<(&Arc<Reward>, &str)> {
+        self.running.as_ref().map(|r| (&r.reward, r.texts.script.as_str()))
     }
 
     /// The script as it stands in the editor.
@@ -291,6 +300,13 @@ impl Editor {
     pub fn is_dirty(&self) -> bool {
         self.script.text != self.files.saved.script
             || self.manifest.as_ref().map(|m| &m.text) != self.files.saved.manifest.as_ref()
+    }
+
+    /// Has the person edited something that is kept nowhere else? A candidate as the search has it is not saved, and yet
+    /// nothing is lost with it.
+    pub fn has_edits(&self) -> bool {
+        let kept = self.brought.as_ref().and_then(|b| b.kept.as_ref());
+        self.is_dirty() && kept.is_none_or(|kept| *kept != self.texts())
     }
 
     /// Values of the parameters as the sliders show them.
@@ -380,6 +396,9 @@ impl Editor {
                 }];
             }
         }
+        if let Some(wait) = self.keep_draft() {
+            ctx.request_repaint_after(wait);
+        }
         if self.looked.elapsed() >= LOOK {
             self.looked = Instant::now();
             self.look();
@@ -461,45 +480,7 @@ impl Editor {
         }
     }
 
-    /// Writes both files, and keeps the version if it is good.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn save(&mut self) -> Result<(), EditorError> {
-        let texts = self.texts();
-        self.log.close(&self.subject.name)?;
-        self.files.save(&texts)?;
-        self.outside = None;
-        if let Some(params) = params_of(texts.manifest.as_deref()) {
-            self.saved_params = params;
-        }
-        self.history.store(&texts, "saved")
-    }
-
-    /// Looks for changes that others made on disk.
-    fn look(&mut self) {
-        let was_dirty = self.is_dirty();
-        let changed = self.files.changed();
-        if let Some(Some(texts)) = self.report(changed) {
-            if was_dirty && texts != self.texts() {
-                self.outside = Some(texts);
-            } else {
-                self.load_outside(&texts);
-            }
-        }
-        if self.files.modules_changed() {
-            self.names.read_modules();
-            self.edited = Some(Instant::now());
-        }
-    }
-
-    /// Takes over what others wrote.
-    fn load_outside(&mut self, texts: &Texts) {
-        self.outside = None;
-        self.files.saved = texts.clone();
-        if let Some(params) = params_of(texts.manifest.as_deref()) {
-            self.saved_params = params;
-        }
-        self.set_texts(texts);
+    fn waker(&self) -> impl Fn() + Send + 'static + use<> {
+        waker(&self.wake)
     }
 }

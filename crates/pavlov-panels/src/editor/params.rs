@@ -5,6 +5,7 @@ use super::history::{append, rows};
 use super::{Editor, EditorError, popup};
 use crate::theme::{self, Theme};
 use egui::{RichText, Ui};
+use pavlov_common::{plain, plain_lines};
 use pavlov_reward::Param;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -139,7 +140,7 @@ impl Editor {
             for (i, row) in self.log.rows.iter().enumerate().rev() {
                 ui.horizontal_wrapped(|ui| {
                     ui.label(RichText::new(&row.time).weak().monospace().small());
-                    ui.label(format!("{}: {} to {}", row.name, row.old as f32, row.new as f32));
+                    ui.label(format!("{}: {} to {}", plain(&row.name), row.old as f32, row.new as f32));
                     let known = self.params.get(&row.name).is_some_and(|p| p.value as f32 != row.old as f32);
                     let button = ui.add_enabled(known, egui::Button::new("Set back").small());
                     if button.on_hover_text(format!("{} = {}", row.name, row.old as f32)).clicked() {
@@ -162,14 +163,14 @@ fn slider(ui: &mut Ui, theme: Theme, (name, column): (&str, f32), p: &Param, def
     let mut new_value = None;
     let changed = x as f32 != default as f32;
     ui.horizontal(|ui| {
-        let mut text = RichText::new(name);
+        let mut text = RichText::new(plain(name));
         if changed {
             text = text.strong();
         }
         let start = ui.cursor().left();
         let label = ui.label(text).on_hover_ui(|ui| {
-            ui.label(&p.about);
-            let unit = if p.unit.is_empty() { String::new() } else { format!(" {}", p.unit) };
+            ui.label(plain_lines(&p.about));
+            let unit = if p.unit.is_empty() { String::new() } else { format!(" {}", plain(&p.unit)) };
             ui.label(format!("{low} to {high}{unit}; saved: {default}. Double-click the slider to set it back."));
         });
         ui.add_space((start + column - label.rect.right()).max(0.0));
@@ -181,7 +182,8 @@ fn slider(ui: &mut Ui, theme: Theme, (name, column): (&str, f32), p: &Param, def
             if reset.on_hover_text(format!("Back to {default}, the saved value")).clicked() {
                 new_value = Some(default);
             }
-            let unit = RichText::new(if p.unit.is_empty() { " " } else { &p.unit }).weak().small();
+            let unit = if p.unit.is_empty() { " ".into() } else { plain(&p.unit) };
+            let unit = RichText::new(unit).weak().small();
             ui.add_sized([34.0, 14.0], egui::Label::new(unit).truncate());
             let value = ui.add_sized(
                 [64.0, ui.spacing().interact_size.y],

@@ -4,6 +4,7 @@ use super::check::Problem;
 use super::names::Entry;
 use crate::theme::{self, Theme};
 use egui::{Id, Rect, RichText, Ui, vec2};
+use pavlov_common::{plain, plain_lines};
 
 /// What the person did with the list.
 pub(crate) enum Asked {
@@ -33,8 +34,8 @@ pub(crate) fn list(ui: &Ui, id: Id, caret: Rect, entries: &[Entry], chosen: usiz
             scroll.show(ui, |ui| {
                 for (i, e) in entries.iter().enumerate() {
                     let name = RichText::new(&e.insert).monospace();
-                    let button =
-                        egui::Button::selectable(i == chosen, name).right_text(RichText::new(&e.gives).weak().small());
+                    let button = egui::Button::selectable(i == chosen, name)
+                        .right_text(RichText::new(plain(&e.gives)).weak().small());
                     let button = ui.add_sized(vec2(ui.available_width(), row - 1.0), button.truncate());
                     button.widget_info(|| {
                         egui::WidgetInfo::selected(egui::WidgetType::Button, true, i == chosen, e.insert.clone())
@@ -60,12 +61,12 @@ pub(crate) fn list(ui: &Ui, id: Id, caret: Rect, entries: &[Entry], chosen: usiz
 
 /// An entry in full.
 fn describe(ui: &mut Ui, e: &Entry) {
-    ui.add(egui::Label::new(RichText::new(&e.usage).monospace().strong()).wrap());
+    ui.add(egui::Label::new(RichText::new(plain(&e.usage)).monospace().strong()).wrap());
     if !e.gives.is_empty() {
-        ui.add(egui::Label::new(RichText::new(&e.gives).weak()).wrap());
+        ui.add(egui::Label::new(RichText::new(plain(&e.gives)).weak()).wrap());
     }
     if !e.doc.is_empty() {
-        ui.add(egui::Label::new(&e.doc).wrap());
+        ui.add(egui::Label::new(plain_lines(&e.doc)).wrap());
     }
 }
 
@@ -94,5 +95,5 @@ pub(crate) fn hover(ui: &mut Ui, theme: Theme, problems: &[&Problem], entries: &
 pub(crate) fn line(e: &Entry) -> String {
     let gives = if e.gives.is_empty() { String::new() } else { format!(" gives {}", e.gives) };
     let doc = if e.doc.is_empty() { String::new() } else { format!(": {}", e.doc) };
-    format!("{}{gives}{doc}", e.usage)
+    plain(&format!("{}{gives}{doc}", e.usage))
 }

@@ -5,6 +5,7 @@ use super::{Editor, Problem, popup};
 use crate::keys::{self, Action};
 use crate::theme::{self, Theme};
 use egui::{Button, Frame, Key, Modifiers, Panel, RichText, Ui};
+use pavlov_common::{plain, plain_lines};
 
 impl Editor {
     /// Draws the script part, to be given all the room there is.
@@ -32,8 +33,7 @@ impl Editor {
 
     fn shortcuts(&mut self, ui: &Ui) {
         if keys::pressed(ui.ctx(), Action::Save) {
-            let saved = self.save();
-            self.report(saved);
+            self.save_or_ask();
         }
         if keys::pressed(ui.ctx(), Action::Find) {
             self.find.start();
@@ -43,6 +43,12 @@ impl Editor {
             self.go_to_problem(next);
             self.problem_at = next + 1;
         }
+    }
+
+    /// Shows a line of the script and gives it the keyboard.
+    pub fn go_to_line(&mut self, line: usize, column: usize) {
+        self.tab = File::Script;
+        self.script.go_to_line(line, column);
     }
 
     fn go_to_problem(&mut self, at: usize) {
@@ -76,15 +82,21 @@ impl Editor {
             }
             self.tab = chosen;
             ui.separator();
-            let save = ui.add_enabled(self.is_dirty(), Button::new("Save"));
+            let save = ui.add_enabled(self.is_dirty() || self.is_detached(), Button::new("Save"));
             if save.on_hover_text(keys::text(ui.ctx(), Action::Save)).clicked() {
-                let saved = self.save();
-                self.report(saved);
+                self.save_or_ask();
             }
             if ui.button("Find").on_hover_text(keys::text(ui.ctx(), Action::Find)).clicked() {
                 self.find.start();
             }
-            ui.label(RichText::new(&self.subject.name).weak()).on_hover_text(self.subject.path.display().to_string());
+            let title = plain(self.title());
+            let name = ui.label(RichText::new(title).weak());
+            name.on_hover_ui(|ui| {
+                ui.label(plain(&self.subject.path.display().to_string()));
+                if let Some(foreign) = &self.foreign {
+                    ui.label(format!("{}: saving makes a copy of your own.", plain(&foreign.why)));
+                }
+            });
         });
     }
 
@@ -96,7 +108,7 @@ impl Editor {
         };
         if let Some(words) = self.trouble.clone() {
             bar(ui, theme::error(theme), &mut |ui| {
-                ui.label(RichText::new(&words).color(theme::error(theme)));
+                ui.label(RichText::new(plain_lines(&words)).color(theme::error(theme)));
                 if ui.button("Close").clicked() {
                     self.trouble = None;
                 }
@@ -104,13 +116,21 @@ impl Editor {
         }
         if let Some(title) = self.brought().map(String::from) {
             bar(ui, theme::good(theme), &mut |ui| {
-                ui.label(format!("{title} is in the editor, not saved."));
+                ui.label(format!("{} is in the editor, not saved.", plain(&title)));
                 let back = ui.button("Take back");
                 if back.on_hover_text("Script and manifest as they were; they are in the history, too.").clicked() {
                     self.take_back();
                 }
-                if ui.button("Keep").on_hover_text("Goes on with it. Saving writes it over what was here.").clicked() {
+                if ui.button("Keep").on_hover_text("Goes on with it. Saving asks for a name of its own.").clicked() {
                     self.brought = None;
+                }
+            });
+        }
+        if let Some(words) = self.notice.clone() {
+            bar(ui, theme::warning(theme), &mut |ui| {
+                ui.label(plain_lines(&words));
+                if ui.button("Close").clicked() {
+                    self.notice = None;
                 }
             });
         }

@@ -3,6 +3,7 @@
 use crate::live::driver::{Actor, Driver};
 use crate::live::frame::{ContactShown, Frame, Names};
 use crate::live::touch::Touch;
+use pavlov_common::plain;
 use pavlov_env::{BLOCK_WORLDS, Env, EnvError, EnvOptions, Profile, StepOut, Task};
 use pavlov_reward::Reward;
 use std::sync::Arc;
@@ -295,7 +296,7 @@ impl LiveWorlds {
 /// Names of a reward's nodes. What enters the total comes first in a reward without a graph; in one with a graph the
 /// script's terms do.
 fn names(reward: &Reward) -> Arc<Names> {
-    Arc::new(Names { nodes: reward.node_names().to_vec(), terms: reward.term_names().len() })
+    Arc::new(Names { nodes: reward.node_names().iter().map(|n| plain(n)).collect(), terms: reward.term_names().len() })
 }
 
 #[cfg(test)]

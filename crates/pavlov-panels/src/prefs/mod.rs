@@ -8,6 +8,7 @@
 mod labelling;
 mod query;
 mod source;
+mod waiting;
 
 pub use labelling::Labelling;
 pub use query::{Mode, Query};

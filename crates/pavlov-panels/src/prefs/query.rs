@@ -1,6 +1,7 @@
 //! What is being asked: segments with their states, and where a reward says that they differ. No drawing here.
 
 use crate::runs::{peaks, standardised};
+use pavlov_common::plain;
 use pavlov_env::Task;
 use pavlov_prefs::{PairSampler, Pool, PrefsError, Segment};
 use pavlov_reward::Reward;
@@ -64,7 +65,7 @@ impl Query {
                     let difference = standardised(&scores[0].step_terms[k], &scores[1].step_terms[k]);
                     for (step, d) in difference.into_iter().enumerate() {
                         if d > most[step].0 {
-                            most[step] = (d, name.clone());
+                            most[step] = (d, plain(name));
                         }
                     }
                 }

@@ -8,6 +8,7 @@ use super::watch::{News, Watch};
 use crate::theme::{self, Theme};
 use egui::text::LayoutJob;
 use egui::{Color32, Context, FontId, RichText, TextFormat, TextStyle, Ui};
+use pavlov_common::plain_lines;
 use pavlov_run::{RunEntry, RunFolder, RunState};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -21,13 +22,11 @@ pub enum RunsRequest {
     OpenReplay(Box<Replay>),
     /// Go on training the run in this folder.
     ResumeTraining(PathBuf),
-    /// Edit the reward a run was trained with.
+    /// Edit the reward a run was trained with, as it was.
     OpenReward {
         /// Task of the run.
         task: String,
-        /// Name of the reward.
-        reward: String,
-        /// The run's own copy of it.
+        /// The run's own copy of the reward.
         copy: PathBuf,
     },
 }
@@ -285,8 +284,7 @@ impl Runs {
             let reward = ui.add_enabled(sound, egui::Button::new("Open its reward"));
             if reward.on_hover_text("The copy of the reward it was trained with").clicked() {
                 let copy = RunFolder::open(&run.path).map(|f| f.inputs().join("reward")).unwrap_or_default();
-                let (task, reward) = (run.task.clone(), run.reward.clone());
-                request = Some(RunsRequest::OpenReward { task, reward, copy });
+                request = Some(RunsRequest::OpenReward { task: run.task.clone(), copy });
             }
             if ui.button("Copy path").clicked() {
                 ui.ctx().copy_text(run.path.display().to_string());
@@ -304,7 +302,7 @@ impl Runs {
             match self.curves.get(path) {
                 Some(Ok(curves)) => shown.push(Shown { name, colour: theme::series(theme, place), curves }),
                 Some(Err(problem)) => {
-                    ui.colored_label(theme::error(theme), problem);
+                    ui.colored_label(theme::error(theme), plain_lines(problem));
                 }
                 None => waiting = true,
             }

@@ -61,6 +61,7 @@ impl RunCurves {
         }
         let n = metrics.len();
         let mut put = |name: String, update: usize, value: f64| {
+            let name = pavlov_common::plain(&name);
             let known = series.iter().position(|(n, _)| *n == name);
             let place = known.unwrap_or_else(|| {
                 series.push((name, vec![f64::NAN; n]));

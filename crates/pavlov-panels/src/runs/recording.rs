@@ -1,6 +1,7 @@
 //! What a run has recorded, read and scored: its rollouts, or its clips where it has no rollouts. No drawing here.
 
 use crate::runs::text::grouped;
+use pavlov_common::plain;
 use pavlov_env::Task;
 use pavlov_reward::{Columns, Reward, Scored, Span, score};
 use pavlov_run::{Clip, RolloutFile, RunConfig, RunFolder, channels_of, load_inputs, readable_rollouts};
@@ -99,7 +100,7 @@ impl Recording {
             let total: f64 = clip.frames.iter().map(|f| f64::from(f.reward)).sum();
             let name = path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
             episodes.push(Playable {
-                label: format!("clip {name}: return {total:.1}"),
+                label: format!("clip {}: return {total:.1}", plain(&name)),
                 fitness: None,
                 episode_return: total,
                 source: Source::Clip(clips.len()),

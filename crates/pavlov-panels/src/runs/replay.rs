@@ -10,6 +10,7 @@ use crate::scene::Stage;
 use crate::theme::{self, Theme};
 use egui::{ComboBox, Context, Grid, ScrollArea, Slider, Ui};
 use egui_plot::{Legend, Line, Plot, PlotPoints, VLine};
+use pavlov_common::{plain, plain_lines};
 use pavlov_reward::Reward;
 use pavlov_reward::compare::kendall;
 use std::path::Path;
@@ -208,7 +209,7 @@ impl Replay {
                 }
                 return;
             };
-            ui.strong(&recording.run);
+            ui.strong(plain(&recording.run));
             for problem in &recording.unreadable {
                 ui.colored_label(theme::warning(theme), pavlov_common::plain(problem));
             }
@@ -227,14 +228,17 @@ impl Replay {
                 .on_hover_text("Scores this episode, and ranks all of them, under the script in the editor");
         });
         if let Some(problem) = &self.problem {
-            ui.colored_label(theme::error(theme), problem);
+            ui.colored_label(theme::error(theme), plain_lines(problem));
         }
         if self.loaded.is_none() {
             return close;
         }
         self.transport(ui);
         if let Some(Err(why)) = self.loaded.as_ref().and_then(|l| l.other.as_ref()) {
-            ui.colored_label(theme::warning(theme), format!("The edited reward cannot score this run: {why}"));
+            ui.colored_label(
+                theme::warning(theme),
+                format!("The edited reward cannot score this run: {}", plain_lines(why)),
+            );
         }
         ui.horizontal_top(|ui| {
             let width = (ui.available_width() - 330.0).max(240.0);
@@ -294,9 +298,9 @@ impl Replay {
         let names = self.names();
         ui.horizontal(|ui| {
             let label = ui.label("Per step");
-            let combo = ComboBox::from_id_salt("replay term").selected_text(&self.term).show_ui(ui, |ui| {
+            let combo = ComboBox::from_id_salt("replay term").selected_text(plain(&self.term)).show_ui(ui, |ui| {
                 for name in &names {
-                    ui.selectable_value(&mut self.term, name.clone(), name);
+                    ui.selectable_value(&mut self.term, name.clone(), plain(name));
                 }
             });
             combo.response.labelled_by(label.id);
@@ -361,7 +365,7 @@ impl Replay {
                 for name in self.names() {
                     let a = sum_of(self.recording.as_ref().map(|r| &r.reward), Some(&loaded.original), &name);
                     let b = sum_of(self.compared.as_ref(), other, &name);
-                    ui.label(&name);
+                    ui.label(plain(&name));
                     ui.label(number(a));
                     if other.is_some() {
                         ui.label(number(b));

@@ -3,6 +3,7 @@
 
 use super::curves::RunCurves;
 use egui::Context;
+use pavlov_common::{plain, plain_lines};
 use pavlov_run::{RunEntry, list_runs};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,19 @@ impl Reader {
                 curves.push((path.clone(), RunCurves::read(path).map(Arc::new)));
             }
         }
-        News { runs: list_runs(&self.runs), curves }
+        News { runs: list_runs(&self.runs).into_iter().map(shown).collect(), curves }
+    }
+}
+
+/// A run with what others wrote into its files made fit to be shown; its path stays as it is.
+fn shown(run: RunEntry) -> RunEntry {
+    RunEntry {
+        run: plain(&run.run),
+        task: plain(&run.task),
+        reward: plain(&run.reward),
+        created: plain(&run.created),
+        problem: run.problem.as_deref().map(plain_lines),
+        ..run
     }
 }
 

@@ -88,6 +88,12 @@ impl Orbit {
         Self { target: centre, distance: (2.6 * size).clamp(0.8, 100.0), ..Self::default() }
     }
 
+    /// Is it a view of anything?
+    pub fn is_finite(&self) -> bool {
+        let Self { target, yaw, pitch, distance, .. } = self;
+        target.iter().chain([yaw, pitch, distance]).all(|x| x.is_finite())
+    }
+
     /// As a camera.
     pub fn eye(&self) -> Eye {
         let target = Vec3::from(self.target);

@@ -8,9 +8,11 @@ use crate::runs::text::{grouped, number, percent};
 use crate::theme::{self, Theme};
 use egui::{Color32, RichText, ScrollArea, TextStyle, Ui};
 use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotPoints};
+use pavlov_common::{plain, plain_lines, visible};
 use pavlov_search::lineage::{At, Candidate, Outcome, Status, diff};
 use pavlov_search::{Snapshot, written};
 use similar::ChangeTag;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Characters of a text that are shown: a refused reply can be a quarter of a megabyte.
@@ -46,11 +48,11 @@ pub(super) struct Details {
     difference: Option<(At, At, String)>,
 }
 
-/// The part of a text that is shown, and whether it is cut.
-fn cut(text: &str) -> (&str, bool) {
+/// The part of a text that is shown, made fit for it, and whether it is cut.
+fn cut(text: &str) -> (Cow<'_, str>, bool) {
     match text.char_indices().nth(SHOWN) {
-        Some((at, _)) => (&text[..at], true),
-        None => (text, false),
+        Some((at, _)) => (visible(&text[..at]), true),
+        None => (visible(text), false),
     }
 }
 
@@ -83,7 +85,7 @@ impl Details {
             }
         });
         let detail = if c.detail.is_empty() { String::new() } else { format!(": {}", c.detail) };
-        ui.add(egui::Label::new(RichText::new(format!("{}{detail}", c.operator)).weak()).wrap());
+        ui.add(egui::Label::new(RichText::new(plain_lines(&format!("{}{detail}", c.operator))).weak()).wrap());
         asked = relatives(ui, s, c).map(Asked::Candidate).or(asked);
         ui.horizontal_wrapped(|ui| {
             let open = ui.add_enabled(closed.is_none(), egui::Button::new("Open in the editor"));
@@ -132,7 +134,7 @@ impl Details {
     /// Against a parent, the first one as the lineage has it.
     fn difference(&mut self, ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         if c.parents.is_empty() {
-            ui.label(format!("It has no parent ({}): all of its script is new.", c.operator));
+            ui.label(format!("It has no parent ({}): all of its script is new.", plain(&c.operator)));
             return;
         }
         self.parent = self.parent.min(c.parents.len() - 1);
@@ -219,7 +221,7 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         [(&v.errors, "error", theme::error(theme)), (&v.warnings, "warning", theme::warning(theme))]
     {
         for finding in list {
-            ui.add(egui::Label::new(RichText::new(format!("{mark}: {finding}")).color(colour)).wrap());
+            ui.add(egui::Label::new(RichText::new(plain_lines(&format!("{mark}: {finding}"))).color(colour)).wrap());
         }
     }
     if let Some(rank) = v.good_rank {
@@ -236,7 +238,7 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
     }
     egui::Grid::new("distances").num_columns(2).show(ui, |ui| {
         for neighbour in &v.distances {
-            ui.label(format!("to {}", neighbour.reward));
+            ui.label(format!("to {}", plain(&neighbour.reward)));
             ui.monospace(written(&neighbour.distance));
             ui.end_row();
         }
@@ -263,11 +265,11 @@ fn result(ui: &mut Ui, theme: Theme, s: &Snapshot, c: &Candidate) {
         }
         ui.end_row();
         for o in &trainings {
-            ui.label(stage(o));
+            ui.label(plain(stage(o)));
             ui.label(o.seed.to_string());
             ui.label(short_axis(o.env_steps as f64));
             match &o.error {
-                Some(error) => ui.colored_label(theme::error(theme), error),
+                Some(error) => ui.colored_label(theme::error(theme), plain_lines(error)),
                 None => ui.label(number(Some(o.fitness))),
             };
             ui.label(percent(o.error.is_none().then_some(o.success)));
@@ -331,7 +333,7 @@ fn script(ui: &mut Ui, theme: Theme, c: &Candidate) {
         }
         ui.label(RichText::new(name).strong());
         let (text, is_cut) = cut(text);
-        ui.add(egui::Label::new(coloured(language, text, theme, &font)).extend());
+        ui.add(egui::Label::new(coloured(language, &text, theme, &font)).extend());
         cut_note(ui, is_cut);
         ui.add_space(8.0);
     }
@@ -353,7 +355,7 @@ fn prompt(ui: &mut Ui, s: &Snapshot, c: &Candidate) {
             place("worst", a.worst),
             a.text
         );
-        ui.add(egui::Label::new(words.trim_end_matches([' ', ';'])).wrap());
+        ui.add(egui::Label::new(plain_lines(words.trim_end_matches([' ', ';']))).wrap());
         ui.separator();
     }
     let text = |ui: &mut Ui, text: &str| {
@@ -362,9 +364,9 @@ fn prompt(ui: &mut Ui, s: &Snapshot, c: &Candidate) {
         cut_note(ui, is_cut);
     };
     let Some(e) = s.exchange(c.at) else {
-        ui.label(format!("No model was asked. It was made by: {}.", c.operator));
+        ui.label(format!("No model was asked. It was made by: {}.", plain(&c.operator)));
         if !c.detail.is_empty() {
-            ui.add(egui::Label::new(&c.detail).wrap());
+            ui.add(egui::Label::new(plain_lines(&c.detail)).wrap());
         }
         if !c.genes.is_empty() {
             ui.collapsing("Genes", |ui| text(ui, &c.genes));
@@ -379,7 +381,7 @@ fn prompt(ui: &mut Ui, s: &Snapshot, c: &Candidate) {
     ));
     let messages = e.messages();
     for (i, (role, content)) in messages.iter().enumerate() {
-        let title = format!("{role} ({} characters)", grouped(content.chars().count() as u64));
+        let title = format!("{} ({} characters)", plain(role.as_ref()), grouped(content.chars().count() as u64));
         let last = i + 1 == messages.len();
         egui::CollapsingHeader::new(title)
             .id_salt(("message", c.at, i))

@@ -3,13 +3,14 @@
 use crate::runs::text::number;
 use crate::theme::{self, Theme};
 use egui::{RichText, Ui};
+use pavlov_common::{plain, plain_lines};
 use pavlov_search::Snapshot;
 
 /// What was asked for, and how far it is.
 pub(super) fn ui(ui: &mut Ui, theme: Theme, s: &Snapshot) {
     let set = &s.settings;
     ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new(format!("Search for a reward: {}", set.task)).strong());
+        ui.label(RichText::new(format!("Search for a reward: {}", plain(&set.task))).strong());
         ui.weak(format!(
             "{}, {} generator, {} iterations of {}, {} steps each, seed {}",
             set.mode.name(),
@@ -56,7 +57,7 @@ pub(super) fn ui(ui: &mut Ui, theme: Theme, s: &Snapshot) {
 /// What cannot be read, and what to do.
 pub(super) fn damaged(ui: &mut Ui, theme: Theme, problem: &str) {
     ui.heading("This search cannot be read");
-    ui.colored_label(theme::error(theme), problem);
+    ui.colored_label(theme::error(theme), plain_lines(problem));
     ui.add_space(6.0);
     ui.label(
         "What to do: if the search is just beginning, wait. If it was copied, \

@@ -6,6 +6,7 @@ use crate::runs::text::number;
 use crate::theme::{self, Theme};
 use egui::text::LayoutJob;
 use egui::{Color32, TextFormat, TextStyle, Ui};
+use pavlov_common::{plain, plain_lines};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ impl Searches {
     /// Draws the list. `poll` before.
     pub fn list_ui(&mut self, ui: &mut Ui, theme: Theme) {
         if let Some(problem) = &self.problem {
-            ui.colored_label(theme::error(theme), problem);
+            ui.colored_label(theme::error(theme), plain_lines(problem));
         }
         if !self.listed {
             ui.horizontal(|ui| {
@@ -69,7 +70,7 @@ impl Searches {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+    plain(&path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned()))
 }
 
 /// The state of a search, in a word or two. Whether a process works on it is not known; when it wrote last is.
@@ -117,7 +118,11 @@ fn row_text(ui: &Ui, theme: Theme, entry: &Entry) -> LayoutJob {
             }
             None => String::new(),
         };
-        add(&format!("  {}  {}, {} candidates{best}", brief.task, brief.how, brief.proposed), &small, weak);
+        add(
+            &format!("  {}  {}, {} candidates{best}", plain(&brief.task), plain(&brief.how), brief.proposed),
+            &small,
+            weak,
+        );
     }
     add(&format!("  {}", ago(entry.written)), &small, weak);
     job

@@ -31,6 +31,8 @@ pub struct OpenCandidate {
     pub reward: String,
     /// Names it for the person.
     pub title: String,
+    /// Proposal for a name of its own.
+    pub name: String,
     /// Its script.
     pub script: String,
     /// Its manifest.
@@ -180,6 +182,7 @@ impl Searches {
             task: snapshot.settings.task.clone(),
             reward: snapshot.settings.human.clone(),
             title: format!("Candidate {} of {name}", c.at),
+            name: format!("{name}-{}", c.at),
             script: c.script.clone(),
             manifest: c.manifest.clone(),
         })

@@ -4,6 +4,7 @@ use super::{Job, Point, State, Training, threads};
 use crate::theme::{self, Theme};
 use egui::{Button, DragValue, ProgressBar, RichText, Ui};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
+use pavlov_common::{plain, plain_lines};
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_learn::Policy;
 use pavlov_run::Overrides;
@@ -100,6 +101,11 @@ impl TrainPanel {
         self.go(job, wake);
     }
 
+    /// Shows warnings about what is being trained.
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        self.warnings.extend(warnings);
+    }
+
     /// Continues an existing run.
     pub fn resume(&mut self, run: PathBuf, wake: impl Fn() + Send + Sync + 'static) {
         self.go(Job::Resume { run, threads: self.settings.threads.max(1) }, wake);
@@ -124,7 +130,7 @@ impl TrainPanel {
                 request = self.again_ui(ui);
             }
             Some(State::Failed(why)) => {
-                ui.colored_label(theme::error(theme), format!("Training failed: {why}"));
+                ui.colored_label(theme::error(theme), format!("Training failed: {}", plain_lines(&why)));
                 request = self.again_ui(ui);
             }
             Some(state) => self.progress_ui(ui, &state),
@@ -133,7 +139,7 @@ impl TrainPanel {
             self.warnings.extend(training.take_warnings());
         }
         for warning in &self.warnings {
-            ui.colored_label(theme::warning(theme), warning);
+            ui.colored_label(theme::warning(theme), plain_lines(warning));
         }
         self.curves_ui(ui, theme);
         request
@@ -167,7 +173,7 @@ impl TrainPanel {
         );
         ui.horizontal(|ui| {
             let start = ui.add(Button::new(RichText::new("▶ Train").strong()));
-            start.on_hover_text("Saves the reward and trains it in a new run folder").clicked()
+            start.on_hover_text("Saves the reward, asks the gate and trains it in a new run folder").clicked()
         })
         .inner
     }
@@ -247,7 +253,7 @@ impl TrainPanel {
         plot("terms").legend(Legend::default()).show(ui, |plot| {
             for (i, name) in names.iter().enumerate() {
                 let values = curve(&|p| p.terms.get(name).copied().flatten());
-                plot.line(Line::new(name.clone(), values).color(theme::series(theme, i)));
+                plot.line(Line::new(plain(name), values).color(theme::series(theme, i)));
             }
         });
     }

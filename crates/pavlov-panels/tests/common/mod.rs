@@ -19,13 +19,14 @@ pub fn root() -> PathBuf {
 /// A studio over a workspace of its own.
 pub fn options(folder: &Path, task: Option<&str>, worlds: usize) -> Options {
     Options {
-        assets: Assets::find(None),
+        assets: Assets::find(None).with_user_rewards(folder.join("own")),
         runs: folder.join("runs"),
         state: folder.join("state"),
         task: task.map(String::from),
         reward: None,
         worlds: Some(worlds),
         wake: Arc::new(|| {}),
+        troubles: Vec::new(),
     }
 }
 
@@ -41,7 +42,7 @@ pub fn open(folder: &Path, task: &str) -> Harness<'static, Studio> {
 
 /// Steps until `done`, at most twenty seconds of real time.
 #[track_caller]
-pub fn wait<S>(harness: &mut Harness<'_, S>, label: &str, done: impl Fn(&Harness<'_, S>) -> bool) {
+pub fn wait<'a, S>(harness: &mut Harness<'a, S>, label: &str, done: impl Fn(&Harness<'a, S>) -> bool) {
     let began = Instant::now();
     while !done(harness) {
         assert!(began.elapsed() < Duration::from_secs(20), "waited in vain for: {label}");

@@ -10,6 +10,7 @@
 //! Nothing depends on clocks (unless a limit in minutes is asked for), so a killed search ends as one that was not.
 
 mod end;
+mod human;
 mod judge;
 mod lock;
 mod mode;
@@ -110,7 +111,9 @@ impl<'a> Search<'a> {
     pub fn open(settings: &Settings, folder: &Path, mut means: Means<'a>) -> Result<Self, SearchError> {
         settings.check()?;
         let task = Task::load(means.assets, &settings.task)?;
-        let human = human(means.assets, &task, &settings.human)?;
+        if !folder.join(human::COPY).is_dir() {
+            human::find(means.assets, &task, &settings.human)?;
+        }
         if settings.generator == Generator::Llm && settings.mode.generates() && means.model.is_none() {
             return Err(SearchError::Usage(
                 "generator llm: give --base-url URL and --model NAME, or --replay FILE".into(),
@@ -130,6 +133,7 @@ impl<'a> Search<'a> {
             Some(_) => {}
             None => lineage.set("settings", settings)?,
         }
+        let human = human::own_copy(means.assets, &task, &settings.human, folder)?;
         keep_hashes(&lineage, &task, &human, folder)?;
         let pool = Arc::new(pavlov_run::thread_pool(means.threads)?);
         let audit = AuditSet::load(means.assets, &task)?.play(&task, &pool)?;
@@ -482,16 +486,4 @@ fn keep_hashes(lineage: &Lineage, task: &Task, human: &Reward, folder: &Path) ->
             ))),
         },
     }
-}
-
-/// The human reward of a task; where there is none, what can be done about it.
-fn human(assets: &Assets, task: &Task, name: &str) -> Result<Reward, SearchError> {
-    pavlov_run::find_reward(assets, task, Some(name)).map_err(|e| {
-        SearchError::Usage(format!(
-            "task {} has no reward `{name}` to compare with ({e}): give one with --human REWARD (a name, a folder or a \
-             .rhai file), or begin one with `pavlov rewards new {}/{name}`",
-            task.name, task.name
-        ))
-    })?;
-    Ok(pavlov_run::load_reward(assets, task, Some(name))?)
 }
