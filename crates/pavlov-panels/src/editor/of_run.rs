@@ -68,7 +68,7 @@ fn changed_modules(run: &RunFolder, config: &RunConfig, assets: &Assets) -> Vec<
     let of_modules = config.inputs.iter().filter(|i| i.role == "module").filter_map(|i| Some((module(i)?, &i.sha256)));
     let today = |name: &str| assets.reward_folders().into_iter().map(|f| f.join(name)).find(|p| p.is_file());
     let is_same = |(name, hash): &(String, &String)| {
-        today(name).and_then(|p| file::read(p, file::NUMBERS).ok()).is_some_and(|bytes| sha256(&bytes) == **hash)
+        today(name).and_then(|p| file::read(&p, file::NUMBERS).ok()).is_some_and(|bytes| sha256(&bytes) == **hash)
     };
     let is_there = |(name, _): &(String, &String)| run.inputs().join("rewards").join(name).is_file();
     of_modules.filter(is_there).filter(|m| !is_same(m)).map(|(name, _)| name).collect()
