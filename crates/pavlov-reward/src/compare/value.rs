@@ -15,8 +15,8 @@
 //!   the returns there the values explain (`score`). A pair of rewards shares the choice, as their distance needs one
 //!   canonicalisation for both.
 //! - The distance has a standard error: the jackknife over groups of trajectories. Where no values explain anything of
-//!   held-out returns, the transitions are fewer than twice the features, or the error is above [`TOO_UNSURE`], the distance is that of the minimal canonicalisation,
-//!   and says so.
+//!   held-out returns, there are fewer than five transitions a feature, or the error is above [`TOO_UNSURE`], the
+//!   distance is that of the minimal canonicalisation, and says so.
 //!
 //! Boyan, "Technical update: least-squares temporal difference learning" (2002), for both sets of equations (lambda 0
 //! and 1); Efron and Stein, "The jackknife estimate of variance" (1981).
@@ -34,7 +34,7 @@ const ONE_STEP: [f64; 4] = [0.0, 0.01, 0.03, 0.1];
 /// The same for the equations of whole trajectories.
 const RETURNS: [f64; 6] = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0];
 /// Transitions there must be for each feature: of fewer no value function is told.
-const EACH: usize = 2;
+const EACH: usize = 5;
 /// Standard error of a distance above which it is not given.
 pub const TOO_UNSURE: f64 = 0.15;
 
