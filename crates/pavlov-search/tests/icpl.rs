@@ -38,6 +38,13 @@ const ROUND_STEPS: u64 = STEPS * (SHOWN + (ROUNDS - 1) * (SHOWN - 1)) as u64 / R
 const PAIRS: usize = 2000;
 const DRAWS: usize = 64;
 
+/// A piece of behaviour: the sums of the quantities in it, and of fitness, which the rater goes by.
+struct Piece {
+    segment: Segment,
+    sums: Vec<f64>,
+    worth: f64,
+}
+
 /// A policy with noise, as training plays it.
 struct Noisy(PolicyPlayer, Draw);
 
@@ -134,7 +141,8 @@ fn bradley_terry(name: &str) -> Vec<f64> {
             let sums: Vec<f64> = scored[e].step_terms.iter().map(|t| sum(t)).collect();
             let (run, rollout) = (round.to_string(), "0".into());
             let (episode, first, length) = (e as u32, first as u32, length as u32);
-            (Segment { run, rollout, episode, first, length, reset_seed: 0 }, sums, sum(&value[e].step_terms[0]))
+            let segment = Segment { run, rollout, episode, first, length, reset_seed: 0 };
+            Piece { segment, sums, worth: sum(&value[e].step_terms[0]) }
         };
         let pairs: Vec<_> = (0..PAIRS).map(|_| (segment(), segment())).collect();
         // Before anything is learnt every pair is as good.
@@ -142,9 +150,8 @@ fn bradley_terry(name: &str) -> Vec<f64> {
             None => (0..(ANSWERS / ROUNDS) as usize).collect(),
             Some(model) => {
                 let draws = model.draws(DRAWS, &mut Rng::new(u64::from(round)));
-                let seen = |(left, right): &(_, _)| {
-                    let (left, right): (&(Segment, Vec<f64>, f64), &(Segment, Vec<f64>, f64)) = (left, right);
-                    let of = |d: &Vec<f64>| [model.reward_drawn(d, &left.1), model.reward_drawn(d, &right.1)];
+                let seen = |(left, right): &(Piece, Piece)| {
+                    let of = |d: &Vec<f64>| [model.reward_drawn(d, &left.sums), model.reward_drawn(d, &right.sums)];
                     Seen { rewards: draws.iter().map(of).collect(), place: Vec::new() }
                 };
                 let candidates: Vec<Seen> = pairs.iter().map(seen).collect();
@@ -152,10 +159,10 @@ fn bradley_terry(name: &str) -> Vec<f64> {
             }
         };
         for pair in asked {
-            let mut add = |(segment, sums, worth): &(Segment, Vec<f64>, f64)| {
-                phi.push(sums.clone());
-                data.segments.push(segment.clone());
-                (data.segments.len() - 1, *worth)
+            let mut add = |piece: &Piece| {
+                phi.push(piece.sums.clone());
+                data.segments.push(piece.segment.clone());
+                (data.segments.len() - 1, piece.worth)
             };
             let ((left, a), (right, b)) = (add(&pairs[pair].0), add(&pairs[pair].1));
             let target = if a == b { 0.5 } else { f64::from(u8::from(a > b)) };

@@ -145,6 +145,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
         let GateReport { findings, audit, good_rank, fitness_kendall, shares, distances, .. } = &report;
         let pairs =
             |p: &[(String, f64)]| p.iter().map(|(n, x)| (n.clone(), json!(x))).collect::<serde_json::Map<_, _>>();
+        let nearest: Vec<(String, f64)> = distances.iter().map(|n| (n.reward.clone(), n.distance.value)).collect();
         out.object(&json!({
             "ok": ok, "lowered": program.is_lowered(), "findings": findings,
             "parity_max_abs": parity.as_ref().map(|p| p.max_error), "parity_states": parity.as_ref().map(|p| p.states),
@@ -152,7 +153,7 @@ pub fn check(out: Out, assets: &Assets, args: &Check) -> Result<()> {
             "terms": reward.term_names(), "nodes": reward.node_names(), "operations": program.operations(),
             "error": failure,
             "audit": audit, "good_rank": good_rank, "fitness_kendall": fitness_kendall, "shares": pairs(shares),
-            "distances": distances, "seconds": seconds,
+            "distances": pairs(&nearest), "starc": distances, "seconds": seconds,
         }))?;
     } else {
         // The checker's findings bring the line of the script.

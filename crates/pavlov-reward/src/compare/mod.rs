@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! transitions (features of s and s', ends, groups, weights) ─ Canon::new ─> canonical(r) ─> distance(a, b)   starc.rs
-//! the same of recorded trajectories ─ ValueFit::new ─> reward(r) ─> Distance: value, error, canonicalisation      value.rs
+//! the same of recorded trajectories ─ ValueFit::new ─> reward(r) ─> distance with its error              value.rs
 //! R(s, a, s') evaluated anywhere ───────────────────────────────────────── epic() ────────> Pearson distance epic.rs
 //! returns of episodes under two rewards ──────────────────────────────────────────────── kendall, spearman   pavlov-common
 //! ```

@@ -2,21 +2,21 @@
 //!
 //! VAL subtracts the value of a fixed policy (`starc.rs`). Here that policy is whoever made the trajectories, seen
 //! through the features: V(s) is what is still to be had from s on, on average. Of a model that is known in full the
-//! Bellman equation gives it exactly ([`super::Canon`]); of recorded steps that equation (LSTD) can be all but singular,
-//! because the recorded states are not those that the policy would stay among. Then one direction of the features gets a
-//! huge value and drowns every reward: they all look alike. So:
+//! Bellman equation gives it exactly ([`super::Canon`]). Of recorded steps that equation (LSTD) can be all but
+//! singular, because the recorded states are not those that the policy would stay among. Then one direction of the
+//! features gets a huge value and drowns every reward: they all look alike. So:
 //!
 //! - Values start from the potential F that leaves least (the minimal canonicalisation), and a ridge draws them to it:
-//!   V = F + v, `(A + ridge) v = b - A F`. Whatever the ridge, potential shaping within the span of the features changes
-//!   F alone, and is removed exactly.
+//!   V = F + v, `(A + ridge) v = b - A F`. Whatever the ridge, potential shaping within the span of the features
+//!   changes F alone, and is removed exactly.
 //! - The equations are those of one step, or of all steps to the end of the trajectory (Monte-Carlo returns, with the
 //!   value of the state in which the record breaks off): `V(s_t) = sum g^k r_(t+k) + g^(T-t) V(s_T)`.
 //! - Which equations and how much ridge is chosen on trajectories that were held out: by how much of what F leaves of
 //!   the returns there the values explain (`score`). A pair of rewards shares the choice, as their distance needs one
 //!   canonicalisation for both.
 //! - The distance has a standard error: the jackknife over groups of trajectories. Where no values explain anything of
-//!   held-out returns, the transitions are fewer than twice the features, or the error is above [`TOO_UNSURE`], the distance is that of the minimal canonicalisation,
-//!   and says so.
+//!   held-out returns, there are fewer than five transitions a feature, or the error is above [`TOO_UNSURE`], the
+//!   distance is that of the minimal canonicalisation, and says so.
 //!
 //! Boyan, "Technical update: least-squares temporal difference learning" (2002), for both sets of equations (lambda 0
 //! and 1); Efron and Stein, "The jackknife estimate of variance" (1981).
@@ -34,7 +34,7 @@ const ONE_STEP: [f64; 4] = [0.0, 0.01, 0.03, 0.1];
 /// The same for the equations of whole trajectories.
 const RETURNS: [f64; 6] = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0];
 /// Transitions there must be for each feature: of fewer no value function is told.
-const EACH: usize = 2;
+const EACH: usize = 5;
 /// Standard error of a distance above which it is not given.
 pub const TOO_UNSURE: f64 = 0.15;
 
@@ -79,7 +79,7 @@ pub struct ValueFit {
     change: DMatrix<f64>,
     ahead: DMatrix<f64>,
     shaping: LeastSquares,
-    /// Of all folds but one, and of all: the least-squares problem of the potential, and the equations of each estimator.
+    /// Of all folds but one, and of all: the least-squares problem of the potential, and each estimator's equations.
     parts: Vec<Part>,
 }
 
@@ -629,6 +629,19 @@ mod tests {
         assert_eq!((found.error, found.canonicalisation), (None, CanonKind::Minimal));
         let canon = Canon::new(CanonKind::Minimal, 0.99, &few).unwrap();
         assert_eq!(found.value, canon.distance(&noise(0)[..50], &noise(2)[..50]).unwrap());
+        // Fourteen transitions tell nothing of the values in three features, fifteen may.
+        for (count, kind) in [(14, CanonKind::Minimal), (15, CanonKind::Val)] {
+            let (mut t, mut all) = (t.clone(), all.clone());
+            // A step for each of nine trajectories, and some more of the first.
+            let rows: Vec<usize> = (0..9).map(|k| 50 * k).chain(1..count - 8).collect();
+            let cut = |x: &[f64]| rows.iter().flat_map(|i| x[3 * i..3 * i + 3].to_vec()).collect::<Vec<f64>>();
+            (t.state, t.next, t.terminal) = (cut(&t.state), cut(&t.next), vec![false; rows.len()]);
+            all.at = rows;
+            let fit = ValueFit::new(0.99, &t, &all).unwrap();
+            let reward = fit.reward(&noise(0)).unwrap();
+            let found = fit.values(&reward).map_or(CanonKind::Minimal, |_| CanonKind::Val);
+            assert_eq!((found, t.terminal.len()), (kind, count));
+        }
     }
 
     #[test]
