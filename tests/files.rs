@@ -422,7 +422,9 @@ fn small_files_that_ask_for_much_are_refused_with_little_memory() {
     for (name, read, bytes) in cases {
         std::fs::write(&path, &bytes).unwrap();
         let told = peak(name, read, &path).expect_err(name);
-        assert!(!told.is_empty() && told.len() < 4_000, "{name}: {told}");
+        // The program shows what libraries quote only in part.
+        let shown = pavlov_common::plain_lines(&told);
+        assert!(!shown.is_empty() && shown.len() < 10_000, "{name}: {shown}");
     }
 }
 
@@ -465,7 +467,11 @@ fn good(folder: &Path) -> Vec<(&'static str, Reads, Vec<u8>)> {
         ("clip", clip, bytes("clips/final.jsonl")),
         ("config", config, bytes("config.toml")),
         ("robot", robot, std::fs::read(root().join("assets/robots/cartpole.xml")).unwrap()),
-        ("reward", reward, b"[params.a]\nvalue = 1.0\nmin = 0.0\nmax = 2.0\n[terms.a]\nweight = 2.0\n".to_vec()),
+        (
+            "reward",
+            reward,
+            b"[params.a]\nvalue = 1.0\nmin = 0.0\nmax = 2.0\n[terms.a]\ntransform = [{ scale = 2.0 }]\n".to_vec(),
+        ),
     ]
 }
 

@@ -179,7 +179,7 @@ impl Assets {
     pub fn task(&self, name: &str) -> Result<TaskEntry, NotFound> {
         if name.ends_with(".toml") {
             let path = PathBuf::from(name);
-            if path.is_file() {
+            if is_no_folder(&path) {
                 let stem = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
                 // A file inside a known `tasks/` keeps its full name, so that its rewards are found.
                 let same =
@@ -210,7 +210,7 @@ impl Assets {
         let path = PathBuf::from(name);
         if path.join("reward.toml").is_file()
             || path.join("reward.rhai").is_file()
-            || (path.is_file() && name.ends_with(".rhai"))
+            || (is_no_folder(&path) && name.ends_with(".rhai"))
         {
             return Ok(path);
         }
@@ -236,7 +236,7 @@ impl Assets {
             }
             places.push(PathBuf::from(name));
         }
-        match places.into_iter().find(|p| p.is_file()) {
+        match places.into_iter().find(|p| is_no_folder(p)) {
             Some(path) => Ok(path),
             None => Err(self.not_found("robot", name, self.robots().iter().map(|r| r.0.as_str()), "assets/robots")),
         }
@@ -261,6 +261,11 @@ impl Assets {
         let searched: Vec<String> = places.map(|p| p.display().to_string()).collect();
         NotFound { kind, name: name.to_string(), hint: hint(name, known), searched: searched.join(", ") }
     }
+}
+
+/// Is something there that reading says more about: a file, or what only looks like one?
+fn is_no_folder(path: &Path) -> bool {
+    path.exists() && !path.is_dir()
 }
 
 /// Path of `path` below `base` with forward slashes; none when it is not UTF-8.

@@ -142,6 +142,7 @@ fn report(error: &Error) -> u8 {
 /// 0 done, 1 failed while running, 2 wrong use or bad input.
 fn exit_code(error: &Error) -> u8 {
     let bad_input = error.is::<Usage>()
+        || error.is::<pavlov_common::assets::NotFound>()
         || error.is::<EnvError>()
         || error.is::<RewardError>()
         || error.is::<ModelError>()

@@ -20,6 +20,13 @@ impl BuiltInModel {
     /// Opens a file on so many threads; an error has what rten said.
     pub fn open(path: &Path, threads: usize) -> Result<Self, String> {
         file::open(path).map_err(|e| e.to_string())?;
+        // rten itself opens weights that lie beside the file.
+        for beside in path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten() {
+            let path = beside.path();
+            if path.extension().is_some_and(|e| e == "data" || e == "onnx_data") {
+                file::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            }
+        }
         #[allow(clippy::disallowed_methods, reason = "checked above")]
         let model = Model::load_file(path).map_err(|e| e.to_string())?;
         Ok(Self { model: Box::new(model), pool: Arc::new(ThreadPool::with_num_threads(threads)) })

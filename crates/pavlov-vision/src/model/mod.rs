@@ -388,4 +388,37 @@ mod tests {
         keep_first_largest(&mut ids);
         assert_eq!(ids, [49406, 320, 49407, 0, 0]);
     }
+
+    /// A copy of the embedded model, of which one file's weights are changed.
+    fn changed(file: &str, change: impl Fn(&mut [u8])) -> Result<VisionModel, VisionError> {
+        let dir = tempfile::tempdir().unwrap();
+        let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/vision/embedded");
+        for entry in std::fs::read_dir(embedded).unwrap().flatten().filter(|e| e.path().is_file()) {
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        let path = dir.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let places = weights::tests::places(&bytes);
+        assert!(!places.is_empty(), "{file}");
+        for place in places {
+            change(&mut bytes[place]);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let mut model = VisionModel::load_with(dir.path(), 1, None)?;
+        model.text("a robot standing")?;
+        Ok(model)
+    }
+
+    #[test]
+    fn a_net_with_broken_weights_is_told() {
+        assert!(changed("image.onnx", |_| {}).is_ok());
+        for file in ["image.onnx", "text.onnx"] {
+            for bad in [f32::NAN, f32::INFINITY] {
+                let told = changed(file, |w| w[..4].copy_from_slice(&bad.to_le_bytes())).unwrap_err().to_string();
+                assert!(told.contains(file) && told.contains("expected finite numbers"), "{told}");
+            }
+            let told = changed(file, |w| w.fill(0)).unwrap_err().to_string();
+            assert!(told.contains(file) && told.contains("weights are broken"), "{told}");
+        }
+    }
 }

@@ -118,8 +118,28 @@ fn half(bits: u16) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Where the raw data of an ONNX file's f32 weights lie.
+    pub fn places(onnx: &[u8]) -> Vec<std::ops::Range<usize>> {
+        let parts = |bytes, wanted| {
+            Fields(bytes).filter_map(move |(number, field)| match field {
+                Field::Bytes(part) if number == wanted => Some(part),
+                _ => None,
+            })
+        };
+        let is_float = |t: &&[u8]| Fields(t).any(|f| matches!(f, (2, Field::Number(FLOAT))));
+        parts(onnx, 7)
+            .flat_map(|graph| parts(graph, 5))
+            .filter(is_float)
+            .flat_map(|t| parts(t, 9))
+            .map(|d| {
+                let at = d.as_ptr() as usize - onnx.as_ptr() as usize;
+                at..at + d.len()
+            })
+            .collect()
+    }
 
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
         let mut out = vec![number << 3 | 2];
