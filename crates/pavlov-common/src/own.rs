@@ -73,8 +73,8 @@ pub fn name_part(text: &str) -> String {
 }
 
 impl Assets {
-    /// Where a person's own rewards go: the first root that has tasks or rewards and did not come with Pavlov, a project
-    /// of theirs; else the user's folder. None when there is neither.
+    /// Where a person's own rewards go: the first root that has tasks or rewards and did not come with Pavlov, a
+    /// project of theirs; else the user's folder. None when there is neither.
     pub fn own_rewards(&self) -> Option<PathBuf> {
         let is_own = |root: &&PathBuf| {
             let rewards = root.join("rewards");
@@ -91,7 +91,7 @@ impl Assets {
         let known: Vec<String> = self.rewards().into_iter().map(|r| r.name).collect();
         let folder = self.own_rewards();
         let is_free = |name: &String| {
-            !known.contains(name) && !folder.as_ref().is_some_and(|f| f.join(name).symlink_metadata().is_ok())
+            !known.contains(name) && folder.as_ref().is_none_or(|f| f.join(name).symlink_metadata().is_err())
         };
         let numbered = (2..).map(|n| format!("{task}/{part}-{n}"));
         std::iter::once(format!("{task}/{part}")).chain(numbered).find(is_free).unwrap_or_default()

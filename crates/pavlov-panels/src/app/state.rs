@@ -119,8 +119,8 @@ fn put_aside(path: &Path, why: &dyn std::fmt::Display) -> String {
 }
 
 impl Remembered {
-    /// Reads it; the defaults, with a sentence for the person, when it cannot be read. What cannot be read is put aside, so
-    /// that it is not written over.
+    /// Reads it; the defaults, with a sentence for the person, when it cannot be read. What cannot be read is put
+    /// aside, so that it is not written over.
     pub fn load(folder: &Path) -> (Self, Option<String>) {
         let path = path(folder);
         let is_special = path.metadata().is_ok_and(|m| !m.is_file());
