@@ -73,8 +73,8 @@ pub fn name_part(text: &str) -> String {
 }
 
 impl Assets {
-    /// Where a person's own rewards go: the first root that has tasks or rewards and did not come with Pavlov, a project
-    /// of theirs; else the user's folder. None when there is neither.
+    /// Where a person's own rewards go: the first root that has tasks or rewards and did not come with Pavlov, a
+    /// project of theirs; else the user's folder. None when there is neither.
     pub fn own_rewards(&self) -> Option<PathBuf> {
         let is_own = |root: &&PathBuf| {
             let rewards = root.join("rewards");

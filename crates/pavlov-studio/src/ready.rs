@@ -1,5 +1,6 @@
-//! Can a window be opened here? Asked before Bevy starts, which panics where there is no display, no graphics driver or a
-//! part of either that does not work. What goes wrong after all, before the first picture, is said in a sentence, too.
+//! Can a window be opened here? Asked before Bevy starts, which panics where there is no display, no graphics driver
+//! or a part of either that does not work. What goes wrong after all, before the first picture, is said in a sentence,
+//! too.
 
 use anyhow::{Result, bail};
 use pavlov_common::plain;
@@ -25,9 +26,9 @@ pub fn check() -> Result<()> {
     if pavlov_physics::gpu::adapters().is_empty() {
         bail!(
             "there is no graphics driver that the studio can use: no Vulkan, Metal or DX12 adapter was found.\n\
-             Install one: on Debian `apt-get install mesa-vulkan-drivers` has those of most cards, and one in software. \
-             VK_ICD_FILENAMES or VK_DRIVER_FILES, where they are set, must name a driver's file. `pavlov devices` lists \
-             what is found."
+             Install one: on Debian `apt-get install mesa-vulkan-drivers` has those of most cards, and one in \
+             software. VK_ICD_FILENAMES or VK_DRIVER_FILES, where they are set, must name a driver's file. \
+             `pavlov devices` lists what is found."
         );
     }
     Ok(())
@@ -51,7 +52,8 @@ fn display() -> Result<()> {
     let name = name.to_string_lossy().into_owned();
     if let Err(e) = x11rb::connect(Some(&name)) {
         bail!(
-            "the display {} (DISPLAY) does not answer: {}.\nIs the X server running, and may you use it (`xauth list`)?",
+            "the display {} (DISPLAY) does not answer: {}.\n\
+             Is the X server running, and may you use it (`xauth list`)?",
             plain(&name),
             plain(&e.to_string())
         );
@@ -83,8 +85,8 @@ fn trouble(info: &PanicHookInfo<'_>) -> Option<String> {
     let message = info.payload_as_str().unwrap_or("no reason was given");
     is_theirs.then(|| {
         format!(
-            "the window cannot be opened: {}\nDisplay or graphics driver refuse what the studio needs. `pavlov devices` \
-             lists the drivers; WGPU_ADAPTER_NAME chooses another of them.",
+            "the window cannot be opened: {}\nDisplay or graphics driver refuse what the studio needs. \
+             `pavlov devices` lists the drivers; WGPU_ADAPTER_NAME, with a part of its name, chooses one.",
             plain(message)
         )
     })

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_term_is_found_where_the_script_gives_it() {
-        let script = "// same: no\nfn reward(s, p) {\n    let same = same::x;\n    #{ not_same: 1.0, same : 2.0,\n \"ä b\": 3.0 }\n}";
+        let script = "// same: no\nfn reward(s, p) {\n    let same = same::x;\n    #{ not_same: 1.0, same : 2.0,\n \
+                      \"ä b\": 3.0 }\n}";
         assert_eq!(place_of(script, "same"), Some((4, 23)));
         assert_eq!(place_of(script, "not_same"), Some((4, 8)));
         assert_eq!(place_of(script, "ä b"), Some((5, 3)));

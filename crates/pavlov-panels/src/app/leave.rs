@@ -1,5 +1,5 @@
-//! What must not get lost: every way out of the reward in the editor asks first, a copy gets its name, and what an earlier
-//! studio left unsaved is offered.
+//! What must not get lost: every way out of the reward in the editor asks first, a copy gets its name, and what an
+//! earlier studio left unsaved is offered.
 //!
 //! ```text
 //! quit, another task, a candidate, a run's reward, a draft ─> ask ─> Save ─(name)─┐
@@ -133,8 +133,8 @@ impl Studio {
         Ok(())
     }
 
-    /// Puts a candidate into the editor, under a name of its own; shown over the reward that is open, or over the search's
-    /// human reward when another task is.
+    /// Puts a candidate into the editor, under a name of its own; shown over the reward that is open, or over the
+    /// search's human reward when another task is.
     fn bring_candidate(&mut self, ctx: &Context, candidate: &OpenCandidate) -> Result<()> {
         let OpenCandidate { task, reward, title, name, script, manifest } = candidate;
         let fits = |s: &super::Session| s.task.name == *task && s.editor.has_manifest();

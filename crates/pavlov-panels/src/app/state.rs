@@ -118,8 +118,8 @@ fn put_aside(path: &Path, why: &dyn std::fmt::Display) -> String {
 }
 
 impl Remembered {
-    /// Reads it; the defaults, with a sentence for the person, when it cannot be read. What cannot be read is put aside, so
-    /// that it is not written over.
+    /// Reads it; the defaults, with a sentence for the person, when it cannot be read. What cannot be read is put
+    /// aside, so that it is not written over.
     pub fn load(folder: &Path) -> (Self, Option<String>) {
         let path = path(folder);
         let text = match pavlov_common::text::read(&path) {

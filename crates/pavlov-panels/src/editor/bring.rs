@@ -29,9 +29,9 @@ impl Editor {
         self.history.store(&texts, why)
     }
 
-    /// Puts the texts of another reward (script, manifest) into the editor. They are not saved, and saving asks for a name
-    /// of their own; what was here is kept in the history, and comes back by undo or by the bar over the text. `from`
-    /// says where they come from.
+    /// Puts the texts of another reward (script, manifest) into the editor. They are not saved, and saving asks for a
+    /// name of their own; what was here is kept in the history, and comes back by undo or by the bar over the text.
+    /// `from` says where they come from.
     ///
     /// # Errors
     /// When this reward has no manifest to take the other's, or the history cannot be written. Then nothing has

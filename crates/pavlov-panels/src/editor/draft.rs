@@ -5,9 +5,9 @@
 //! drafts/<reward>.<unique>.json    a draft, replaced whole at every edit
 //! drafts/<reward>.<unique>.lock    held by the studio that writes it; whoever can take it knows that nobody does
 //! ```
-//! They lie in the state folder, beside the history, and not beside the reward: what is edited may have come with Pavlov,
-//! belong to a run or a search, or be write-protected, and two projects may each have a reward of the same name.
-//! A draft is removed when its text is saved or discarded, and only then.
+//! They lie in the state folder, beside the history, and not beside the reward: what is edited may have come with
+//! Pavlov, belong to a run or a search, or be write-protected, and two projects may each have a reward of the same
+//! name. A draft is removed when its text is saved or discarded, and only then.
 
 use super::check::Texts;
 use super::history::folder_name;
@@ -55,8 +55,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Drafts in a state folder that no running studio writes, oldest first, and in words what cannot be read. Damaged ones
-    /// stay where they are.
+    /// Drafts in a state folder that no running studio writes, oldest first, and in words what cannot be read. Damaged
+    /// ones stay where they are.
     pub fn left_behind(state: &Path) -> (Vec<Self>, Vec<String>) {
         let Ok(entries) = std::fs::read_dir(folder(state)) else { return (Vec::new(), Vec::new()) };
         let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
@@ -181,8 +181,8 @@ fn begin(folder: &Path, name: &str) -> Result<(PathBuf, File), EditorError> {
 }
 
 impl Editor {
-    /// Writes the draft when something was edited since, and removes it when nothing is unsaved. Returns how long an edit
-    /// that was just made waits.
+    /// Writes the draft when something was edited since, and removes it when nothing is unsaved. Returns how long an
+    /// edit that was just made waits.
     pub(super) fn keep_draft(&mut self) -> Option<Duration> {
         if !self.has_edits() {
             self.draft.clear();

@@ -181,6 +181,7 @@ impl Editor {
     /// When there is no such reward, its files cannot be read, or the state folder cannot be used.
     pub fn open(assets: &Assets, task: &Arc<Task>, reward: &str, state: &Path) -> Result<Self, EditorError> {
         let (path, name) = pavlov_run::find_reward(assets, task, Some(reward))?;
+        let name = of_run::name(&path).unwrap_or(name);
         let mut files = Files::open(&path)?;
         let written = std::iter::once(files.script.as_path()).chain(files.manifest.as_deref());
         let foreign = place::of(&path, &name, state, &written.collect::<Vec<_>>());
@@ -302,8 +303,8 @@ impl Editor {
             || self.manifest.as_ref().map(|m| &m.text) != self.files.saved.manifest.as_ref()
     }
 
-    /// Has the person edited something that is kept nowhere else? A candidate as the search has it is not saved, and yet
-    /// nothing is lost with it.
+    /// Has the person edited something that is kept nowhere else? A candidate as the search has it is not saved, and
+    /// yet nothing is lost with it.
     pub fn has_edits(&self) -> bool {
         let kept = self.brought.as_ref().and_then(|b| b.kept.as_ref());
         self.is_dirty() && kept.is_none_or(|kept| *kept != self.texts())

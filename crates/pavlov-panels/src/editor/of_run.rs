@@ -1,5 +1,5 @@
-//! The reward of a run as the run had it: the texts of its own copy, with the parameters of its configuration. A file of
-//! the same name may have changed since; then this is said.
+//! The reward of a run as the run had it: the texts of its own copy, with the parameters of its configuration. A file
+//! of the same name may have changed since; then this is said.
 
 use super::check::Texts;
 use super::files::Files;
@@ -12,8 +12,14 @@ use pavlov_run::{RunConfig, RunFolder, sha256};
 use similar::{ChangeTag, TextDiff};
 use std::path::Path;
 
-/// Puts a run's parameters into the texts of its copy at `path`, and says how it differs from today's reward of its name.
-/// Nothing for a reward that is no run's copy.
+/// Name of the reward that a run keeps a copy of at `path`; none for what is no run's copy.
+pub(super) fn name(path: &Path) -> Option<String> {
+    let run = RunFolder::open(&run_of(path)?).ok()?;
+    RunConfig::read(&run.config()).ok().map(|config| config.reward)
+}
+
+/// Puts a run's parameters into the texts of its copy at `path`, and says how it differs from today's reward of its
+/// name. Nothing for a reward that is no run's copy.
 pub(super) fn as_it_was(path: &Path, texts: &mut Texts, assets: &Assets, task: &Task) -> Option<String> {
     let run = RunFolder::open(&run_of(path)?).ok()?;
     let config = match RunConfig::read(&run.config()) {

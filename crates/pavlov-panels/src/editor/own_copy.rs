@@ -32,7 +32,8 @@ impl Editor {
     /// the reward had beside its two files comes along. What was copied from is not touched.
     ///
     /// # Errors
-    /// When there is no such place, the name cannot be taken, or a file cannot be read or written; nothing is then left.
+    /// When there is no such place, the name cannot be taken, or a file cannot be read or written; nothing is then
+    /// left.
     pub fn save_as(&mut self, name: &str) -> Result<(), EditorError> {
         let task = self.own_task();
         let refuse = |why: String| Err(EditorError::Name(why));

@@ -1,5 +1,5 @@
-//! Whose the reward in the editor is. What came with Pavlov, what a run or a search keeps, and what is write-protected is
-//! never written over: it is saved as a copy, under a name of its own.
+//! Whose the reward in the editor is. What came with Pavlov, what a run or a search keeps, and what is write-protected
+//! is never written over: it is saved as a copy, under a name of its own.
 
 use pavlov_common::shipped::{is_shipped, name_part};
 use std::path::{Path, PathBuf};

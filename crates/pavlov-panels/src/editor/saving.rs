@@ -5,7 +5,8 @@ use super::{Editor, EditorError, params_of};
 use std::time::Instant;
 
 impl Editor {
-    /// Writes both files, and keeps the version if it is good. What others have written meanwhile is kept in the history.
+    /// Writes both files, and keeps the version if it is good. What others have written meanwhile is kept in the
+    /// history.
     ///
     /// # Errors
     /// When a file cannot be written, or what is here is not the person's own: see [`Editor::save_as`].

@@ -381,7 +381,7 @@ fn prompt(ui: &mut Ui, s: &Snapshot, c: &Candidate) {
     ));
     let messages = e.messages();
     for (i, (role, content)) in messages.iter().enumerate() {
-        let title = format!("{} ({} characters)", plain(role.as_ref()), grouped(content.chars().count() as u64));
+        let title = format!("{} ({} characters)", plain(role), grouped(content.chars().count() as u64));
         let last = i + 1 == messages.len();
         egui::CollapsingHeader::new(title)
             .id_salt(("message", c.at, i))

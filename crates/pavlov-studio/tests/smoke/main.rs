@@ -267,8 +267,11 @@ fn an_edit_survives_a_kill() {
     display.focus();
     display.key(sym::F1 + 3, false);
     std::thread::sleep(Duration::from_millis(200));
-    display.text("// not lost");
-    std::thread::sleep(Duration::from_millis(300));
+    let from = studio.printed();
+    display.text("// not lost\n");
+    // Everything that was typed has come, was checked and runs.
+    std::thread::sleep(Duration::from_secs(2));
+    studio.wait_from(from, "the new reward runs", Duration::from_secs(20));
     studio.child.kill().expect("killed");
     drop(studio);
     let drafts = std::fs::read_dir(state.join("drafts")).expect("drafts").flatten().map(|e| e.path());

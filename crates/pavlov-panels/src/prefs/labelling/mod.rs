@@ -61,8 +61,8 @@ pub struct Labelling {
 }
 
 impl Labelling {
-    /// A session over all runs of a task that have recorded something. `reward`, with its script, marks where clips differ
-    /// and stands under the labels.
+    /// A session over all runs of a task that have recorded something. `reward`, with its script, marks where clips
+    /// differ and stands under the labels.
     ///
     /// # Errors
     /// In words, with what to do: when there are no runs, nothing to compare, or the store cannot be opened.
