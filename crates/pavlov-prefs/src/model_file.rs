@@ -134,7 +134,8 @@ mod tests {
             scale: 2.0,
             usual: vec![0.5, i as f32],
         };
-        let mut nets = Nets { kind: Kind::Gpm(1), features, members: vec![member(0), member(1)], uncertainty: Vec::new() };
+        let mut nets =
+            Nets { kind: Kind::Gpm(1), features, members: vec![member(0), member(1)], uncertainty: Vec::new() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         nets.save(&path, "ant_run").unwrap();

@@ -4,8 +4,8 @@
 use pavlov_common::stats;
 use pavlov_env::{Assets, Profile, Task};
 use pavlov_prefs::{
-    Asking, Combine, Dataset, NetFit, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask,
-    cyclic_chance, fit_nets, write_nets,
+    Asking, Combine, Dataset, NetFit, NetOptions, PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher,
+    Versions, ask, cyclic_chance, fit_nets, write_nets,
 };
 use pavlov_reward::Reward;
 use pavlov_run::{

@@ -55,9 +55,8 @@ impl Confirmed {
 
 /// The 97.5% point of Student's distribution.
 fn student(freedom: usize) -> f64 {
-    const POINTS: [f64; 15] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    ];
+    const POINTS: [f64; 15] =
+        [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131];
     // Beyond the table by the first terms of its expansion around the normal distribution.
     let n = freedom as f64;
     let normal = 1.959_964_f64;
@@ -104,7 +103,9 @@ pub fn confirm(
         let evaluations = variants.evaluate()?;
         if let Some(which) = failed.iter().position(|f| *f) {
             let whose = ["the present values", "the values found"][which];
-            return Err(RunError::Failed(format!("training with {whose} and seed {seed} met numbers that are not finite")));
+            return Err(RunError::Failed(format!(
+                "training with {whose} and seed {seed} met numbers that are not finite"
+            )));
         }
         used.push(seed);
         fitness.iter_mut().zip(evaluations).for_each(|(all, e)| all.push(e.fitness.mean));
@@ -120,11 +121,15 @@ mod tests {
 
     #[test]
     fn sure_is_what_every_seed_shows_and_not_what_one_does() {
-        let of = |found: &[f64]| Confirmed::of((1..).take(found.len()).collect(), vec![1.0; found.len()], found.into(), 9);
+        let of =
+            |found: &[f64]| Confirmed::of((1..).take(found.len()).collect(), vec![1.0; found.len()], found.into(), 9);
         assert!(of(&[1.9, 2.1, 2.0, 2.05, 1.95]).is_sure());
         let lucky = of(&[1.0, 1.0, 9.0, 1.0, 1.0]);
         assert!(!lucky.is_sure() && (lucky.difference - 1.6).abs() < 1e-12, "{lucky:?}");
-        assert!(!of(&[5.0]).is_sure() && !of(&[]).is_sure() && !of(&[1.0, 1.0, 1.0]).is_sure(), "no more is not better");
+        assert!(
+            !of(&[5.0]).is_sure() && !of(&[]).is_sure() && !of(&[1.0, 1.0, 1.0]).is_sure(),
+            "no more is not better"
+        );
         // Two seeds: mean 1, error 0.1, 12.706 errors.
         let [low, high] = of(&[1.9, 2.1]).interval.unwrap();
         assert!((low + 0.2706).abs() < 1e-9 && (high - 2.2706).abs() < 1e-9, "{low} {high}");

@@ -377,7 +377,10 @@ mod tests {
         ("rescore", "reward threads list"),
         ("compare", "task on threads"),
         ("diagnose", "second set steps threads"),
-        ("tune", "reward params method variants generations steps worlds seed profile threads set confirm write force log"),
+        (
+            "tune",
+            "reward params method variants generations steps worlds seed profile threads set confirm write force log",
+        ),
         (
             "search",
             "task_option mode generator candidates iterations seed steps minutes_per_candidate seeds no_halving \

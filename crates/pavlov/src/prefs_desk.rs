@@ -5,8 +5,8 @@ use crate::prefs_args::{Answering, Learning};
 use anyhow::Result;
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, FitOptions, Known, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater, Scripted, Strategy, Teacher,
-    Versions,
+    Asking, FitOptions, Known, LabelStore, Loss, Model, PairOptions, PairSampler, Pool, Rater, Scripted, Strategy,
+    Teacher, Versions,
 };
 use pavlov_reward::Reward;
 use pavlov_run::load_reward;

@@ -71,7 +71,8 @@ pub fn rounds(out: Out, assets: &Assets, runs: &Path, args: &Loop) -> Result<()>
     // The gate's errors keep a reward from being trained on, as `prefs train` keeps it from being written.
     let mut admit = |reward: &Reward| {
         let report = admission(assets, &task, reward, reward.path());
-        let findings = report.map_err(|e| PrefsError::Failed(format!("the checks of what was learnt: {e:#}")))?.findings;
+        let findings =
+            report.map_err(|e| PrefsError::Failed(format!("the checks of what was learnt: {e:#}")))?.findings;
         let errors: Vec<String> = findings.iter().filter(|f| f.severity == "error").map(ToString::to_string).collect();
         Ok((!errors.is_empty()).then(|| format!("the gate refuses what was learnt: {}", errors.join("; "))))
     };

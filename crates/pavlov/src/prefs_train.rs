@@ -74,12 +74,15 @@ pub fn train(out: Out, assets: &Assets, runs: &Path, args: &Train) -> Result<()>
         Learnt::Nets(_, coin) => (None, Some(coin), Vec::new()),
     };
     let labels = data.pairs.len();
-    let done =
-        Trained { model, labels, quality, before, coin, changes, advantage, doubt, findings, out: written };
+    let done = Trained { model, labels, quality, before, coin, changes, advantage, doubt, findings, out: written };
     if done.out.is_some() && (done.doubt.is_some() || refused) {
         warn("written because of --force");
     }
-    if out.json { out.object(&done)? } else { out.text(&summary(&done, args))? }
+    if out.json {
+        out.object(&done)?
+    } else {
+        out.text(&summary(&done, args))?
+    }
     match code {
         0 => Ok(()),
         code => Err(Told(code).into()),
