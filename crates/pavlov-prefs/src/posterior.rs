@@ -11,8 +11,8 @@
 //! and Terry. For each `beta` and `tau` the posterior of `beta f` is log-concave and near normal (Laplace); the
 //! posterior is the mixture of all of them, weighed by prior and evidence.
 //!
-//! Labels know no scale: where all factors are free, those of each draw are multiplied so that all terms together do to
-//! pairs what they do now. A weight changes only where the 95% interval of its factor leaves out 0.9 to 1.1. The rest
+//! Labels know no scale: where all factors are free, or those that are held do hardly anything, those of each draw are
+//! multiplied so that all terms together do to pairs what they do now. A weight changes only where the 95% interval of its factor leaves out 0.9 to 1.1. The rest
 //! stays exactly as it is, and those that change are fitted again with the others held, as factors relative to those;
 //! of those whose interval then holds 1, the likeliest to be right goes back until none is left. A sign changes only
 //! where the interval is beyond zero.
@@ -46,6 +46,8 @@ const WIDER: f64 = 1.2;
 const ROUNDS: usize = 5;
 const STEPS: usize = 60;
 const BETWEEN: usize = 2;
+/// Terms hardly do anything to pairs whose mean squares are together this share of all, or less.
+const HARDLY: f64 = 0.01;
 /// A tenth more or less is the weight as it is.
 const AS_IT_IS: f64 = 0.1;
 /// Labels determine a factor whose interval holds 1 where it is narrower than this: half of the narrowest prior's.
@@ -187,8 +189,8 @@ impl Posterior {
     /// Median and 95% interval of the factors of the free terms, in their order.
     fn factors(&self) -> Vec<(f64, [f64; 2])> {
         let mut draws = self.draws.clone();
-        let varied = self.scale.iter().filter(|s| **s > 0.0).count();
-        if self.free.len() == varied {
+        let of_free: f64 = self.free.iter().map(|&k| self.scale[k].powi(2)).sum();
+        if of_free > (1.0 - HARDLY) * self.size.powi(2) {
             for (_, factors) in &mut draws {
                 let square: f64 = factors.iter().zip(&self.scale).map(|(f, s)| (f * s / self.size).powi(2)).sum();
                 factors.iter_mut().for_each(|f| *f /= square.sqrt().max(1e-12));
