@@ -141,13 +141,13 @@ impl Dataset {
     }
 }
 
-/// Numbers of the pairs that a net is trained on, and of those that it is stopped, chosen and judged by. No pair has two
-/// uses, and a pair of segments that came twice is in one part.
+/// Numbers of the pairs that a net is trained on, and of those that it is stopped, chosen and judged by. No pair has
+/// two uses, and a pair of segments that came twice is in one part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Split {
     /// Trained on.
     pub train: Vec<usize>,
-    /// Training ends where the loss on these is least.
+    /// How long is trained is found on these, which then are trained on too.
     pub stop: Vec<usize>,
     /// Models are chosen by these.
     pub choose: Vec<usize>,

@@ -148,11 +148,13 @@ impl Fit {
             }
             Learnt::Nets(_, coin) if coin.is_better() => None,
             Learnt::Nets(_, coin) if !coin.can_tell() => Some(format!(
-                "undetermined: {} held-out pairs are too few to say that the nets are better than a coin (5 that have a                  better one at least, of 25 or more labels): label more",
+                "undetermined: {} held-out pairs are too few to say that the nets are better than a coin (5 \
+                 that have a better one at least, of 25 or more labels): label more",
                 coin.pairs
             )),
             Learnt::Nets(_, coin) => Some(format!(
-                "undetermined: the nets tell {} of {} held-out pairs right, {:.0}% to {:.0}% with 95% confidence; a coin                  does as well with a chance of {:.2}: label more, or learn weights (--learn linear)",
+                "undetermined: the nets tell {} of {} held-out pairs right, {:.0}% to {:.0}% with 95% confidence; \
+                 a coin does as well with a chance of {:.2}: label more, or learn weights (--learn linear)",
                 coin.right,
                 coin.pairs,
                 100.0 * coin.interval[0],

@@ -5,9 +5,9 @@
 //! round k: train on reward-k, from the policy of round k - 1 ─ ask ─ learn ─ reward-(k + 1)
 //! the end: train on the last reward
 //! ```
-//! Where labels determine nothing, or `admit` refuses what was learnt, there is no `reward-(k + 1)`: the next training is
-//! on the newest reward that there is. (Christiano et al. 2017; with siblings from states of the newest policy.) The budget of labels is spent in equal
-//! parts. Fitness is measured and logged; nothing learns from it.
+//! Where labels determine nothing, or `admit` refuses what was learnt, there is no `reward-(k + 1)`: the next training
+//! is on the newest reward that there is. (Christiano et al. 2017; with siblings from states of the newest policy.) The
+//! budget of labels is spent in equal parts. Fitness is measured and logged; nothing learns from it.
 //!
 //! Everything is in the folder `<runs>/<name>`: `rounds.jsonl` (a line a round that is finished), the rewards and
 //! `since` (the last label before it); the runs stand beside it as `<name>-0`, `<name>-1`, … A loop that was stopped or

@@ -3,8 +3,8 @@
 //!
 //! The reward of a step is linear in what the last hidden layer says of it, `h`. Pairs learnt from give the precision
 //! `I / v + sum p (1 - p) dh dh'`, `dh` the difference of the sums of `h` over the two segments, `v` the mean square of
-//! the last layer's weights. The predictive deviation of a step is `scale sqrt((h - mean h)' precision^-1 (h - mean h))`
-//! in units of the member's reward, which has unit deviation; that of the member is the mean over the steps. BRME's
+//! the last layer's weights. The predictive deviation of a step is
+//! `scale sqrt((h - mean h)' precision^-1 (h - mean h))` in units of the member's reward, which has unit deviation; that of the member is the mean over the steps. BRME's
 //! nominal member is the one with the least.
 
 use crate::dataset::{Dataset, Split};
@@ -32,7 +32,7 @@ pub fn predictive_deviation(kind: Kind, member: &mut Member, data: &Dataset, row
     let variance = mean(weights[of_body..of_body + last * outputs].iter().map(|w| f64::from(*w).powi(2)));
     let mut precision = DMatrix::identity(last, last) / variance.unwrap_or(1.0).max(1e-12);
     let mut learnt: Vec<usize> = Vec::new();
-    for &i in &split.train {
+    for &i in split.train.iter().chain(&split.stop) {
         let pair = data.pairs[i];
         learnt.extend([pair.left, pair.right]);
         let [a, b] = [pair.left, pair.right].map(|s| summary(kind, &mut member.net, &rows[s]));
