@@ -46,7 +46,7 @@ fn not_a_file(kind: FileType) -> Option<&'static str> {
 fn regular(kind: FileType) -> Result<()> {
     match not_a_file(kind) {
         None => Ok(()),
-        Some(what) => Err(Error::new(ErrorKind::InvalidInput, format!("it is {what}, a regular file was expected"))),
+        Some(what) => Err(Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a regular file"))),
     }
 }
 
@@ -251,7 +251,7 @@ mod tests {
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(read(&path, NUMBERS).unwrap_err().to_string().contains("1099511627776 bytes"));
         assert_eq!(read(&dir.path().join("b"), 4).unwrap_err().kind(), ErrorKind::NotFound);
-        assert!(read(dir.path(), 4).unwrap_err().to_string().contains("it is a folder, a regular file was expected"));
+        assert!(read(dir.path(), 4).unwrap_err().to_string().contains("it is a folder, not a regular file"));
     }
 
     #[cfg(target_os = "linux")]
@@ -273,7 +273,7 @@ mod tests {
         for (name, what) in
             [("pipe", "a named pipe"), ("to-pipe", "a named pipe"), ("socket", "a socket"), ("zero", "a device")]
         {
-            let expected = format!("it is {what}, a regular file was expected");
+            let expected = format!("it is {what}, not a regular file");
             assert_eq!(open(&place(name)).unwrap_err().to_string(), expected);
             assert_eq!(read(&place(name), TEXT).unwrap_err().to_string(), expected);
             assert_eq!(check_database(None, &place(name)).unwrap_err().to_string(), expected);
