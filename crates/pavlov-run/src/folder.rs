@@ -28,7 +28,7 @@ impl RunFolder {
         if let Some(root) = out {
             let folder = Self { root: root.to_path_buf() };
             match own::take(root, RUN_FOLDER, &[]) {
-                Ok(()) if !folder.config().exists() => return Ok(folder),
+                Ok(()) if folder.is_only_begun()? => return Ok(folder),
                 Ok(()) | Err(OwnError::Foreign { .. }) if root.is_dir() => {
                     let path = root.display();
                     return Err(RunError::Usage(format!(
@@ -53,6 +53,19 @@ impl RunFolder {
             }
         }
         Err(RunError::Failed(format!("{}: a thousand runs of this name within a second", runs.join(name).display())))
+    }
+
+    /// Is nothing in the folder but what making a run puts there before its configuration?
+    fn is_only_begun(&self) -> Result<bool, RunError> {
+        for entry in fs::read_dir(&self.root).map_err(|e| RunError::io("read", &self.root, e))? {
+            let name = entry.map_err(|e| RunError::io("read", &self.root, e))?.file_name();
+            let name = name.to_string_lossy();
+            // The configuration is written beside its name first.
+            if ![own::MARKER, ".lock", "inputs"].contains(&&*name) && !name.starts_with(".config.toml.") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A folder that already holds a run.
