@@ -29,15 +29,13 @@ impl RunFolder {
             let folder = Self { root: root.to_path_buf() };
             match own::take(root, RUN_FOLDER, &[]) {
                 Ok(()) if folder.is_only_begun()? => return Ok(folder),
-                Ok(()) | Err(OwnError::Foreign { .. }) if root.is_dir() => {
-                    let path = root.display();
-                    return Err(RunError::Usage(format!(
-                        "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
-                    )));
-                }
-                Ok(()) => return Ok(folder),
-                Err(e) => return Err(e.into()),
+                Err(e) if matches!(e, OwnError::Io { .. }) || !root.is_dir() => return Err(e.into()),
+                _ => {}
             }
+            let path = root.display();
+            return Err(RunError::Usage(format!(
+                "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
+            )));
         }
         make(runs)?;
         let name = format!("{}-{}-{seed}", as_file_name(task), crate::clock::stamp());
