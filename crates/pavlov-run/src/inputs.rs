@@ -447,7 +447,7 @@ mod tests {
         assert!(paths.contains(&"inputs/rewards/lib/near.rhai"), "the judges' module: {paths:?}");
         std::fs::remove_dir_all(root.join("rewards")).unwrap();
         let (_, reward) = load(&run, &config).unwrap();
-        for (_, options) in &reward.manifest().sources {
+        for options in reward.manifest().sources.values() {
             let judge = reward.file(options["judge"].as_str().unwrap()).unwrap();
             assert!(judge.starts_with(run.inputs()) && judge.join("reward.rhai").is_file(), "{}", judge.display());
         }
