@@ -27,16 +27,14 @@ impl RunFolder {
         if let Some(root) = out {
             let folder = Self { root: root.to_path_buf() };
             match own::take(root, RUN_FOLDER, &[]) {
-                Ok(()) if !folder.config().exists() => return Ok(folder),
-                Ok(()) | Err(OwnError::Foreign { .. }) if root.is_dir() => {
-                    let path = root.display();
-                    return Err(RunError::Usage(format!(
-                        "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
-                    )));
-                }
-                Ok(()) => return Ok(folder),
-                Err(e) => return Err(e.into()),
+                Ok(()) if folder.is_only_begun()? => return Ok(folder),
+                Err(e) if matches!(e, OwnError::Io { .. }) || !root.is_dir() => return Err(e.into()),
+                _ => {}
             }
+            let path = root.display();
+            return Err(RunError::Usage(format!(
+                "{path} is not empty: give another --out, or go on with `pavlov resume {path}`"
+            )));
         }
         make(runs)?;
         let name = format!("{}-{}-{seed}", as_file_name(task), crate::clock::stamp());
@@ -52,6 +50,19 @@ impl RunFolder {
             }
         }
         Err(RunError::Failed(format!("{}: a thousand runs of this name within a second", runs.join(name).display())))
+    }
+
+    /// Is nothing in the folder but what making a run puts there before its configuration?
+    fn is_only_begun(&self) -> Result<bool, RunError> {
+        for entry in fs::read_dir(&self.root).map_err(|e| RunError::io("read", &self.root, e))? {
+            let name = entry.map_err(|e| RunError::io("read", &self.root, e))?.file_name();
+            let name = name.to_string_lossy();
+            // The configuration is written beside its name first.
+            if ![own::MARKER, ".lock", "inputs"].contains(&&*name) && !name.starts_with(".config.toml.") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A folder that already holds a run.

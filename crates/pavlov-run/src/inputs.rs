@@ -442,7 +442,7 @@ mod tests {
         std::fs::write(folder.join("reward.toml"), format!("{manifest}\n{sources}")).unwrap();
         let (run, config) = run(&assets, "cartpole_balance", root);
         let paths: Vec<&str> = config.inputs.iter().map(|i| i.path.as_str()).collect();
-        for place in ["a_b-judge/reward.rhai", "a_b-judge-2/reward.rhai", "_._..-judge/reward.rhai"] {
+        for place in ["a_b-judge/reward.rhai", "a_b-judge-2/reward.rhai", "_._.._-judge/reward.rhai"] {
             assert!(paths.contains(&&*format!("inputs/reward/files/{place}")), "{place}: {paths:?}");
         }
         assert!(paths.contains(&"inputs/rewards/lib/near.rhai"), "the judges' module: {paths:?}");
