@@ -180,7 +180,8 @@ fn weights_of_the_ant_come_back_from_200_comparisons() {
             let all = labels(&pool, (&truth, &other), oracle, 200, strategy, seed);
             let (of_other, accuracy_of_other) = learnt(&pool, &other, &Dataset::of(&all, "ant_run", None));
             let of = |at: usize| {
-                let pair = |(c, t): (&pavlov_prefs::Change, &pavlov_prefs::Change)| Some([t.values?[0], c.values?[at]]);
+                let pair =
+                    move |(c, t): (&pavlov_prefs::Change, &pavlov_prefs::Change)| Some([t.values?[0], c.values?[at]]);
                 of_other.iter().zip(&changes).filter(|(c, _)| known(c)).filter_map(pair)
             };
             before.push(correlation(of(0)));
