@@ -151,11 +151,11 @@ mod tests {
         let task = Arc::new(task);
         let overrides = Overrides { seed: Some(1), ..Overrides::default() };
         let at = |up: f64| {
-            let best = Trial { params: vec![("up".into(), up)], env_steps: 20_000, ..Trial::default() };
-            confirm(&task, &reward, &best, (&overrides, 3), &AtomicBool::new(false)).unwrap()
+            let best = Trial { params: vec![("up".into(), up)], env_steps: 30_000, ..Trial::default() };
+            confirm(&task, &reward, &best, (&overrides, 5), &AtomicBool::new(false)).unwrap()
         };
         let better = at(1.0);
-        assert!(better.is_sure() && better.seeds == [2, 3, 4] && better.env_steps >= 20_000, "{better:?}");
+        assert!(better.is_sure() && better.seeds == [2, 3, 4, 5, 6] && better.env_steps >= 30_000, "{better:?}");
         let same = at(-1.0);
         assert!(same.before == same.found && !same.is_sure(), "{same:?}");
         let stopped = AtomicBool::new(true);
