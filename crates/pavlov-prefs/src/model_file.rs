@@ -4,7 +4,8 @@
 
 use crate::error::PrefsError;
 use crate::features::Features;
-use crate::nets::{Kind, Member, Nets};
+use crate::member::{Kind, Member};
+use crate::nets::Nets;
 use pavlov_common::{atomic, file};
 use pavlov_learn::{Activation, Mlp};
 use safetensors::tensor::TensorView;

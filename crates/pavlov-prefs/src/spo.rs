@@ -14,7 +14,8 @@
 //! General Preference Model holds cycles). Pieces at the beginning of an episode are shorter; what is compared are
 //! means over their steps.
 
-use crate::nets::{Kind, Nets};
+use crate::member::{Kind, lead};
+use crate::nets::Nets;
 use crate::rater::cyclic_chance;
 use crate::source::{Rows, loaded};
 use pavlov_common::stats::moments;
@@ -216,7 +217,7 @@ impl Spo {
                     let lead: f64 = mine
                         .chunks_exact(each)
                         .zip(other.chunks_exact(each))
-                        .map(|(a, b)| scale * crate::nets::lead(nets.kind, a, b))
+                        .map(|(a, b)| scale * lead(nets.kind, a, b))
                         .sum();
                     crate::math::sigmoid(lead / nets.members.len() as f64)
                 }

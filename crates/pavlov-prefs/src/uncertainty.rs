@@ -9,7 +9,7 @@
 
 use crate::dataset::{Dataset, Split};
 use crate::math::sigmoid;
-use crate::nets::{Kind, Member, lead, summary};
+use crate::member::{Kind, Member, lead, summary};
 use nalgebra::{DMatrix, DVector};
 use pavlov_common::stats::mean;
 use pavlov_learn::{Activation, Mlp};
