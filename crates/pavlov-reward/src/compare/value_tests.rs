@@ -1,4 +1,4 @@
-//! Values where the truth is known: chains, a finite MDP seen through samples, a linear system; and distances of them.
+//! Values where the truth is known: a finite MDP seen through samples, a linear system; and distances of them.
 
 use super::*;
 
