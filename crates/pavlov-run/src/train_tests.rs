@@ -337,8 +337,10 @@ fn a_folder_is_taken_again_only_when_a_run_was_begun_in_it() {
     let root = dir.path();
     let out = root.join("run");
     drop(create(&assets, root, "run", &asked(1, &[])));
-    // As a kill leaves it while it is made, with what another reward had.
-    std::fs::remove_file(out.join("config.toml")).unwrap();
+    // As a kill leaves it while it is made, before there are a configuration and logs, with what another reward had.
+    let files = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let is_later = |path: &std::path::PathBuf| ![".pavlov", ".lock"].iter().any(|name| path.ends_with(name));
+    files.filter(is_later).for_each(|path| std::fs::remove_file(path).unwrap());
     std::fs::write(out.join("inputs/reward/left.toml"), "").unwrap();
     let error = RunFolder::open(&out).unwrap_err().to_string();
     assert!(error.contains("ended while its folder was made") && error.contains("pavlov train"), "{error}");

@@ -126,16 +126,18 @@ fn what_is_kept_is_kept_where_the_good_behaviour_has_it() {
 fn a_random_genome_leads_with_what_explains_fitness() {
     let catalogue = catalogue();
     let n = 1000;
+    let mut neutral = BTreeMap::<bool, u32>::new();
     let signs = counts(n, |draw| {
         let g = random(draw, &catalogue, WAYS, &Credit::new());
         let texts: std::collections::BTreeSet<&str> = g.genes.iter().map(|g| g.quantity.as_str()).collect();
         assert!(texts.len() == g.genes.len() && g.genes.len() <= 6, "{g:?}");
         assert!(g.alive == 0.0 || (0.1..=3.17).contains(&g.alive), "{g:?}");
         let core = &g.genes[0];
-        if core.quantity == "sway" {
-            assert_eq!(core.weight, -1.0)
-        } else {
-            assert_eq!(core.weight, 1.0)
+        match core.quantity.as_str() {
+            "speed" => assert_eq!(core.weight, 1.0),
+            "sway" => assert_eq!(core.weight, -1.0),
+            // Of what is not known to go with fitness either sign is tried.
+            _ => *neutral.entry(core.weight > 0.0).or_insert(0) += 1,
         }
         (core.quantity == "speed" || core.quantity == "sway", g.alive > 0.0, g.genes.len() > 1)
     });
@@ -147,6 +149,7 @@ fn a_random_genome_leads_with_what_explains_fitness() {
     let (strong, weak) = (2.0 * 0.21f64.powi(-2), 3.0 * 1.02f64.powi(-2));
     assert_share(with(0), n, strong / (strong + weak));
     assert_share(with(1), n, 0.85);
+    assert_share(neutral[&true], neutral[&true] + neutral[&false], 0.5);
     assert!(with(2) > 950);
     let immortal = |draw: &mut Draw| random(draw, &catalogue, Ways { mortal: false, ..WAYS }, &Credit::new()).alive;
     assert_eq!(counts(100, |draw| immortal(draw).to_bits()).len(), 1);
