@@ -338,9 +338,14 @@ fn a_folder_is_taken_again_only_when_a_run_was_begun_in_it() {
     let out = root.join("run");
     drop(create(&assets, root, "run", &asked(1, &[])));
     // As a kill leaves it while it is made, before there are a configuration and logs, with what another reward had.
-    let files = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    let is_later = |path: &std::path::PathBuf| ![".pavlov", ".lock"].iter().any(|name| path.ends_with(name));
-    files.filter(is_later).for_each(|path| std::fs::remove_file(path).unwrap());
+    for entry in std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap()) {
+        let path = entry.path();
+        match entry.file_name().to_str() {
+            Some(".pavlov" | ".lock" | "inputs") => {}
+            _ if path.is_dir() => std::fs::remove_dir_all(path).unwrap(),
+            _ => std::fs::remove_file(path).unwrap(),
+        }
+    }
     std::fs::write(out.join("inputs/reward/left.toml"), "").unwrap();
     let error = RunFolder::open(&out).unwrap_err().to_string();
     assert!(error.contains("ended while its folder was made") && error.contains("pavlov train"), "{error}");
