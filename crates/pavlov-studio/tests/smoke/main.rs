@@ -252,41 +252,6 @@ fn sixteen_robots_are_drawn_at_ten_pictures_a_second() {
     studio.end();
 }
 
-/// `kill -9` in the middle of an edit: it is on the disk, and the next start offers it.
-#[test]
-fn an_edit_survives_a_kill() {
-    let _alone = alone();
-    let Some(display) = display() else { return };
-    let folder = tempfile::tempdir().expect("folder");
-    let (state, runs) = (folder.path().join("state"), folder.path().join("runs"));
-    let assets = workspace(&folder.path().join("workspace"));
-    let start = || Program::start(&display, &["cartpole_balance", "--worlds", "4"], &state, &runs, &assets);
-    let mut studio = start();
-    studio.wait("robots move", Duration::from_secs(60));
-    std::thread::sleep(Duration::from_secs(1));
-    display.focus();
-    display.key(sym::F1 + 3, false);
-    std::thread::sleep(Duration::from_millis(200));
-    let from = studio.printed();
-    display.text("// not lost\n");
-    // Everything that was typed has come, was checked and runs.
-    std::thread::sleep(Duration::from_secs(2));
-    studio.wait_from(from, "the new reward runs", Duration::from_secs(20));
-    studio.child.kill().expect("killed");
-    drop(studio);
-    let drafts = std::fs::read_dir(state.join("drafts")).expect("drafts").flatten().map(|e| e.path());
-    let texts: Vec<String> = drafts.filter_map(|p| std::fs::read_to_string(p).ok()).collect();
-    assert!(texts.iter().any(|t| t.contains("// not lost")), "{texts:?}");
-    let mut studio = start();
-    studio.wait("1 drafts are offered", Duration::from_secs(60));
-    studio.wait("robots move", Duration::from_secs(60));
-    std::thread::sleep(Duration::from_secs(1));
-    display.keep(&artefact("offered.png"));
-    display.focus();
-    display.key('q' as u32, true);
-    studio.end();
-}
-
 /// Different colours in a picture, coarsely: an empty window has few.
 fn colours(picture: &image::RgbImage) -> usize {
     let coarse: std::collections::HashSet<[u8; 3]> = picture.pixels().map(|p| p.0.map(|c| c >> 3)).collect();
