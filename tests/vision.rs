@@ -306,6 +306,8 @@ fn a_demonstration_is_cut_into_stages_and_its_end_scores_highest() {
             pavlov_render::write_png(&dir.path().join(format!("{k}{i}.png")), &picture).unwrap();
         }
     }
+    // A folder outside of the project, which a person names with `--allow-path`.
+    pavlov_common::fence::allow(dir.path()).unwrap();
     let (task, reward) =
         looking(&format!("mode = \"staged\"\ndemo = {:?}\nstages = 3", dir.path().display().to_string()));
     // Worlds begin standing: the first stage, which pays nothing.
