@@ -1,14 +1,14 @@
-//! Folders copied with what is in them.
+//! Folders with what is in them: listed, copied.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Files that are copied at most ...
+/// Files of a folder at most.
 const MOST_FILES: usize = 1_000;
-/// ... and their bytes in all.
+/// Bytes that are copied at most.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// A file or folder that could not be copied.
+/// A file or folder that could not be read or copied.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot copy {path}: {source}", path = .path.display())]
 pub struct CopyError {
@@ -18,37 +18,61 @@ pub struct CopyError {
     pub source: io::Error,
 }
 
-/// Copies the files of a folder, and of those in it, into another one that is there. `skip` names files of the folder
-/// itself that are left out. Links to files are followed, folders that are links are not entered, and pipes and devices
-/// are passed over.
+/// Files of a folder and of those in it, as paths below it, sorted. Links to files are files; folders that are links or
+/// hidden are not entered; pipes and devices are passed over.
+///
+/// # Errors
+/// When a folder cannot be read, or there are more files than belong to a model or a reward.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, CopyError> {
+    let (mut folders, mut files) = (vec![PathBuf::new()], Vec::new());
+    while let Some(inside) = folders.pop() {
+        let here = folder.join(&inside);
+        let fail = |source| CopyError { path: here.clone(), source };
+        for entry in std::fs::read_dir(&here).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let relative = inside.join(entry.file_name());
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+                folders.extend((!is_hidden).then_some(relative));
+            } else if entry.path().is_file() {
+                files.push(relative);
+            }
+        }
+        if files.len() > MOST_FILES {
+            let message = format!("more than {MOST_FILES} files: name the folder that is meant");
+            return Err(CopyError {
+                path: folder.into(),
+                source: io::Error::new(io::ErrorKind::InvalidInput, message),
+            });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Copies the files of a folder ([`files_below`]) into another one that is there. `skip` names files of the folder itself
+/// that are left out.
 ///
 /// # Errors
 /// When something cannot be read or written, or is more than what belongs to a reward.
 pub fn copy_files(from: &Path, to: &Path, skip: &[&str]) -> Result<(), CopyError> {
     let fail = |path: &Path, source| CopyError { path: path.into(), source };
-    let (mut folders, mut files, mut bytes) = (vec![PathBuf::new()], 0, 0u64);
-    while let Some(inside) = folders.pop() {
-        let folder = from.join(&inside);
-        for entry in std::fs::read_dir(&folder).map_err(|e| fail(&folder, e))? {
-            let entry = entry.map_err(|e| fail(&folder, e))?;
-            let (relative, path) = (inside.join(entry.file_name()), entry.path());
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                std::fs::create_dir_all(to.join(&relative)).map_err(|e| fail(&path, e))?;
-                folders.push(relative);
-                continue;
-            }
-            let Ok(meta) = path.metadata() else { continue };
-            if !meta.is_file() || skip.iter().any(|name| relative == Path::new(name)) {
-                continue;
-            }
-            (files, bytes) = (files + 1, bytes.saturating_add(meta.len()));
-            if files > MOST_FILES || bytes > MOST_BYTES {
-                let limit = format!("more than {MOST_FILES} files or {} MiB", MOST_BYTES >> 20);
-                return Err(fail(from, io::Error::other(limit)));
-            }
-            let content = crate::file::read(&path, MOST_BYTES).map_err(|e| fail(&path, e))?;
-            crate::atomic::write(&to.join(&relative), &content).map_err(|e| fail(&path, e.source))?;
+    let mut bytes = 0u64;
+    for relative in files_below(from)? {
+        if skip.iter().any(|name| relative == Path::new(name)) {
+            continue;
         }
+        let path = from.join(&relative);
+        bytes = bytes.saturating_add(path.metadata().map_err(|e| fail(&path, e))?.len());
+        if bytes > MOST_BYTES {
+            return Err(fail(from, io::Error::other(format!("more than {} MiB", MOST_BYTES >> 20))));
+        }
+        let place = to.join(&relative);
+        if let Some(parent) = place.parent() {
+            std::fs::create_dir_all(parent).map_err(|e| fail(parent, e))?;
+        }
+        let content = crate::file::read(&path, MOST_BYTES).map_err(|e| fail(&path, e))?;
+        crate::atomic::write(&place, &content).map_err(|e| fail(&path, e.source))?;
     }
     Ok(())
 }
@@ -62,8 +86,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         std::fs::create_dir_all(from.join("files/deep")).unwrap();
+        std::fs::create_dir_all(from.join(".git")).unwrap();
         std::fs::create_dir_all(&to).unwrap();
-        for file in ["reward.rhai", "tests.toml", "files/deep/model.bin", "files/reward.rhai"] {
+        for file in ["reward.rhai", "tests.toml", "files/deep/model.bin", "files/reward.rhai", ".git/config"] {
             std::fs::write(from.join(file), file).unwrap();
         }
         #[cfg(unix)]
@@ -81,6 +106,7 @@ mod tests {
             ("reward.rhai", false),
             ("loop", false),
             ("endless", false),
+            (".git", false),
         ] {
             assert_eq!(to.join(file).exists(), there, "{file}");
         }

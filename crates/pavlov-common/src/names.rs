@@ -44,7 +44,7 @@ const MAX_NAME: usize = 255;
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
 /// Does the name, without its ending, stand for a device on Windows?
-fn is_device(name: &str) -> bool {
+pub(crate) fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_lowercase();
     let port = |prefix: &str| {
         let digit = stem.strip_prefix(prefix);

@@ -13,9 +13,6 @@ const LIST: &str = "shipped.txt";
 /// Characters that a part of a reward's name may have.
 const LONGEST: usize = 64;
 
-/// Names that Windows gives to devices, with any ending.
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
-
 /// Did this file or folder come with Pavlov? Links are followed, so that a link to what is shipped is shipped, too.
 pub fn is_shipped(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
@@ -53,10 +50,7 @@ pub fn check_reward_name(name: &str) -> Result<(), String> {
     if name.split('/').any(|part| part.len() > LONGEST) {
         return Err(format!("`{shown}`: a part of it is longer than {LONGEST} characters"));
     }
-    let numbered = |part: &str| part.len() == 4 && (part.starts_with("com") || part.starts_with("lpt"));
-    let is_device =
-        |part: String| DEVICES.contains(&part.as_str()) || numbered(&part) && part.ends_with(char::is_numeric);
-    if name.split('/').map(str::to_ascii_lowercase).any(is_device) {
+    if name.split('/').any(crate::names::is_device) {
         return Err(format!("`{shown}`: Windows keeps this name for a device; take another"));
     }
     if name.starts_with("lib/") {

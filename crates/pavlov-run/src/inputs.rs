@@ -14,18 +14,15 @@ use crate::config::{InputFile, RunConfig};
 use crate::error::RunError;
 use crate::folder::{RunFolder, read_text};
 use pavlov_common::file;
+use pavlov_common::folders::files_below;
 use pavlov_common::names::as_file_name;
 use pavlov_env::{Assets, EnvError, Task};
 use pavlov_learn::Ppo;
 use pavlov_model::ModelError;
 use pavlov_reward::{Adaptive, Reward};
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Files of one folder that a source names, and levels of folders below it.
-const MAX_FILES: usize = 1000;
-const MAX_DEPTH: usize = 4;
 /// What the folder of copies is made as.
 const MADE_AS: &str = "the inputs of a run";
 
@@ -61,9 +58,13 @@ impl Copier<'_> {
         if from.is_file() {
             return self.copy(role, relative, from);
         }
-        let mut files = Vec::new();
-        files_below(from, relative, MAX_DEPTH, &mut files)?;
-        files.into_iter().try_for_each(|(place, path)| self.copy(role, &place, &path))
+        let files = files_below(from).map_err(|e| RunError::io("read", &e.path, e.source))?;
+        files.into_iter().try_for_each(|inside| {
+            let (place, path) = (inside.to_string_lossy().replace('\\', "/"), from.join(&inside));
+            // A link leads nowhere that the folder's own files may not.
+            pavlov_common::fence::check(from, &place, &path).map_err(|e| RunError::Usage(e.to_string()))?;
+            self.copy(role, &format!("{relative}/{place}"), &path)
+        })
     }
 
     fn modules(&mut self, modules: Vec<(String, PathBuf)>) -> Result<(), RunError> {
@@ -255,28 +256,6 @@ fn place_of(text: &str, source: &str, option: &str) -> Option<std::ops::Range<us
         inner = table;
     }
     inner.get(option).map(|value| value.span())
-}
-
-/// Files below a folder as (path, file), sorted; a link leads nowhere that the folder's own files may not.
-fn files_below(folder: &Path, below: &str, depth: usize, files: &mut Vec<(String, PathBuf)>) -> Result<(), RunError> {
-    let read = |e| RunError::io("read", folder, e);
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).map_err(read)?.flatten().map(|e| e.path()).collect();
-    entries.sort();
-    for path in entries {
-        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        pavlov_common::fence::check(folder, &name, &path).map_err(|e| RunError::Usage(e.to_string()))?;
-        let place = format!("{below}/{name}");
-        if path.is_file() {
-            files.push((place, path));
-        } else if path.is_dir() && depth > 0 && !name.starts_with('.') {
-            files_below(&path, &place, depth - 1, files)?;
-        }
-        if files.len() > MAX_FILES {
-            let message = format!("{}: more than {MAX_FILES} files: name the folder that is meant", folder.display());
-            return Err(RunError::Usage(message));
-        }
-    }
-    Ok(())
 }
 
 /// Where an input of a run is.

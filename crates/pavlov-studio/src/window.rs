@@ -77,6 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     pavlov_run::register_sources();
     pavlov_prefs::register_sources();
     let assets = pavlov_env::Assets::find(args.assets.as_deref());
+    pavlov_vision::tell_libraries(|library| eprintln!("pavlov-studio: {}", plain(library)));
     pavlov_vision::register_sources(assets.roots());
     let mut troubles = Vec::new();
     if let Some(project) = &args.assets {

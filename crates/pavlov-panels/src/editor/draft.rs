@@ -77,14 +77,7 @@ impl Draft {
     }
 
     fn read(file: &Path) -> Result<Self, String> {
-        let meta = file.symlink_metadata().map_err(|e| e.to_string())?;
-        if !meta.is_file() {
-            return Err("not a regular file".into());
-        }
-        if meta.len() > LARGEST {
-            return Err(format!("{} bytes, expected at most {LARGEST}", meta.len()));
-        }
-        let text = pavlov_common::text::read(file).map_err(|e| e.to_string())?;
+        let text = pavlov_common::text::read_up_to(file, LARGEST).map_err(|e| e.to_string())?;
         let draft: Self = serde_json::from_str(&text).map_err(|e| e.to_string())?;
         if draft.format != FORMAT {
             return Err(format!("layout version {}, this program reads {FORMAT}", draft.format));

@@ -70,14 +70,4 @@ pub enum EditorError {
     /// A name for a copy that cannot be taken.
     #[error("{0}")]
     Name(String),
-    /// A file that is larger than a text that people edit.
-    #[error("{path}: {bytes} bytes; the editor opens up to {most}", path = .path.display())]
-    Large {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The most.
-        most: u64,
-    },
 }

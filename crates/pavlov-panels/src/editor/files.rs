@@ -30,13 +30,7 @@ fn stamp(path: &Path) -> Stamp {
 const LARGEST: u64 = 2 << 20;
 
 fn read(path: &Path) -> Result<String, EditorError> {
-    let fail = |source| EditorError::Read { path: path.into(), source };
-    let (file, bytes) = pavlov_common::file::open_up_to(path, u64::MAX).map_err(fail)?;
-    drop(file);
-    if bytes > LARGEST {
-        return Err(EditorError::Large { path: path.into(), bytes, most: LARGEST });
-    }
-    pavlov_common::text::read(path).map_err(fail)
+    pavlov_common::text::read_up_to(path, LARGEST).map_err(|source| EditorError::Read { path: path.into(), source })
 }
 
 /// Replaces the text of a file: a reader sees the old text or the new one.
