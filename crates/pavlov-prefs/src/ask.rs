@@ -151,6 +151,8 @@ struct Choosing<'a> {
     asked: Vec<bool>,
     /// Sums of terms: the left segment of candidate `i` is number `2 i`, its right one the next.
     sums: Vec<Vec<f64>>,
+    /// Root of the mean square by which each term differs between the segments of a candidate.
+    scale: Vec<f64>,
     data: Dataset,
     rng: Rng,
 }
@@ -167,6 +169,9 @@ impl<'a> Choosing<'a> {
         let both: Vec<&Segment> = candidates.iter().flat_map(|c| [&c.left, &c.right]).collect();
         let mut segments: Vec<Segment> = both.iter().map(|&s| s.clone()).collect();
         let mut sums = sums_of_terms(pool, terms, &both)?;
+        let apart = |t: usize| sums.chunks_exact(2).map(|ab| (ab[0][t] - ab[1][t]).powi(2)).sum::<f64>();
+        let count = candidates.len() as f64;
+        let scale = (0..terms.term_names().len()).map(|t| (apart(t) / count).sqrt()).collect();
         let segment = |i: usize| &known.data.segments[i];
         let answered: HashSet<[&Segment; 2]> =
             known.data.pairs.iter().map(|p| in_order(segment(p.left), segment(p.right))).collect();
@@ -179,7 +184,7 @@ impl<'a> Choosing<'a> {
         sums.extend(known.sums);
         let data = Dataset { segments, pairs };
         let rng = Rng::new(asking.seed ^ 0xA5);
-        Ok(Self { strategy: asking.strategy, terms, sums, asked, data, rng, candidates })
+        Ok(Self { strategy: asking.strategy, terms, sums, scale, asked, data, rng, candidates })
     }
 
     /// Sums of terms of the two segments of a candidate.
@@ -214,13 +219,9 @@ impl<'a> Choosing<'a> {
     fn next(&mut self, n: usize) -> Result<Vec<(PairQuery, Option<usize>)>, PrefsError> {
         let open: Vec<usize> = (0..self.candidates.len()).filter(|&i| !self.asked[i]).collect();
         let rewards = self.rewards(&open)?;
-        let k = self.terms.term_names().len();
-        let pairs = || (0..self.candidates.len()).map(|i| self.sums_of(i));
-        let apart = |t: usize| pairs().map(|[a, b]| (a[t] - b[t]).powi(2)).sum::<f64>();
-        let scale: Vec<f64> = (0..k).map(|t| (apart(t) / self.candidates.len() as f64).sqrt()).collect();
         let place = |i: usize| {
             let [a, b] = self.sums_of(i);
-            (0..k).map(|t| if scale[t] > 0.0 { (a[t] - b[t]) / scale[t] } else { 0.0 }).collect()
+            self.scale.iter().zip(a.iter().zip(b)).map(|(s, (a, b))| if *s > 0.0 { (a - b) / s } else { 0.0 }).collect()
         };
         // Without an answer nothing is known to differ or to be good: spread the first pairs out.
         let strategy = if rewards.is_some() { self.strategy } else { Strategy::KCentre };

@@ -3,9 +3,9 @@
 //! `P(left better) = sigmoid(w . (phi(left) - phi(right)))`, phi the sum of each term of a reward over the segment's
 //! steps. A few hundred labels are enough for ten terms, the loss is convex, and what is learnt can be read: weights of
 //! terms. Nothing is assumed of the weights that a reward has now: `posterior.rs` begins with those. Features are scaled
-//! to unit deviation of the differences; the prior on scaled weights is normal with a deviation that is chosen by the evidence (MacKay 1992); the posterior is normal around its mode with the inverse
-//! Hessian. No label says anything of a term whose sums never differ (a constant, with segments of equal length): its
-//! weight is unknown and stays what it was.
+//! to unit deviation of the differences; the prior on scaled weights is normal with a deviation that is chosen by the
+//! evidence (MacKay 1992); the posterior is normal around its mode with the inverse Hessian. No label says anything of a
+//! term whose sums never differ (a constant, with segments of equal length): its weight is unknown and stays what it was.
 
 use crate::dataset::{Dataset, Loss};
 use crate::differences::Differences;

@@ -8,9 +8,8 @@
 //! Bradley-Terry is Christiano et al. 2017; GPM is Zhang et al. 2024, whose skew-symmetric score can hold cycles (A
 //! beats B beats C beats A). Its reward of a step is linear in the step's embedding: `<J f(x_t), v>` with v the mean
 //! embedding of the segments learnt from, the lead over what is usual. Members of an ensemble differ in start and order
-//! of pairs. How many epochs are trained is found on some pairs held
-//! out, which then are trained on too; what is said of the nets is of others. Rewards are scaled to unit deviation over
-//! the steps learnt from.
+//! of pairs. How many epochs are trained is found on some pairs held out, which then are trained on too; what is said of
+//! the nets is of others. Rewards are scaled to unit deviation over the steps learnt from.
 
 use crate::dataset::{Dataset, Loss, Pair, Quality, Split};
 use crate::error::PrefsError;

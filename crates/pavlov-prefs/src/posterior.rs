@@ -12,10 +12,10 @@
 //! posterior is the mixture of all of them, weighed by prior and evidence.
 //!
 //! Labels know no scale: where all factors are free, or those that are held do hardly anything, those of each draw are
-//! multiplied so that all terms together do to pairs what they do now. A weight changes only where the 95% interval of its factor leaves out 0.9 to 1.1. The rest
-//! stays exactly as it is, and those that change are fitted again with the others held, as factors relative to those;
-//! of those whose interval then holds 1, the likeliest to be right goes back until none is left. A sign changes only
-//! where the interval is beyond zero.
+//! multiplied so that all terms together do to pairs what they do now. A weight changes only where the 95% interval of
+//! its factor leaves out 0.9 to 1.1. The rest stays exactly as it is, and those that change are fitted again with the
+//! others held, as factors relative to those; of those whose interval then holds 1, the likeliest to be right goes back
+//! until none is left. A sign changes only where the interval is beyond zero.
 
 use crate::dataset::{Dataset, Loss};
 use crate::differences::Differences;

@@ -4,8 +4,8 @@
 //! The reward of a step is linear in what the last hidden layer says of it, `h`. Pairs learnt from give the precision
 //! `I / v + sum p (1 - p) dh dh'`, `dh` the difference of the sums of `h` over the two segments, `v` the mean square of
 //! the last layer's weights. The predictive deviation of a step is
-//! `scale sqrt((h - mean h)' precision^-1 (h - mean h))` in units of the member's reward, which has unit deviation; that of the member is the mean over the steps. BRME's
-//! nominal member is the one with the least.
+//! `scale sqrt((h - mean h)' precision^-1 (h - mean h))` in units of the member's reward, which has unit deviation; that
+//! of the member is the mean over the steps. BRME's nominal member is the one with the least.
 
 use crate::dataset::{Dataset, Split};
 use crate::math::sigmoid;
