@@ -18,6 +18,11 @@ pub struct RunFolder {
 pub const RUN_FOLDER: &str = "a run";
 
 impl RunFolder {
+    /// The folder with this path, whatever is in it.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
     /// A new folder: `out`, or `<runs>/<task>-<time>-<seed>`; or `out` as a run left it that was ended while it was made.
     ///
     /// # Errors
@@ -25,7 +30,7 @@ impl RunFolder {
     pub fn create(runs: &Path, out: Option<&Path>, task: &str, seed: u64) -> Result<Self, RunError> {
         let make = |root: &Path| fs::create_dir_all(root).map_err(|e| RunError::io("create", root, e));
         if let Some(root) = out {
-            let folder = Self { root: root.to_path_buf() };
+            let folder = Self::at(root);
             match own::take(root, RUN_FOLDER, &[]) {
                 Ok(()) if folder.is_only_begun()? => return Ok(folder),
                 Err(e) if matches!(e, OwnError::Io { .. }) || !root.is_dir() => return Err(e.into()),
@@ -70,7 +75,7 @@ impl RunFolder {
     /// # Errors
     /// When there is no `config.toml` in it.
     pub fn open(root: &Path) -> Result<Self, RunError> {
-        let folder = Self { root: root.to_path_buf() };
+        let folder = Self::at(root);
         if folder.config().is_file() {
             return Ok(folder);
         }

@@ -13,9 +13,9 @@
 use crate::config::{InputFile, RunConfig};
 use crate::error::RunError;
 use crate::folder::{RunFolder, read_text};
-use pavlov_common::file;
 use pavlov_common::folders::files_below;
 use pavlov_common::names::as_file_name;
+use pavlov_common::{file, own};
 use pavlov_env::{Assets, EnvError, Task};
 use pavlov_learn::Ppo;
 use pavlov_model::ModelError;
@@ -93,8 +93,8 @@ impl Copier<'_> {
 /// # Errors
 /// When a file cannot be read or written, or is outside of where files may be named.
 pub fn copy(folder: &RunFolder, assets: &Assets, task: &Task, reward: &Reward) -> Result<Vec<InputFile>, RunError> {
-    pavlov_common::own::remove(&folder.inputs(), MADE_AS)?;
-    pavlov_common::own::take(&folder.inputs(), MADE_AS, &[])?;
+    own::remove(&folder.inputs(), MADE_AS)?;
+    own::take(&folder.inputs(), MADE_AS, &[])?;
     let mut to = Copier { folder, copied: Vec::new() };
     let [toml_path, robot_path, script_path] = task.inputs.as_slice() else {
         return Err(RunError::Failed(format!("task {}: expected a task file, a robot and a script", task.name)));
@@ -116,17 +116,42 @@ pub fn copy(folder: &RunFolder, assets: &Assets, task: &Task, reward: &Reward) -
     to.put("task", &format!("{base}.toml"), text.as_bytes())?;
     to.copy("script", &format!("{base}.rhai"), script_path)?;
     copy_robot(&mut to, robot_path)?;
+    put_reward(&mut to, assets, reward)?;
+    to.modules(task.modules())?;
+    to.modules(modules(reward))?;
+    Ok(to.copied)
+}
+
+/// Copies a reward and the files that its sources name to `inputs/reward`.
+fn put_reward(to: &mut Copier<'_>, assets: &Assets, reward: &Reward) -> Result<(), RunError> {
     for path in reward.inputs() {
         if path.extension().is_some_and(|e| e == "toml") {
-            let text = of_sources(&mut to, assets, reward, read_text(path)?)?;
+            let text = of_sources(to, assets, reward, read_text(path)?)?;
             to.put("reward", "inputs/reward/reward.toml", text.as_bytes())?;
         } else {
             to.copy("reward", "inputs/reward/reward.rhai", path)?;
         }
     }
-    to.modules(task.modules())?;
-    to.modules(modules(reward))?;
-    Ok(to.copied)
+    Ok(())
+}
+
+/// Copies a reward, and the files that its sources name, to a folder that is not there yet: whole or not at all. The
+/// copy names the copies; modules and models that the original finds by name it finds as well.
+///
+/// # Errors
+/// When a file cannot be read or written, or is outside of where files may be named.
+pub fn copy_reward(assets: &Assets, reward: &Reward, folder: &Path) -> Result<(), RunError> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let part = folder.with_file_name(format!(".{name}.part"));
+    // What is left of a copy that was cut off is made anew.
+    own::take(&part, MADE_AS, &[])?;
+    own::remove(&part, MADE_AS)?;
+    own::take(&part, MADE_AS, &[])?;
+    let part_folder = RunFolder::at(&part);
+    put_reward(&mut Copier { folder: &part_folder, copied: Vec::new() }, assets, reward)?;
+    let whole = part_folder.inputs().join("reward");
+    std::fs::rename(&whole, folder).map_err(|e| RunError::io("create", folder, e))?;
+    Ok(own::remove(&part, MADE_AS)?)
 }
 
 /// Places in a text, and what is to stand there.

@@ -69,7 +69,7 @@ pub use evaluate::{EpisodeResult, EvalOptions, Evaluation, SEED_OFFSET, Stat, ev
 pub use export::{Exported, export};
 pub use finish::{Stop, Summary};
 pub use folder::{RUN_FOLDER, RunFolder};
-pub use inputs::{load as load_inputs, sha256};
+pub use inputs::{copy_reward, load as load_inputs, sha256};
 pub use list::{RunEntry, RunState, list_runs};
 pub use logs::{MetricsLine, Named, NodeStats, TermStats, TermsLine, Timing, read_lines};
 pub use play::{PlayOptions, Player, PolicyPlayer, play_rollouts};

@@ -2,8 +2,6 @@
 //! whatever becomes of the file meanwhile.
 
 use crate::error::SearchError;
-use pavlov_common::folders::copy_files;
-use pavlov_common::{atomic, file};
 use pavlov_env::{Assets, Task};
 use pavlov_reward::Reward;
 use std::path::Path;
@@ -28,20 +26,7 @@ pub(super) fn own_copy(assets: &Assets, task: &Task, name: &str, folder: &Path) 
     let copy = folder.join(COPY);
     if !copy.is_dir() {
         let reward = find(assets, task, name)?;
-        let fail = |path: &Path, e: &dyn std::fmt::Display| {
-            SearchError::Usage(format!("{}: the human reward cannot be copied: {e}", path.display()))
-        };
-        let part = folder.join(format!(".{COPY}.part"));
-        // A copy that was cut off.
-        let _ = std::fs::remove_dir_all(&part);
-        std::fs::create_dir_all(&part).map_err(|e| fail(&part, &e))?;
-        if reward.path().is_dir() {
-            copy_files(reward.path(), &part, &[]).map_err(|e| fail(&part, &e))?;
-        } else {
-            let script = file::read(reward.path(), file::TEXT).map_err(|e| fail(reward.path(), &e))?;
-            atomic::write(&part.join("reward.rhai"), &script).map_err(|e| fail(&part, &e))?;
-        }
-        std::fs::rename(&part, &copy).map_err(|e| fail(&copy, &e))?;
+        pavlov_run::copy_reward(assets, &reward, &copy)?;
     }
     let called = pavlov_run::find_reward(assets, task, Some(name)).map_or_else(|_| name.to_string(), |found| found.1);
     Ok(Reward::load(&copy, &called, task.scene()).map_err(pavlov_run::RunError::from)?)
@@ -70,10 +55,24 @@ mod tests {
         assert_eq!((terms(&again), again.name()), (terms(&first), "lone"));
         std::fs::remove_file(dir.path().join("lone.rhai")).unwrap();
         assert_eq!(terms(&own_copy(&assets, &task, &name, &search).unwrap()), terms(&first));
-        // A folder comes with everything in it.
+        // A folder comes with its manifest.
         let other = own_copy(&assets, &task, "default", &dir.path().join("other")).unwrap();
         assert_eq!(other.name(), "cartpole_balance/default");
         let manifest = std::fs::read(dir.path().join("other/human/reward.toml")).unwrap();
         assert_eq!(manifest, std::fs::read(root.join("rewards/cartpole_balance/default/reward.toml")).unwrap());
+        // What it names elsewhere in its project comes along, and the copy names the copy.
+        let own = dir.path().join("rewards/cartpole_balance/judged");
+        let judge = dir.path().join("rewards/judges/one");
+        for folder in [&own, &judge] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        std::fs::write(judge.join("reward.rhai"), "fn reward(s) { s.qpos[0] }").unwrap();
+        std::fs::write(own.join("reward.rhai"), "fn reward(s) { #{ alive: 1.0 } }").unwrap();
+        let manifest = "[sources.duel]\nkind = \"spo\"\njudge = \"../../judges/one\"\n\n[combine]\nof = [\"duel\"]\n";
+        std::fs::write(own.join("reward.toml"), manifest).unwrap();
+        pavlov_prefs::register_sources();
+        let judged = own_copy(&assets, &task, "judged", &dir.path().join("third")).unwrap();
+        let named = judged.manifest().sources["duel"]["judge"].as_str().unwrap();
+        assert!(judged.path().join(named).join("reward.rhai").is_file(), "{named}");
     }
 }
