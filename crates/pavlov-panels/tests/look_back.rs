@@ -173,6 +173,14 @@ fn undo_brings_the_pair_back_and_what_is_skipped_comes_later() {
     assert!(harness.query_by_label_contains("no label of yours").is_some());
     press(&mut harness, egui::Key::ArrowLeft);
     assert_eq!(pair(&harness), second);
+    // A pair that is on screen the other way round comes back in the order it was labelled in.
+    let exchanged = vec![second[1].clone(), second[0].clone()];
+    let entry = Entry::comparison("cartpole_balance", &rater, exchanged[0].clone(), exchanged[1].clone(), Choice::Left);
+    store.append(&entry).unwrap();
+    press(&mut harness, egui::Key::Backspace);
+    assert_eq!(pair(&harness), exchanged);
+    press(&mut harness, egui::Key::ArrowLeft);
+    assert_eq!(pair(&harness), second);
     // Skipping stores nothing; the pair comes again, once, after some others.
     let stored = labels().len();
     press(&mut harness, egui::Key::S);

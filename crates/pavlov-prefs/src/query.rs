@@ -150,12 +150,15 @@ impl PairSampler {
         all
     }
 
-    /// The next pair for a rater: uniform, or with the options' share one that they have compared, in the other order.
+    /// The next pair for a rater: uniform, or with the options' share one that they have compared, but not just now, in
+    /// the other order.
     pub fn next(&mut self, pool: &Pool, labels: &[Label], rater: &str) -> PairQuery {
         if self.rng.unit() < self.options.repeats {
             let mine = |l: &&Label| *l.entry.rater == *rater && l.entry.pair().is_some();
             let known = |l: &&Label| l.entry.segments.iter().all(|s| pool.find(s).is_ok());
-            let all: Vec<&Label> = labels.iter().filter(mine).filter(known).collect();
+            let mut all: Vec<&Label> = labels.iter().filter(mine).filter(known).collect();
+            // What was answered just now would be answered from memory.
+            all.pop();
             if !all.is_empty() {
                 let shown = &all[self.rng.below(all.len())].entry.segments;
                 return PairQuery { left: (*shown[1]).clone(), right: (*shown[0]).clone(), repeat: true };

@@ -72,7 +72,7 @@ fn segments_of_a_run() {
     let part: f64 = scored[0].step_totals[3..8].iter().map(|&x| f64::from(x)).sum();
     assert!((scored[1].total - part).abs() < 1e-6);
 
-    // Labelled, stored beside the run, found again; a repeat comes in the other order.
+    // Labelled, stored beside the run, found again; a repeat comes in the other order, but not at once.
     let mut store = LabelStore::open(&LabelStore::path_in(runs.path())).unwrap();
     let pair = sampler.uniform(&pool);
     let entry = Entry::comparison(pool.task(), "ada", pair.left.clone(), pair.right.clone(), Choice::Left);
@@ -81,6 +81,10 @@ fn segments_of_a_run() {
     let again = Pool::of_segments(runs.path(), labels.iter().flat_map(|l| l.entry.segments.iter().map(|s| &**s)));
     assert_eq!(again.unwrap().states(&pair.left, task.scene()).unwrap().qpos.len(), 6);
     let mut repeats = PairSampler::new(&pool, PairOptions { repeats: 1.0, ..options }, 2).unwrap();
+    assert!(!repeats.next(&pool, &labels, "ada").repeat);
+    let newer = sampler.uniform(&pool);
+    store.append(&Entry::comparison(pool.task(), "ada", newer.left, newer.right, Choice::Left)).unwrap();
+    let labels = store.labels().unwrap();
     let repeat = repeats.next(&pool, &labels, "ada");
     assert_eq!((&repeat.left, &repeat.right, repeat.repeat), (&pair.right, &pair.left, true));
     assert!(!repeats.next(&pool, &labels, "grace").repeat);

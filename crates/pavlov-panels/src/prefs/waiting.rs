@@ -60,7 +60,7 @@ impl Queue {
 }
 
 /// The same segments, in whichever order?
-pub(super) fn same(a: &[Segment], b: &[Segment]) -> bool {
+fn same(a: &[Segment], b: &[Segment]) -> bool {
     a.len() == b.len() && a.iter().all(|s| b.contains(s))
 }
 

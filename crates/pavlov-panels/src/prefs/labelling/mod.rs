@@ -4,7 +4,7 @@ mod panel;
 
 use super::query::{Mode, Query, draw};
 use super::source::{pool, sampler};
-use super::waiting::{Queue, same};
+use super::waiting::Queue;
 use crate::keys::{self, Action};
 use crate::scene::Stage;
 use egui::{Context, Key};
@@ -301,10 +301,10 @@ impl Labelling {
         let segments: Vec<Segment> = label.entry.segments.iter().map(|s| (**s).clone()).collect();
         let is_answer = !matches!(label.entry.answer, Answer::Mark { .. } | Answer::Text { .. });
         self.done -= usize::from(is_answer && self.done > 0);
-        // A mark or a note is about clips that are still there to be looked at.
-        if segments.iter().all(|s| self.query.segments.contains(s))
-            && (!is_answer || same(&segments, &self.query.segments))
-        {
+        // A mark or a note is about clips that are still there to be looked at. An answer belongs to an order: "left"
+        // of a pair that is on screen exchanged, as a repeat, would be another one.
+        let on_screen = &self.query.segments;
+        if segments == *on_screen || (!is_answer && segments.iter().all(|s| on_screen.contains(s))) {
             return true;
         }
         let mode = match (&label.entry.answer, segments.len()) {
