@@ -273,6 +273,21 @@ mod tests {
     }
 
     #[test]
+    fn strengths_weigh_or_shift() {
+        let pair = |target, strength| Pair { left: 0, right: 1, target, strength };
+        let data = |strengths: [u8; 3]| {
+            let pairs = [1.0, 0.0, 0.5].into_iter().zip(strengths).map(|(t, s)| pair(t, s)).collect();
+            Dataset { segments: vec![], pairs }
+        };
+        let some = data([1, 3, 0]);
+        assert_eq!(some.terms_of(Loss::Plain), [(1.0, 0.0); 3]);
+        assert_eq!(some.terms_of(Loss::Margin(0.5)), [(1.0, 0.5), (1.0, -1.5), (1.0, 0.0)]);
+        // In units of their mean, 2; what has none counts once.
+        assert_eq!(some.terms_of(Loss::Scaled), [(0.5, 0.0), (1.5, 0.0), (1.0, 0.0)]);
+        assert_eq!(data([0; 3]).terms_of(Loss::Scaled), [(1.0, 0.0); 3]);
+    }
+
+    #[test]
     fn a_pair_that_comes_again_stays_in_one_fold() {
         let entry = |a, b| label(Entry::comparison("t", "r", segment(a), segment(b), Choice::Left));
         let mut labels: Vec<Label> = (0..40).map(|i| entry(i, i + 100)).collect();
@@ -305,6 +320,19 @@ mod tests {
         assert!((q.accuracy - 2.0 / 3.0).abs() < 1e-12);
         let wanted = [2.0f64, -1.0, 0.0, 3.0].map(|d| (1.0 + (-d).exp()).ln()).iter().sum::<f64>() / 4.0;
         assert!((q.log_loss - wanted).abs() < 1e-12, "{} {wanted}", q.log_loss);
+        assert_eq!(q.right, [Some(1.0), Some(0.0), None, Some(1.0)]);
+        assert_eq!(Quality::of(&[(0.0, 1.0), (0.0, 0.0), (-1.0, 0.0)]).right, [Some(0.5), Some(0.5), Some(1.0)]);
+        // From the preferred side: 0.5, then 0.73 where the target says 0, 0.88 and 0.95 where it says 1.
+        let p = |d: f64| 1.0 / (1.0 + (-d).exp());
+        let bins = [(0.5, 0.5, 1), (p(1.0), 0.0, 1), (p(2.0), 1.0, 1), (p(3.0), 1.0, 1)];
+        for (bin, known) in q.bins.iter().zip(bins) {
+            assert!((bin.0 - known.0).abs() < 1e-12 && (bin.1, bin.2) == (known.1, known.2), "{bin:?} {known:?}");
+        }
+        assert_eq!(q.bins.len(), 4);
+        let apart = bins.iter().map(|b| (b.0 - b.1).abs()).sum::<f64>() / 4.0;
+        assert!((q.calibration_error - apart).abs() < 1e-12);
+        assert_eq!(Quality::of(&[(1e3, 1.0)]).bins, [(1.0, 1.0, 1)]);
+        assert_eq!(q.of_those(|place| place != 1).accuracy, 1.0);
         // A model that says 0.731 and is right 73.1% of the time is calibrated.
         let many: Vec<(f64, f64)> = (0..1000).map(|i| (1.0, f64::from(u8::from(i < 731)))).collect();
         assert!(Quality::of(&many).calibration_error < 1e-3);

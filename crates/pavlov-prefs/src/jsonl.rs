@@ -38,3 +38,29 @@ pub fn import(text: impl BufRead, path: &Path) -> Result<Vec<Label>, PrefsError>
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::tests::every_kind;
+
+    #[test]
+    fn lines_are_read_as_they_were_written_and_faults_name_theirs() {
+        let records: Vec<Label> =
+            every_kind().into_iter().zip(1..).map(|(entry, id)| Label { id, at_ms: 7, entry }).collect();
+        let mut bytes = Vec::new();
+        let path = Path::new("labels.jsonl");
+        export(&records, &mut bytes, path).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.lines().count(), records.len());
+        let read = |text: &str| import(text.as_bytes(), path);
+        assert_eq!(read(&text).unwrap(), records);
+        // A mark of byte order and empty lines are nothing, in their places.
+        assert_eq!(read(&format!("\u{feff}{}", text.replace('\n', "\n\n"))).unwrap(), records);
+        let second = text.replacen('\n', "\n\u{feff}", 1);
+        assert!(read(&second).unwrap_err().to_string().contains("labels.jsonl: line 2: "));
+        assert!(
+            read(&format!("{text}{{}}\n")).unwrap_err().to_string().contains(&format!("line {}: ", records.len() + 1))
+        );
+    }
+}

@@ -151,3 +151,59 @@ pub fn advantage(linear: &LinearFit, nets: &NetFit) -> Option<(f64, f64)> {
     let gains: Vec<f64> = nets.split.choose.iter().zip(&nets.choosing.losses).filter_map(gain).collect();
     mean_and_error(&gains)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Pair;
+    use crate::label::tests::segment;
+    use crate::rng::Rng;
+
+    /// Pairs that are answered rightly by `factors` on the sums of two terms.
+    fn answers(factors: [f64; 2], n: usize) -> (Dataset, Vec<Vec<f64>>) {
+        let mut rng = Rng::new(6);
+        let phi: Vec<Vec<f64>> = (0..2 * n).map(|_| vec![rng.normal(), rng.normal()]).collect();
+        let value = |p: &[f64]| p[0] * factors[0] + p[1] * factors[1];
+        let pair = |i: usize| {
+            let target = f64::from(u8::from(value(&phi[2 * i]) > value(&phi[2 * i + 1])));
+            Pair { left: 2 * i, right: 2 * i + 1, target, strength: 0 }
+        };
+        let pairs = (0..n).map(pair).collect();
+        (Dataset { segments: (0..2 * n as u32).map(segment).collect(), pairs }, phi)
+    }
+
+    fn learnt(factors: [f64; 2], n: usize) -> LinearFit {
+        let (data, phi) = answers(factors, n);
+        weigh(&["a".into(), "b".into()], &data, phi, Loss::Plain, 1).unwrap()
+    }
+
+    #[test]
+    fn weights_change_when_held_out_pairs_gain_by_it() {
+        let fit = learnt([1.0, -1.0], 120);
+        let (gain, error) = fit.gain().unwrap();
+        assert!(gain > error && gain > 0.2, "{gain} {error}");
+        assert!(fit.verdicts.iter().any(Verdict::changes));
+        assert!(fit.quality.accuracy > 0.9 && fit.before.accuracy < 0.6, "{:?}", fit.quality);
+        // Every pair is predicted once, each by the same number in both.
+        let mut order = fit.order.clone();
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..120));
+        assert_eq!((fit.quality.pairs, fit.before.pairs, fit.phi.len()), (120, 120, 240));
+        // Right as they are: nothing to gain, nothing changed.
+        let fit = learnt([1.0, 1.0], 120);
+        assert!(!fit.verdicts.iter().any(Verdict::changes), "{:?}", fit.verdicts);
+    }
+
+    #[test]
+    fn the_gain_is_of_losses_and_without_it_weights_are_left() {
+        let mut fit = learnt([1.0, -1.0], 120);
+        fit.before = Quality::of(&[(0.0, 1.0), (0.0, 1.0)]);
+        fit.quality = Quality::of(&[(2.0, 1.0), (1.0, 1.0)]);
+        let gains = [2.0f64, 1.0].map(|d| 2f64.ln() - (1.0 + (-d).exp()).ln());
+        let (gain, error) = fit.gain().unwrap();
+        assert!((gain - (gains[0] + gains[1]) / 2.0).abs() < 1e-12);
+        assert!((error - (gains[0] - gains[1]).abs() / 2.0).abs() < 1e-12, "{error}");
+        fit.leave();
+        assert!(fit.verdicts.iter().all(|v| v.factor == 1.0 && !v.changes()));
+    }
+}

@@ -196,17 +196,7 @@ fn epochs_on(
                 for (rows, of_left) in [(&rows[left], true), (&rows[right], false)] {
                     let steps = rows.len() / inputs;
                     x.extend_from_slice(rows);
-                    let g: Vec<f32> = match kind {
-                        Kind::BradleyTerry => vec![(if of_left { slope } else { -slope }) as f32],
-                        Kind::Gpm(_) => {
-                            let per = slope / steps.max(1) as f64;
-                            let other = if of_left { &b } else { &a };
-                            // Derivatives of a0 b1 - a1 b0.
-                            let sign = if of_left { 1.0 } else { -1.0 };
-                            let turn = |o: &[f64]| [(sign * per * o[1]) as f32, (-sign * per * o[0]) as f32];
-                            other.chunks_exact(2).flat_map(turn).collect()
-                        }
-                    };
+                    let g = slopes_of_step(kind, slope, steps, if of_left { &b } else { &a }, of_left);
                     (0..steps).for_each(|_| dy.extend_from_slice(&g));
                 }
             }
@@ -225,6 +215,21 @@ fn epochs_on(
         }
     }
     (net, best.1)
+}
+
+/// Slopes of the loss by the outputs of one of a segment's `steps` steps: `slope` is that by the lead, `other` the
+/// summary of the other segment.
+fn slopes_of_step(kind: Kind, slope: f64, steps: usize, other: &[f64], of_left: bool) -> Vec<f32> {
+    match kind {
+        Kind::BradleyTerry => vec![(if of_left { slope } else { -slope }) as f32],
+        Kind::Gpm(_) => {
+            let per = slope / steps.max(1) as f64;
+            // Derivatives of a0 b1 - a1 b0.
+            let sign = if of_left { 1.0 } else { -1.0 };
+            let turn = |o: &[f64]| [(sign * per * o[1]) as f32, (-sign * per * o[0]) as f32];
+            other.chunks_exact(2).flat_map(turn).collect()
+        }
+    }
 }
 
 /// The usual embedding, and the scale of rewards over all steps.
@@ -303,6 +308,36 @@ mod tests {
             })
             .sum();
         assert!(sum.abs() / 1200.0 < 0.01, "rewards have mean 0 and deviation 1 over what was seen");
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_lead() {
+        let (a, b) = ([0.3, -0.2, 0.5, 0.1], [-0.7, 0.4, 0.2, 0.9]);
+        let moved = |x: [f64; 4], k: usize, by: f64| {
+            let mut x = x;
+            x[k] += by;
+            x
+        };
+        // A summary is the mean over 5 steps, or the sum of one output.
+        let (gpm, bt) = (Kind::Gpm(2), Kind::BradleyTerry);
+        let (of_a, of_b) = (slopes_of_step(gpm, 2.0, 5, &b, true), slopes_of_step(gpm, 2.0, 5, &a, false));
+        for k in 0..4 {
+            let by_a = (lead(gpm, &moved(a, k, 0.5), &b) - lead(gpm, &moved(a, k, -0.5), &b)) * 2.0 / 5.0;
+            let by_b = (lead(gpm, &a, &moved(b, k, 0.5)) - lead(gpm, &a, &moved(b, k, -0.5))) * 2.0 / 5.0;
+            assert!((f64::from(of_a[k]) - by_a).abs() < 1e-6 && (f64::from(of_b[k]) - by_b).abs() < 1e-6, "{k}");
+        }
+        assert_eq!([true, false].map(|left| slopes_of_step(bt, 2.0, 5, &[0.0], left)), [[2.0], [-2.0]]);
+    }
+
+    #[test]
+    fn options_that_make_no_sense_are_refused() {
+        let (rows, data) = (world(8, 2, 1), pairs(4, |_, _| true));
+        let plain = NetOptions { members: 1, epochs: 1, ..NetOptions::default() };
+        let fits = |options: NetOptions| Nets::fit(&features(2), &data, &rows, &options).is_ok();
+        assert!(fits(NetOptions { held_out: 0.3, ..plain.clone() }));
+        assert!(!fits(NetOptions { members: 0, ..plain.clone() }) && !fits(NetOptions { batch: 0, ..plain.clone() }));
+        assert!(!fits(NetOptions { held_out: 0.31, ..plain.clone() }));
+        assert!(!fits(NetOptions { kind: Kind::Gpm(0), ..plain }));
     }
 
     /// Stone, scissors, paper: three kinds of segments in a cycle.

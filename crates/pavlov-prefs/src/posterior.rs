@@ -434,6 +434,23 @@ mod tests {
     }
 
     #[test]
+    fn leads_are_differences_of_what_segments_are_worth() {
+        let (data, phi) = answers((&[2.0, 1.0], 0.3), &[1.0, 5.0], 60, None, 3);
+        let posterior = Posterior::fit(&names(2), &data, &phi, Loss::Plain, 9).unwrap();
+        let [a, b, c] = [[1.0, 2.0], [-3.0, 0.5], [4.0, 4.0]];
+        for draw in posterior.draws() {
+            let lead = |x: &[f64], y: &[f64]| posterior.lead(draw, x, y);
+            assert!((lead(&a, &b) + lead(&b, &c) - lead(&a, &c)).abs() < 1e-9);
+            assert!((lead(&a, &b) + lead(&b, &a)).abs() < 1e-9 && lead(&a, &b) != 0.0);
+            // The worth of one unit of each term: its factor, by the temperature over the size of all.
+            let unit = [[1.0, 0.0], [0.0, 1.0]].map(|x| lead(&x, &[0.0, 0.0]) * posterior.size / draw.0);
+            assert!(unit.iter().zip(&draw.1).all(|(u, f)| (u - f).abs() < 1e-9), "{unit:?} {draw:?}");
+        }
+        let (p, q) = (posterior.probability(&a, &b), posterior.probability(&b, &a));
+        assert!((p + q - 1.0).abs() < 1e-9 && p > 0.9, "{p} {q}");
+    }
+
+    #[test]
     fn a_wrong_weight_is_found_and_a_wrong_sign() {
         let terms = (&[2.0, 1.0, 1.5, 0.01][..], 0.3);
         for beta in [Some(6.0), None] {

@@ -574,6 +574,28 @@ mod tests {
                 assert!(b.short.is_none_or(|s| b.options.iter().any(|o| o.name == s)), "{}", b.name);
             }
         }
-        assert!(documentation().contains("| `min`, `wco`, `worst_case` | min_i x_i |"));
+        let page = documentation();
+        for part in [
+            "## Sources\n\n| name | gives |",
+            "## Combiners",
+            "| `min`, `wco`, `worst_case` | min_i x_i |",
+            "`lambda`: ",
+            "`gamma` (optional): ",
+        ] {
+            assert!(page.contains(part), "{part}\n{page}");
+        }
+        let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(page.lines().filter(|l| l.starts_with('|')).all(|l| cells(l) == 6), "{page}");
+    }
+
+    #[test]
+    fn sources_name_their_files_and_their_vision_model() {
+        let files = |kind: &str| file_options(kind).collect::<Vec<_>>();
+        assert_eq!((files("learned"), files("success"), files("none")), (vec!["model"], vec![], vec![]));
+        assert_eq!(files("spo")[0], "judge");
+        let model = |text: &str| vision_model(&text.parse().unwrap()).map(String::from);
+        assert_eq!(model("kind = \"vision\"").as_deref(), Some(EMBEDDED));
+        assert_eq!(model("kind = \"vision\"\nmodel = \"clip\"").as_deref(), Some("clip"));
+        assert_eq!((model("kind = \"success\"\nmodel = \"clip\""), model("model = \"clip\"")), (None, None));
     }
 }

@@ -1,5 +1,6 @@
 //! The known answer of every transform and combiner, and what a manifest may say wrongly.
 
+use crate::nodes::HostKind;
 use crate::{Adaptive, Manifest, Reward};
 use pavlov_script::{Channel, JointInfo, Scene};
 use proptest::prelude::*;
@@ -213,6 +214,26 @@ fn transforms_with_memory_start_anew_and_follow_their_formulas() {
 }
 
 #[test]
+fn clips_have_both_ends_and_normalised_values_a_limit() {
+    let clip =
+        |options: &str, x: f32| once(&format!("[terms.a]\ntransform = [{{ {options} }}]"), [x, 0.0, 0.0], "a.clip");
+    for (x, y) in [(-3.0, -1.0), (0.5, 0.5), (3.0, 2.0)] {
+        assert_eq!(clip("clip = { min = -1, max = 2 }", x), y);
+    }
+    assert_eq!(clip("clip = { min = 1, max = 1 }", 3.0), 1.0);
+    let normalised = |options: &str, x: f32| {
+        once(&format!("[terms.a]\ntransform = [{{ normalize = {{ {options} }} }}]"), [x, 0.0, 0.0], "a.normalize")
+    };
+    // Before anything is known the mean is 0 and the deviation 1.
+    for (x, y) in [(-3.0, -2.0), (0.5, 0.5), (3.0, 2.0)] {
+        assert_eq!((normalised("clip = 2", x), normalised("clip = 2, center = false", x)), (y, y));
+    }
+    // An unused name is no error, but said.
+    let named = reward("[combine]\nkind = \"sum\"\nof = [\"a\"]");
+    assert_eq!(named.findings().iter().map(|f| f.term.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+}
+
+#[test]
 fn gates_open_and_kernels_fall() {
     let hard = "[terms.a]\ntransform = [{ gate = { by = \"b\", above = 0.5, below = 2.0 } }]";
     for (b, y) in [(0.4, 0.0), (0.6, 3.0), (2.5, 0.0)] {
@@ -281,11 +302,27 @@ fn what_is_wrong_in_a_manifest_is_told_with_what_was_meant() {
         ("[groups.a]\nkind = \"min\"\nof = [\"b\"]", "another node"),
         ("[sources.x]\nkind = \"sucess\"", "did you mean `success`"),
         ("[sources.x]\nplugin = \"y\"", "needs `kind`"),
+        ("[sources.total]\nkind = \"success\"", "`total` is the name of another node"),
+        ("[sources.a]\nkind = \"success\"", "`a` is the name of another node"),
+        ("[groups.g]\nof = [\"a\", \"b\"]", "group `g` needs `kind`: one of sum, "),
+        ("[groups.g]\nkind = 3\nof = [\"a\", \"b\"]", "`kind` is 3: expected one of sum, "),
+        ("[groups.g]\nkind = \"min\"\ntransform = 1\nof = [\"a\", \"b\"]", "`transform` must be a list"),
+        ("[groups.total]\nkind = \"min\"\nof = [\"a\", \"b\"]", "`total` is the name of another node"),
+        (
+            "[combine]\nkind = \"lagrangian\"\nconstraints = { a = { at_least = inf } }",
+            "`at_least` is inf: expected a finite number",
+        ),
+        ("[combine]\nkind = \"lagrangian\"\nconstraints = { a = 1 }", "expected { at_least = x }"),
+        ("[sources.x]\nkind = \"success\"\n[terms.x]\ntransform = [\"potential\"]", "and on a term of the script"),
         ("[terms.a]\ntransform = [\"delta\", { weight = 2 }]", "must be the last"),
         ("[terms.a]\ntransform = [\"delta\"]\n[combine]\nmin = 0.0", "can only be summed"),
         ("[terms.a]\ntransform = [\"delta\"]\n[combine]\nkind = \"min\"", "can only be summed"),
         ("[terms.a]\ntransform = [\"rate\", \"potential\"]", "must come before"),
+        ("[terms.a]\ntransform = [\"normalize\", \"potential\"]", "must come before"),
+        ("[terms.a]\ntransform = [{ log_sigmoid = { quantile = 0.5 } }, \"potential\"]", "must come before"),
         ("[terms.a]\ntransform = [{ clip = {} }]", "needs `min`, `max` or `eta`"),
+        ("[terms.a]\ntransform = [{ clip = { min = 2, max = 1 } }]", "`min` 2 is above `max` 1"),
+        ("[terms.a]\ntransform = [{ gate = { by = \"b\" } }]", "`gate` needs `above` or `below`"),
         ("[terms.a]\ntransform = [\"log_sigmoid\"]", "either `reference` or `quantile`"),
     ] {
         let error = try_reward(toml).unwrap_err();
@@ -321,12 +358,91 @@ fn the_nominal_member_is_the_one_of_least_deviation() {
     let mut r = reward("[combine]\nkind = \"brme\"\nlambda = 1.0\nof = [\"a\", \"b\", \"c\"]");
     let graph = r.graph().unwrap().clone();
     let mut adaptive = Adaptive::new(&graph, 0.9);
-    let x = [3.0, 2.0, 1.0];
+    let x = [5.0, 2.0, 1.0];
     r.set_host(&adaptive.values);
-    assert!(close(run(&r, [0.0; 3], &[(x, false)])[0][3], 3.0), "the first one until something is known");
+    assert!(close(run(&r, [0.0; 3], &[(x, false)])[0][3], 5.0), "the first one until something is known");
     adaptive.update(&graph, 10, &[0.0; 4], &[90.0, 10.0, 40.0, 0.0]);
     r.set_host(&adaptive.values);
     assert!(close(run(&r, [0.0; 3], &[(x, false)])[0][3], 2.0));
+    // Each ensemble has its own.
+    let two = "[groups.g]\nkind = \"brme\"\nlambda = 1.0\nof = [\"a\", \"b\"]\n[groups.h]\nkind = \"brme\"\n\
+               lambda = 1.0\nof = [\"b\", \"c\"]";
+    let mut r = reward(two);
+    let graph = r.graph().unwrap().clone();
+    let mut adaptive = Adaptive::new(&graph, 0.9);
+    adaptive.update(&graph, 10, &[0.0; 6], &[10.0, 40.0, 90.0, 0.0, 0.0, 0.0]);
+    r.set_host(&adaptive.values);
+    let row = run(&r, [0.0; 3], &[(x, false)]).remove(0);
+    let at = |name: &str| row[r.node_names().iter().position(|n| n == name).unwrap()];
+    assert!(close(at("g"), 5.0) && close(at("h"), 2.0), "{row:?}");
+}
+
+#[test]
+fn an_adaptive_state_fits_the_graph_that_it_was_made_for() {
+    let graph = |toml: &str| reward(toml).graph().unwrap().clone();
+    let same = "[combine]\nkind = \"lagrangian\"\nconstraints = { b = { at_least = 1 } }";
+    let adaptive = Adaptive::new(&graph(same), 0.9);
+    assert!(adaptive.fits(&graph(same)));
+    for other in [
+        "[combine]\nkind = \"min\"",
+        "[terms.a]\ntransform = [{ weight = 2 }]\n[combine]\nkind = \"lagrangian\"\nconstraints = { b = { at_least = 1 } }",
+        "[terms.a]\ntransform = [\"delta\"]\n[terms.b]\ntransform = [{ weight = 2 }]",
+        "[combine]\nkind = \"lagrangian\"\nconstraints = { b = { at_least = 1 }, c = { at_most = 1 } }",
+    ] {
+        assert!(!adaptive.fits(&graph(other)), "{other}");
+    }
+}
+
+#[test]
+fn what_is_empty_or_not_finite_adds_nothing_to_the_statistics() {
+    let r = reward("[terms.a]\ntransform = [\"normalize\"]");
+    let graph = r.graph().unwrap().clone();
+    let mut adaptive = Adaptive::new(&graph, 0.9);
+    let n = graph.nodes.len();
+    let row = |a: f64| vec![a; n];
+    adaptive.update(&graph, 4, &row(8.0), &row(52.0));
+    let known = adaptive.clone();
+    // Mean 2, variance 13 - 4.
+    let value = |a: &Adaptive, kind: &str| {
+        let at = graph.host.iter().position(|h| h.name.ends_with(kind)).unwrap();
+        a.values[at]
+    };
+    assert!((value(&known, "mean") - 2.0).abs() < 1e-12 && (value(&known, "inverse_std") - 1.0 / 3.0).abs() < 1e-12);
+    for (steps, sum, square) in [(0, 5.0, 5.0), (4, f64::NAN, 1.0), (4, 1.0, f64::INFINITY)] {
+        adaptive.update(&graph, steps, &row(sum), &row(square));
+        assert_eq!(adaptive, known, "{steps} {sum} {square}");
+    }
+}
+
+#[test]
+fn references_that_are_quantiles_are_numbers_of_the_host() {
+    let mut r = reward("[combine]\nkind = \"log_sigmoid_and\"\nquantile = 0.75\nof = [\"a\", \"b\"]");
+    let kinds: Vec<_> = r.graph().unwrap().host.iter().map(|h| h.kind).collect();
+    assert_eq!(kinds, [0, 1].map(|node| HostKind::Reference { node, quantile: 0.75 }));
+    r.set_host(&[2.0, -1.0]);
+    let out = run(&r, [0.0; 3], &[([1.5, 0.5, 0.0], false)]).remove(0);
+    assert!(close(out[3], sigmoid(-0.5).ln() + sigmoid(1.5).ln()), "{out:?}");
+    for kind in ["references = [1, 2]\nquantile = 0.5", ""] {
+        let error = try_reward(&format!("[combine]\nkind = \"log_sigmoid_and\"\nof = [\"a\", \"b\"]\n{kind}"));
+        assert!(error.unwrap_err().contains("needs either `references` or `quantile`"), "{kind}");
+    }
+}
+
+#[test]
+fn a_multiplier_moves_by_its_rate_times_the_shortfall_in_deviations() {
+    let toml = "[combine]\nkind = \"lagrangian\"\nrate = 0.5\nlimit = 4.0\nof = [\"a\", \"b\"]\n\
+                constraints = { b = { at_least = 3 } }";
+    let graph = reward(toml).graph().unwrap().clone();
+    let squashed = |raw: f64| 4.0 * sigmoid(raw);
+    assert!((Adaptive::new(&graph, 0.9).values[0] - squashed(-3.0)).abs() < 1e-12, "near 0 at the start");
+    // 0.2 short, in deviations of 0.1 and of 0.01; three are the most that count.
+    for (deviation, counted) in [(0.1, 2.0), (0.01, 3.0)] {
+        let (n, b) = (10.0, 2.8);
+        let squares = [0.0, n * (b * b + deviation * deviation), 0.0, 0.0];
+        let state = Adaptive::new(&graph, 0.9).update(&graph, 10, &[0.0, n * b, 0.0, 0.0], &squares).remove(0);
+        assert!((state.multiplier - squashed(-3.0 + 0.5 * counted)).abs() < 1e-6, "{state:?}");
+        assert!((state.mean - b).abs() < 1e-12 && !state.met && !state.infeasible);
+    }
 }
 
 /// Plays a policy that answers the present multiplier at once; the multiplier and how the constraint stands at the end.

@@ -166,6 +166,20 @@ mod tests {
         assert!(problem(&read("[params.w]\nvalue = 2.0\nmax = 1.0")).unwrap().message.contains("outside"));
         assert!(problem(&read("[params.\"a b\"]\nvalue = 2.0")).unwrap().message.contains("letters"));
         assert!(problem(&read("[combine]\nmin = 2.0\nmax = 1.0")).unwrap().message.contains("above max"));
+        for (text, words) in [
+            ("[combine]\nscale = inf", "finite"),
+            ("[combine]\nmax = nan", "finite"),
+            ("[params.w]\nvalue = inf", "finite"),
+            ("[params.w]\nvalue = 0.5\nmin = 1.0", "outside"),
+            ("[params.1w]\nvalue = 0.5", "letters"),
+            ("[params.\"\"]\nvalue = 0.5", "letters"),
+        ] {
+            assert!(problem(&read(text)).unwrap().message.contains(words), "{text}");
+        }
+        // Bounds may be met.
+        for text in ["[combine]\nmin = 1.0\nmax = 1.0", "[params.w_2]\nvalue = 1.0\nmin = 1.0\nmax = 1.0"] {
+            assert!(problem(&read(text)).is_none(), "{text}");
+        }
         assert!(problem(&read("about = \"x\"\n[params.w]\nvalue = 1.0")).is_none());
         assert!(toml::from_str::<Manifest>("abuot = \"x\"").is_err());
     }

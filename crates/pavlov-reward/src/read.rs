@@ -320,8 +320,37 @@ mod tests {
             ("3", "a transform is a name"),
             ("{ weight = 1, clip = {} }", "2 keys"),
             ("{ rate = 2 }", "takes options"),
+            ("{ clip = { min = inf } }", "`min` is inf: expected a finite number"),
+            ("{ potential = 1.5 }", "a number from 0 to 1"),
+            ("{ gate = { by = \"b\", above = 0, width = -1 } }", "a number of at least 0"),
+            ("{ normalize = { center = 1 } }", "true or false"),
+            ("{ gate = { by = 1 } }", "the name of a term in quotes"),
         ] {
             let fault = transform(text).unwrap_err();
+            assert!(fault.message.contains(words), "{text}: {fault:?}");
+        }
+    }
+
+    #[test]
+    fn options_are_of_the_kind_that_their_block_takes() {
+        let read = |table: &'static [Block], kind: &str, text: &str| {
+            let reader = Reader { params: &["w".to_string()] };
+            let block = reader.block(table, "block", kind, &[]).unwrap();
+            reader.options(block, &text.parse().unwrap(), &["t".to_string()])
+        };
+        use crate::blocks::{COMBINERS, SOURCES};
+        let goals = read(SOURCES, "subgoals", "of = [\"a\", \"b\"]\nbonus = [1, \"w\"]").unwrap();
+        assert_eq!(goals.set["of"], Set::Names(vec!["a".into(), "b".into()]));
+        assert_eq!(goals.set["bonus"], Set::Numbers(vec![Number::Is(1.0), Number::Param(0)]));
+        for (table, kind, text, words) in [
+            (SOURCES, "subgoals", "of = []", "a list of names, at least one"),
+            (SOURCES, "subgoals", "of = [1]", "a list of names"),
+            (SOURCES, "subgoals", "of = [\"a\"]\nbonus = [1, true]", "expected a number"),
+            (SOURCES, "preference", "model = 1", "a file's name in quotes"),
+            (SOURCES, "baseline", "run = 1", "text in quotes"),
+            (COMBINERS, "lagrangian", "constraints = 1", "a table"),
+        ] {
+            let fault = read(table, kind, text).unwrap_err();
             assert!(fault.message.contains(words), "{text}: {fault:?}");
         }
     }

@@ -431,14 +431,60 @@ mod tests {
         std::fs::write(dir.path().join("reward.rhai"), RHAI).unwrap();
         let mut reward = Reward::load(dir.path(), "t/default", &scene()).unwrap();
         assert_eq!(reward.term_names(), ["run", "alive"]);
-        assert_eq!(reward.inputs().len(), 2);
+        assert_eq!(reward.inputs(), ["reward.rhai", "reward.toml"].map(|f| dir.path().join(f)));
+        assert_eq!((reward.name(), reward.path()), ("t/default", dir.path()));
+        assert_eq!(reward.file("reward.toml").unwrap(), dir.path().join("reward.toml"));
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        assert!(reward.file(&elsewhere.path().display().to_string()).is_err());
+        assert_eq!(reward.node_names(), ["run", "alive", "total"]);
         reward.set_param("w", 3.0).unwrap();
         assert_eq!(reward.values(), [3.0]);
         let error = reward.set_param("v", 1.0).unwrap_err().to_string();
         assert!(error.contains("`w`"), "{error}");
         let lone = dir.path().join("lone.rhai");
         std::fs::write(&lone, "fn reward(s) { s.qvel[1] }").unwrap();
-        assert_eq!(Reward::load(&lone, "lone", &scene()).unwrap().term_names(), ["reward"]);
+        let reward = Reward::load(&lone, "lone", &scene()).unwrap();
+        assert_eq!((reward.term_names(), reward.path()), (&["reward".to_string()][..], &*lone));
+        // A script that sums its terms itself has one total.
+        let own = Reward::from_text("t", "t", "fn reward(s) { #{ total: 1.0 } }", Manifest::default(), &scene());
+        assert_eq!(own.unwrap().node_names(), ["total"]);
+    }
+
+    #[test]
+    fn faults_of_a_manifest_are_told_with_file_and_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = dir.path().join("reward.toml");
+        let told = |text: &str| {
+            std::fs::write(&manifest, text).unwrap();
+            std::fs::write(dir.path().join("reward.rhai"), RHAI).unwrap();
+            Reward::load(dir.path(), "t", &scene()).unwrap_err().to_string()
+        };
+        let place = |at: &str| format!("{}:{at}: ", manifest.display());
+        assert!(told("about = \"run\"\nparams = 3\n").starts_with(&place("2:10")));
+        assert!(told("[params.w]\nvalue = 2.0\nmax = 1.0\n").starts_with(&place("2:1")));
+        let potential = "[params.w]\nvalue = 2.0\n[terms.run]\ntransform = [\"once\", \"potential\"]\n";
+        assert!(told(potential).starts_with(&place("4:22")));
+        // A comment as long as the limit, and one byte more.
+        let long = format!("#{}\n[params.w]\nvalue = 2.0\n", "x".repeat(1 << 20));
+        let cut = |n: usize| long[long.len() - n..].replacen('x', "#", 1);
+        std::fs::write(&manifest, cut(1 << 20)).unwrap();
+        assert!(Reward::load(dir.path(), "t", &scene()).is_ok());
+        assert!(told(&cut((1 << 20) + 1)).contains("1048577 bytes, more than the limit of 1048576"));
+    }
+
+    #[test]
+    fn sources_of_a_kind_go_with_all_that_names_them() {
+        let text = "[params.w]\nvalue = 2.0\n[sources.goal]\nkind = \"success\"\n[sources.again]\nkind = \"success\"\n\
+                    [sources.steps]\nkind = \"subgoals\"\nof = [\"run\"]\n[terms.goal]\n\
+                    transform = [{ weight = 5.0 }]\n[groups.g]\nkind = \"min\"\nof = [\"goal\", \"alive\"]\n\
+                    [combine]\nof = [\"run\", \"again\", \"steps\", \"g\"]";
+        let manifest: Manifest = toml::from_str(text).unwrap();
+        let mut reward = Reward::from_text("t", "reward.rhai", RHAI, manifest, &scene()).unwrap();
+        reward.set_param("w", 3.0).unwrap();
+        assert_eq!(reward.without_sources("vision").unwrap().node_names(), reward.node_names());
+        let left = reward.without_sources("success").unwrap();
+        assert_eq!(left.node_names(), ["run", "alive", "steps", "g", "total"]);
+        assert_eq!(left.values()[0], 3.0);
     }
 
     proptest! {

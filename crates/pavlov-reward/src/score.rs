@@ -239,7 +239,7 @@ mod tests {
         fn column(&self, channel: Channel) -> Option<&[f32]> {
             match channel {
                 Channel::Qpos(0) => Some(&self.0),
-                Channel::Qvel(0) => Some(&self.1),
+                Channel::Qvel(0) | Channel::EpisodeStep => Some(&self.1),
                 _ => None,
             }
         }
@@ -276,6 +276,52 @@ mod tests {
         let error = score(&other, &scene, &columns, &spans, false).unwrap_err().to_string();
         assert!(error.contains("s.qvel[1]"), "{error}");
         let outside = [Span { first: 1990, steps: 10 }];
-        assert!(matches!(score(&plain, &Scene::default(), &columns, &outside, false), Err(ScoreError::Rows { .. })));
+        let rows = ScoreError::Rows { first: 1990, last: 2000, rows: 2000 };
+        assert_eq!(score(&plain, &Scene::default(), &columns, &outside, false), Err(rows));
+        let inside = [Span { first: 1989, steps: 10 }];
+        assert!(score(&plain, &Scene::default(), &columns, &inside, false).is_ok());
+    }
+
+    #[test]
+    fn the_first_term_that_is_not_finite_is_told_and_counts_as_nothing() {
+        let columns = Two((0..20).map(|i| i as f32).collect(), (0..20).map(|i| (i % 7) as f32).collect());
+        let spans = [Span { first: 0, steps: 8 }, Span { first: 0, steps: 0 }];
+        let memory = "fn memory() { #{ n: 0.0 } } fn reward(s, p, m) { m.n += 1.0; ";
+        for head in ["fn reward(s) { ", memory] {
+            // Both at once: the first of them. The later term earlier: that one.
+            for (body, bad, sums) in [
+                ("#{ a: 1.0 / s.qvel[0], b: ln(s.qvel[0]) } }", (0, 7, f32::INFINITY), [3.45, 720f64.ln()]),
+                ("#{ a: ln(s.qvel[0]), b: ln(s.qpos[0] - 3.0) } }", (1, 1, f32::NAN), [720f64.ln(), 120f64.ln()]),
+            ] {
+                let (reward, scene) = reward(&format!("{head}{body}"));
+                let scored = score(&reward, &scene, &columns, &spans, true).unwrap();
+                let (term, step, value) = scored[0].bad.unwrap();
+                assert!((term, step) == (bad.0, bad.1) && (value == bad.2 || value.is_nan()), "{body}: {value}");
+                for (sum, known) in scored[0].terms.iter().zip(sums) {
+                    assert!((sum - known).abs() < 1e-5, "{body}: {sum} {known}");
+                }
+                assert_eq!((scored[0].step_terms[0].len(), scored[0].step_totals.len()), (8, 8));
+                assert_eq!(scored[0].step_totals[6], 0.0);
+                assert_eq!(scored[1], Scored { terms: vec![0.0; 2], step_terms: vec![vec![]; 2], ..Scored::default() });
+            }
+        }
+    }
+
+    #[test]
+    fn many_episodes_with_memory_and_what_arrives_a_step_late() {
+        let columns = Two((0..400).map(|i| i as f32).collect(), (0..400).map(|i| i as f32 - 9.0).collect());
+        let (counting, scene) =
+            reward("fn memory() { #{ n: 0.0 } } fn reward(s, p, m) { m.n += 1.0; #{ n: m.n + s.qpos[0] } }");
+        let spans: Vec<Span> = (0..130).map(|k| Span { first: 3 * k, steps: k % 3 }).collect();
+        for (k, scored) in score(&counting, &scene, &columns, &spans, false).unwrap().into_iter().enumerate() {
+            let known: f64 = (1..=k % 3).map(|n| (n + 3 * k + n) as f64).sum();
+            assert_eq!((scored.total, scored.terms, scored.step_terms), (known, vec![known], vec![]));
+        }
+        // x - 0.5 x', the last kept.
+        let manifest = toml::from_str("[terms.x]\ntransform = [{ delta = 0.5 }]").unwrap();
+        let text = "fn reward(s) { #{ x: s.qpos[0] } }";
+        let delta = Reward::from_text("t", "t.rhai", text, manifest, &Arc::new(scene.clone())).unwrap();
+        let scored = score(&delta, &scene, &columns, &[Span { first: 9, steps: 3 }], false).unwrap().remove(0);
+        assert_eq!((scored.step_totals, scored.total), (vec![4.5, 5.0, 12.0], 21.5));
     }
 }

@@ -148,3 +148,37 @@ pub(crate) fn registered(name: &str) -> Result<SourceFactory, String> {
         format!("no plugin `{name}` is registered in this program: {hint}")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Plain;
+
+    impl RewardSource for Plain {
+        fn evaluate(&mut self, step: &SourceStep<'_>, out: &mut [f32]) -> Result<(), String> {
+            out.copy_from_slice(step.column(1));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_source_reads_its_columns_and_remembers_nothing_unless_it_says_so() {
+        let columns = [1.0, 2.0, 0.0, 3.0, 4.0, 0.0];
+        let step = SourceStep { worlds: 2, stride: 3, columns: &columns, terminated: &[false; 2], step: &[1, 1] };
+        let mut out = [0.0; 2];
+        Plain.evaluate(&step, &mut out).unwrap();
+        assert_eq!((out, step.column(0)), ([3.0, 4.0], &[1.0, 2.0][..]));
+        assert!(Plain.inputs().is_empty() && Plain.numbers().is_empty() && Plain.save().is_empty());
+        assert!(Plain.restore(&[]).is_ok() && Plain.restore(&[1]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_plugin_is_told_with_those_there_are() {
+        register_source("above", |_| Ok(Box::new(Plain)));
+        assert!(registered("above").is_ok());
+        let error = registered("abov").err().unwrap();
+        assert!(error.contains("no plugin `abov`") && error.contains("`above`"), "{error}");
+    }
+}

@@ -174,8 +174,24 @@ mod tests {
             Ok(())
         });
         assert!(matches!(nan, Err(EpicError::Value { .. })));
-        samples.next.pop();
-        assert!(matches!(epic_canonical::<()>(0.9, &samples, |_, _, _, _| Ok(())), Err(EpicError::Samples(_))));
+        for (damage, words) in [
+            ((|s| s.next.truncate(1)) as fn(&mut EpicSamples), "the coverage's arrays differ"),
+            (|s| s.action.truncate(1), "the coverage's arrays differ"),
+            (|s| s.weight.push(1.0), "the coverage's arrays differ"),
+            (|s| s.mean_state.clear(), "empty or differ"),
+            (|s| s.mean_next.truncate(1), "empty or differ"),
+            (|s| (s.mean_action, s.mean_next) = (vec![], vec![]), "empty or differ"),
+        ] {
+            let mut damaged = samples.clone();
+            damage(&mut damaged);
+            let error = epic_canonical::<&str>(0.9, &damaged, |_, _, _, _| Ok(())).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        samples.weight = vec![1.0; samples.state.len()];
+        assert!(epic_canonical::<()>(0.9, &samples, |_, _, _, _| Ok(())).is_ok());
+        // What has no weight does not count.
+        let apart = |weight: &[f64]| epic(&[1.0, 2.0, 9.0], &[1.0, 2.0, -9.0], weight);
+        assert!(apart(&[1.0, 1.0, 0.0]) < 1e-9 && apart(&[]) > 0.9);
         assert_eq!((epic(&[1.0, 1.0], &[2.0, 2.0], &[]), epic(&[1.0, 1.0], &[2.0, 3.0], &[])), (0.0, 0.5f64.sqrt()));
     }
 }

@@ -485,6 +485,46 @@ mod tests {
     }
 
     #[test]
+    fn columns_that_are_nothing_or_combinations_are_left_out() {
+        let a = DMatrix::from_row_slice(3, 4, &[1.0, 0.0, 2.0, 3.0, 1.0, 0.0, 2.0, -3.0, 0.0, 0.0, 0.0, 4.0]);
+        let (basis, rank) = orthonormal(&a);
+        assert_eq!((rank, basis.shape()), (2, (3, 2)));
+        assert!((basis.tr_mul(&basis) - DMatrix::identity(2, 2)).norm() < 1e-12);
+        assert!((&a - &basis * basis.tr_mul(&a)).norm() < 1e-12);
+        let sizes = DMatrix::from_row_slice(2, 2, &[1e-6, 0.0, 0.0, 1e6]);
+        assert_eq!(orthonormal(&sizes).1, 2, "a unit is no reason to leave a column out");
+        assert_eq!(orthonormal(&DMatrix::zeros(3, 2)).0.shape(), (3, 0));
+        assert_eq!(orthonormal(&DMatrix::zeros(0, 2)).0.shape(), (0, 0));
+    }
+
+    #[test]
+    fn weights_are_shares_of_their_sum() {
+        // Three (s, a), the first of two rows, the last without weight; no features, so nothing is shaping.
+        let t = Transitions {
+            terminal: vec![false; 4],
+            weight: vec![1.0, 3.0, 4.0, 0.0],
+            group: vec![7, 7, 2, 5],
+            ..Transitions::default()
+        };
+        let canon = Canon::new(CanonKind::Minimal, 0.9, &t).unwrap();
+        assert_eq!((canon.groups(), canon.mass()), (3, &[0.5, 0.5, 0.0][..]));
+        // (1 + 3 * 5) / 4 in the first.
+        let form = canon.canonical(&[1.0, 5.0, 2.0, 9.0]).unwrap();
+        assert!(form.iter().zip([4.0, 2.0, 0.0]).all(|(x, y)| (x - y).abs() < 1e-12), "{form:?}");
+        // (4, 2) / sqrt(10) and (0, 1) / sqrt(1/2), each of half the weight: 2 - 2 cos, halved under the root.
+        let cos = 2.0 / 20f64.sqrt();
+        let apart = canon.distance(&[1.0, 5.0, 2.0, 9.0], &[0.0, 0.0, 3.0, -1.0]).unwrap();
+        assert!((apart - 0.5 * (2.0 - 2.0 * cos).sqrt()).abs() < 1e-12, "{apart}");
+        // Rows that are left out do not count.
+        let (groups, weight) = Groups::of(&t);
+        let part = groups.part(&weight, |i| i != 1);
+        assert_eq!(part.mass, [0.2, 0.8, 0.0]);
+        let sums = part.expect(&DVector::from_vec(vec![1.0, 5.0, 2.0, 9.0]));
+        assert_eq!(sums.as_slice(), [1.0, 2.0, 0.0]);
+        assert_eq!((CanonKind::Val.name(), CanonKind::Minimal.name()), ("val", "minimal"));
+    }
+
+    #[test]
     fn what_does_not_fit_is_an_error() {
         let t = Transitions {
             width: 1,
@@ -499,6 +539,17 @@ mod tests {
         assert_eq!(Canon::new(CanonKind::Val, 1.0, &t).err(), Some(CompareError::Singular { gamma: 1.0 }));
         assert!(Canon::new(CanonKind::Minimal, 1.5, &t).is_err());
         assert!(Canon::new(CanonKind::Minimal, 0.5, &Transitions { width: 2, ..t.clone() }).is_err());
+        for (damaged, array) in [
+            (Transitions { state: vec![], ..t.clone() }, "state has 0 numbers, expected 1"),
+            (Transitions { next: vec![1.0; 2], ..t.clone() }, "next has 2 numbers, expected 1"),
+            (Transitions { weight: vec![1.0; 2], ..t.clone() }, "weight has 2 numbers, expected 1"),
+            (Transitions { group: vec![0; 2], ..t.clone() }, "group has 2 numbers, expected 1"),
+            (Transitions { next: vec![f64::NAN], ..t.clone() }, "next[0] is NaN: expected a finite number"),
+            (Transitions { weight: vec![-1.0], ..t.clone() }, "weight[0] is -1: expected 0 or more"),
+        ] {
+            assert_eq!(Canon::new(CanonKind::Minimal, 0.5, &damaged).unwrap_err().to_string(), array);
+        }
+        assert!(!t.is_empty() && Transitions::default().is_empty());
         assert!(Canon::new(CanonKind::Minimal, 0.5, &Transitions { weight: vec![-1.0], ..t }).is_err());
         assert!(
             Canon::new(CanonKind::Minimal, 0.5, &Transitions::default()).unwrap().canonical(&[]).unwrap().is_empty()

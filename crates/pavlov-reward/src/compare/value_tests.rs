@@ -264,6 +264,84 @@ fn rewards_that_have_nothing_in_common_are_apart_and_what_explains_nothing_is_mi
 }
 
 #[test]
+fn a_ridge_is_added_and_two_trajectories_hold_each_other_out() {
+    // One feature, always 1: of s less the discounted one of s' it is a tenth of that.
+    let (mut t, mut all) = (Transitions::default(), Trajectories::default());
+    for _ in 0..2 {
+        record(&mut t, &mut all, &vec![vec![1.0]; 11]);
+    }
+    let fit = ValueFit::new(0.9, &t, &all).unwrap();
+    let square = fit.state[(0, 0)] * fit.state[(0, 0)];
+    let one = DVector::from_element(1, 1.0);
+    for ((returns, ridge), system) in estimators().zip(&fit.parts[2].systems) {
+        // Of returns: the mean of 1 - 0.9^n over the steps n that are left.
+        let share = if returns { 1.0 - (1..=10).map(|n| 0.9f64.powi(n)).sum::<f64>() / 10.0 } else { 0.1 };
+        let solved = system.solve(&one).unwrap()[0];
+        assert!((solved - 1.0 / (square * share + ridge)).abs() < 1e-9, "{returns} {ridge}: {solved}");
+    }
+    // Rewards that grow to the end: each trajectory's values explain something of the other's.
+    let (t, mut all, steps) = drift(2);
+    let mut cut = t.clone();
+    cut.state.truncate(300);
+    cut.next.truncate(300);
+    cut.terminal.truncate(100);
+    all.steps.truncate(2);
+    all.last.truncate(6);
+    all.ended.truncate(2);
+    all.at.truncate(100);
+    let fit = ValueFit::new(0.99, &cut, &all).unwrap();
+    let rewards: Vec<f64> = steps[..100].iter().map(|s| s[1] * s[1]).collect();
+    assert!(fit.reward(&rewards).unwrap().scores.iter().any(|s| *s != 0.0));
+}
+
+#[test]
+fn the_error_is_the_jackknife_over_groups_of_trajectories() {
+    let (t, all, steps) = drift(6);
+    let fit = ValueFit::new(0.9, &t, &all).unwrap();
+    let of = |k: usize| steps.iter().map(|s| s[0] + s[k]).collect::<Vec<f64>>();
+    let [a, b] = [1, 2].map(|k| fit.reward(&of(k)).unwrap());
+    // Nine trajectories of 50 steps in five groups; each distance is of what is left without one.
+    let distances: Vec<f64> = (0..5)
+        .map(|group| {
+            let rows: Vec<usize> = (0..450).filter(|i| i / 50 % 5 != group).collect();
+            let cut = |x: &[f64], width: usize| -> Vec<f64> {
+                rows.iter().flat_map(|i| x[width * i..width * (i + 1)].to_vec()).collect()
+            };
+            let (state, next) = (cut(&t.state, 3), cut(&t.next, 3));
+            let part =
+                Transitions { width: 3, state, next, terminal: vec![false; rows.len()], ..Transitions::default() };
+            Canon::new(CanonKind::Minimal, 0.9, &part).unwrap().distance(&cut(&of(1), 1), &cut(&of(2), 1)).unwrap()
+        })
+        .collect();
+    let mean = distances.iter().sum::<f64>() / 5.0;
+    let error = (0.8 * distances.iter().map(|d| (d - mean).powi(2)).sum::<f64>()).sqrt();
+    let found = fit.between(&a, &b, 0).error.unwrap();
+    assert!((found - error).abs() < 1e-6 && error > 1e-3, "{found} {error}");
+}
+
+#[test]
+fn what_has_no_weight_is_not_looked_at() {
+    let (t, all, steps) = drift(4);
+    let rewards: Vec<f64> = steps.iter().map(|s| s[0] + s[1]).collect();
+    let (mut more, mut longer, mut paid) = (t.clone(), all.clone(), rewards.clone());
+    more.weight = vec![2.0; t.len()];
+    let mut random = Random(9);
+    record(&mut more, &mut longer, &(0..31).map(|_| vec![1.0, random.normal(), random.normal()]).collect::<Vec<_>>());
+    more.weight.resize(more.len(), 0.0);
+    paid.extend((0..30).map(|_| 100.0 * random.normal()));
+    let scores = |t: &Transitions, all: &Trajectories, rewards: &[f64]| {
+        ValueFit::new(0.9, t, all).unwrap().reward(rewards).unwrap().scores
+    };
+    let (with, without) = (scores(&more, &longer, &paid), scores(&t, &all, &rewards));
+    // Where there is no ridge, which is in units of all features.
+    for estimator in [0, 1, 1 + ONE_STEP.len()] {
+        assert!((with[estimator] - without[estimator]).abs() < 1e-6, "{estimator}: {with:?} {without:?}");
+    }
+    assert!(without[1 + ONE_STEP.len()].abs() > 1e-3, "{without:?}");
+    assert_eq!(without[0], 0.0, "the potential explains nothing of what it leaves");
+}
+
+#[test]
 fn arrays_that_do_not_fit_are_errors() {
     let (t, all, _) = drift(1);
     let with = |change: fn(&mut Trajectories)| {
