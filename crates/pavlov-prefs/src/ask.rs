@@ -254,3 +254,41 @@ fn in_order<'a>(left: &'a Segment, right: &'a Segment) -> [&'a Segment; 2] {
 pub fn sums_of_terms(pool: &Pool, reward: &Reward, segments: &[&Segment]) -> Result<Vec<Vec<f64>>, PrefsError> {
     Ok(pool.score(reward, reward.scene(), segments, false)?.into_iter().map(|s| s.terms).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::Choice;
+    use crate::label::tests::segment;
+    use pavlov_script::Scene;
+
+    #[test]
+    fn answers_are_of_the_candidate_that_was_asked() {
+        let scene = Arc::new(Scene { nq: 1, nv: 1, dt: 0.1, ..Scene::default() });
+        let script = "fn reward(s) { #{ a: s.qpos[0], b: s.qvel[0] } }";
+        let terms = Reward::from_text("t", "t.rhai", script, pavlov_reward::Manifest::default(), &scene).unwrap();
+        let pair = |i: u32| PairQuery { left: segment(2 * i), right: segment(2 * i + 1), repeat: false };
+        // The left of each differs by 2 in `a` and by less and less in `b`; the third is not like the others.
+        let sums: Vec<Vec<f64>> =
+            [[2.0, 0.3], [0.0, 0.0], [2.0, 0.2], [0.0, 0.0], [-9.0, 0.1], [0.0, 5.0]].map(|s| s.to_vec()).into();
+        let mut choosing = Choosing {
+            strategy: Strategy::Disagreement,
+            terms: &terms,
+            candidates: (0..3).map(pair).collect(),
+            asked: vec![false, true, false],
+            sums,
+            scale: vec![2.0, 0.0],
+            data: Dataset { segments: (0..6).map(segment).collect(), pairs: Vec::new() },
+            rng: Rng::new(1),
+        };
+        assert_eq!(choosing.sums_of(2), [&[-9.0, 0.1][..], &[0.0, 5.0]]);
+        choosing.answered(2, &Answer::Comparison { choice: Choice::Right, strength: Some(2) });
+        choosing.answered(0, &Answer::Skip);
+        assert_eq!(choosing.data.pairs, [Pair { left: 4, right: 5, target: 0.0, strength: 2 }]);
+        // Only what is not asked is, and once.
+        let both: Vec<Option<usize>> = choosing.next(5).unwrap().into_iter().map(|(_, number)| number).collect();
+        assert!(both == [Some(0), Some(2)] || both == [Some(2), Some(0)], "{both:?}");
+        assert!(choosing.next(1).unwrap().is_empty());
+        assert_eq!(in_order(&segment(3), &segment(1)), in_order(&segment(1), &segment(3)));
+    }
+}

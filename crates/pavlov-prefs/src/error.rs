@@ -74,3 +74,21 @@ impl PrefsError {
         Self::Damaged { path: path.to_path_buf(), message: message.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn input_that_is_wrong_is_told_from_a_disk_that_is_full() {
+        let io =
+            |action, kind: ErrorKind| PrefsError::io(action, Path::new("labels.jsonl"), kind.into()).is_bad_input();
+        assert!(io("read", ErrorKind::StorageFull) && io("write", ErrorKind::NotFound));
+        assert!(!io("write", ErrorKind::StorageFull));
+        assert!(PrefsError::Usage("x".into()).is_bad_input() && !PrefsError::Failed("x".into()).is_bad_input());
+        assert!(
+            PrefsError::damaged(Path::new("a"), "b").is_bad_input() && PrefsError::Label("x".into()).is_bad_input()
+        );
+    }
+}

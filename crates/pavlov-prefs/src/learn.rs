@@ -203,7 +203,9 @@ mod tests {
         let (gain, error) = fit.gain().unwrap();
         assert!((gain - (gains[0] + gains[1]) / 2.0).abs() < 1e-12);
         assert!((error - (gains[0] - gains[1]).abs() / 2.0).abs() < 1e-12, "{error}");
+        fit.verdicts.retain(Verdict::changes);
+        assert!(!fit.verdicts.is_empty());
         fit.leave();
-        assert!(fit.verdicts.iter().all(|v| v.factor == 1.0 && !v.changes()));
+        assert!(fit.verdicts.iter().all(|v| v.factor == 1.0 && !v.changes() && !v.determined), "{:?}", fit.verdicts);
     }
 }

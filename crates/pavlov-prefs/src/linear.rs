@@ -182,6 +182,8 @@ mod tests {
         let fit = Linear::fit(&names(2), &data, &phi, Loss::Plain).unwrap();
         assert_eq!((fit.weight(1), fit.deviation(1)), (None, None));
         assert!(fit.weight(0).unwrap() > 0.0);
+        assert_eq!(fit.reward(&[0.0, 25.0]), 0.0);
+        assert_eq!(fit.reward(&[2.0, 25.0]), 2.0 * fit.weight(0).unwrap());
         let far = vec![vec![f64::NAN, 0.0]; 100];
         assert!(Linear::fit(&names(2), &data, &far, Loss::Plain).unwrap_err().to_string().contains("`t0`"));
     }

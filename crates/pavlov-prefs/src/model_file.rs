@@ -163,5 +163,21 @@ mod tests {
         std::fs::write(&path, &changed).unwrap();
         let e = Nets::load(&path).unwrap_err().to_string();
         assert!(e.contains("member.0") && e.contains("expected F32"), "{e}");
+        // Headers of other lengths: widths beyond all reason, members that lack a scale.
+        let head = std::str::from_utf8(&bytes[8..8 + header]).unwrap();
+        for (what, instead, words) in [
+            ("\\\"hidden\\\":[8,4]", "\\\"hidden\\\":[8,16385]", "do not fit each other"),
+            ("\\\"hidden\\\":[8,4]", "\\\"hidden\\\":[0,4]", "do not fit each other"),
+            ("\\\"center\\\":[0.25,0.25]", "\\\"center\\\":[0.25]", "do not fit each other"),
+            ("\\\"inv_std\\\":[1.0,0.5,0.0]", "\\\"inv_std\\\":[1.0,0.5]", "do not fit each other"),
+            ("[0.5,1.0]", "[0.5]", "`usual` of member 1 has 1 numbers, expected 2"),
+        ] {
+            let other = head.trim_end().replace(what, instead);
+            assert_ne!(other, head.trim_end(), "{what} in {head}");
+            let whole = [&(other.len() as u64).to_le_bytes(), other.as_bytes(), &bytes[8 + header..]].concat();
+            std::fs::write(&path, whole).unwrap();
+            let e = Nets::load(&path).unwrap_err().to_string();
+            assert!(e.contains(words), "{instead}: {e}");
+        }
     }
 }

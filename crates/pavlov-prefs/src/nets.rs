@@ -330,6 +330,23 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_trained_on_all_for_as_long_as_was_best_without_the_held_out() {
+        // Answers by chance: the loss of what is held out is least early.
+        let rows = world(120, 2, 1);
+        let mut rng = Rng::new(2);
+        let coins: Vec<bool> = (0..120).map(|_| rng.unit() < 0.5).collect();
+        let data = pairs(60, |left, _| coins[left]);
+        let options = NetOptions { members: 1, epochs: 30, lr: 1e-2, ..NetOptions::default() };
+        let split = options.split(&data);
+        let (_, epochs) = epochs_on(2, &data, &rows, &options, 0, (&split.train, &split.stop));
+        assert!(epochs < 30, "{epochs}");
+        let both = [&split.train[..], &split.stop].concat();
+        let known = epochs_on(2, &data, &rows, &NetOptions { epochs, ..options.clone() }, 0, (&both, &[])).0;
+        let (member, quality) = train_one(2, &data, &rows, &options, 0, &split);
+        assert_eq!((member.net.weights(), quality.pairs), (known.weights(), split.judge.len()));
+    }
+
+    #[test]
     fn options_that_make_no_sense_are_refused() {
         let (rows, data) = (world(8, 2, 1), pairs(4, |_, _| true));
         let plain = NetOptions { members: 1, epochs: 1, ..NetOptions::default() };

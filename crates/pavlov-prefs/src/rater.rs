@@ -351,6 +351,27 @@ mod tests {
     }
 
     #[test]
+    fn thresholds_are_values_of_the_sample() {
+        let pairs = [[0.0, 1.0], [5.0, 3.0], [2.0, 2.5], [9.0, 5.0]];
+        let of = |skips, ties| Thresholds::of(&Teacher { skips, ties, ..ORACLE }, &pairs).unwrap();
+        assert_eq!((of(0.0, 0.0).skip, of(0.0, 0.0).tie), (f64::NEG_INFINITY, f64::NEG_INFINITY));
+        // The larger of each: 1, 2.5, 5, 9. Distances: 0.5, 1, 2, 4, and without what is skipped 0.5, 2, 4.
+        assert_eq!((of(0.25, 0.0).skip, of(0.5, 0.0).skip, of(1.0, 0.0).skip), (2.5, 5.0, 9.0));
+        assert_eq!((of(0.0, 0.25).tie, of(0.0, 1.0).tie, of(0.25, 0.34).tie), (1.0, 4.0, 2.0));
+        // What is as good as the threshold is not skipped, what is as far apart no tie.
+        let said = |teacher: Teacher, pair: [f64; 2]| {
+            verdict(&teacher, &Thresholds::of(&teacher, &pairs).unwrap(), pair[0], pair[1], &mut Rng::new(1))
+        };
+        let left = Answer::Comparison { choice: Choice::Left, strength: None };
+        let (skip, equal) = (Teacher { skips: 0.25, ..ORACLE }, Teacher { ties: 0.25, ..ORACLE });
+        assert_eq!((said(skip, [2.5, 0.0]), said(skip, [2.4, 0.0])), (left.clone(), Answer::Skip));
+        let tie = Answer::Comparison { choice: Choice::Equal, strength: None };
+        assert_eq!((said(equal, [2.0, 1.0]), said(equal, [2.0, 1.1])), (left, tie));
+        assert_eq!(best_and_worst(&[3.0, 9.0, 1.0]), Answer::BestWorst { best: 1, worst: 2 });
+        assert_eq!((best_and_worst(&[3.0]), best_and_worst(&[])), (Answer::Skip, Answer::Skip));
+    }
+
+    #[test]
     fn names_and_values_that_say_nothing_are_errors() {
         assert!(Teacher::named("orcale").unwrap_err().to_string().contains("oracle"));
         assert!(Thresholds::of(&ORACLE, &[[1.0, 1.0]]).unwrap_err().to_string().contains("same value"));

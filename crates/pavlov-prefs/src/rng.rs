@@ -65,4 +65,21 @@ mod tests {
         (0..70_000).for_each(|_| counts[rng.below(7)] += 1);
         assert!(counts.iter().all(|c| (9_600..10_400).contains(c)), "{counts:?}");
     }
+
+    #[test]
+    fn every_order_comes_as_often_and_a_stream_does_not_come_round() {
+        let mut rng = Rng::new(5);
+        let mut counts = std::collections::HashMap::new();
+        for _ in 0..24_000 {
+            let mut items = [0, 1, 2, 3];
+            rng.shuffle(&mut items);
+            *counts.entry(items).or_insert(0) += 1;
+        }
+        assert!(counts.len() == 24 && counts.values().all(|c| (850..1150).contains(c)), "{counts:?}");
+        // After 2^32 numbers the counter begins again, with another seed.
+        let mut late = Rng { count: u32::MAX, ..Rng::new(5) };
+        late.bits();
+        assert_eq!((late.count, late.epoch), (0, 1));
+        assert_ne!(late.bits(), Rng::new(5).bits());
+    }
 }

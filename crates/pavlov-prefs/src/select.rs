@@ -168,6 +168,9 @@ mod tests {
         let all = [lead([3.0, 3.0, -3.0, -3.0]), lead([3.1, 3.1, -3.1, -3.1]), lead([2.5, -2.5, 2.5, -2.5])];
         assert_eq!(select(Strategy::Information, &all, 3), [1, 2, 0]);
         assert_eq!(select(Strategy::Information, &all, 9).len(), 3);
+        // What is left of a pair is a share of what it told: two thirds of 0.40 is more than all of 0.20.
+        let shares = [lead([4.0, 4.0, -4.0, -4.0]), lead([3.0, 3.0, 3.0, -3.0]), lead([1.4, -1.4, 1.4, -1.4])];
+        assert_eq!(select(Strategy::Information, &shares, 2), [0, 1]);
         // A pair that is a coin's throw to every member tells nothing of them.
         let coin = [lead([0.0; 4]), lead([0.2, -0.2, 0.2, -0.2])];
         assert_eq!(select(Strategy::Information, &coin, 1), [1]);

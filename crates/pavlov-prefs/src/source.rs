@@ -84,3 +84,58 @@ impl RewardSource for Preference {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::{Kind, Member};
+    use pavlov_learn::{Activation, Mlp};
+    use pavlov_script::Channel;
+
+    #[test]
+    fn members_see_normalised_rows_and_their_mean_is_paid() {
+        let features = Features {
+            robot: Vec::new(),
+            channels: vec![Channel::Qpos(0), Channel::Qvel(0)],
+            mean: vec![1.0, -1.0],
+            inv_std: vec![2.0, 0.5],
+        };
+        let member = |i| Member {
+            net: Mlp::new(2, &[4], 1, Activation::Tanh, (3, i), 1.0),
+            center: 0.25,
+            scale: 2.0,
+            usual: Vec::new(),
+        };
+        let nets = || Nets {
+            kind: Kind::BradleyTerry,
+            features: features.clone(),
+            members: (0..3).map(member).collect(),
+            uncertainty: Vec::new(),
+        };
+        // Two worlds of three columns' length; the third number is of no world.
+        let columns = [1.5, 2.0, 99.0, 3.0, -1.0, 99.0];
+        let step = SourceStep { worlds: 2, stride: 3, columns: &columns, terminated: &[false; 2], step: &[1; 2] };
+        let rows = [1.0, 2.0, 2.0, 0.0];
+        assert_eq!(Rows::default().of(&step, &features), rows);
+        let mut each = nets();
+        let rewards: Vec<Vec<f32>> = (0..3)
+            .map(|m| {
+                let mut out = Vec::new();
+                each.rewards(m, &rows, &mut out);
+                out
+            })
+            .collect();
+        let paid = |member: Option<usize>| {
+            let mut source = Preference { nets: nets(), member, rows: Rows::default(), member_rewards: Vec::new() };
+            assert_eq!(source.inputs(), [Channel::Qpos(0), Channel::Qvel(0)].map(Input::now));
+            let mut out = [7.0; 2];
+            source.evaluate(&step, &mut out).unwrap();
+            out
+        };
+        assert_eq!(paid(Some(1)), rewards[1][..]);
+        for (world, mean) in paid(None).into_iter().enumerate() {
+            let known = (rewards[0][world] + rewards[1][world] + rewards[2][world]) / 3.0;
+            assert!((mean - known).abs() < 1e-6, "{mean} {known}");
+        }
+    }
+}

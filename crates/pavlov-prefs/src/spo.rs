@@ -409,10 +409,12 @@ mod tests {
         assert_eq!(step(&mut source, [-1.0, 1.0]), [1.0, 0.0]);
         let spread = format!("judge = '{folder}/place.rhai'\nbeta = 1\nsegment = 1");
         let mut source = spo_source(&task, dir.path(), &spread).unwrap();
-        step(&mut source, [1.0, -1.0]);
-        // Deviation 1: the mean of sigmoid(0) and sigmoid(2).
+        step(&mut source, [2.0, -2.0]);
+        // Deviation 2: the mean of sigmoid(0) and sigmoid(4 / 2).
         let wanted = 0.5 * (0.5 + 1.0 / (1.0 + (-2.0f64).exp()));
-        assert!((f64::from(step(&mut source, [1.0, 0.0])[0]) - wanted).abs() < 1e-6);
+        assert!((f64::from(step(&mut source, [2.0, 0.0])[0]) - wanted).abs() < 1e-6);
+        // The other's is 1/2 of what lies as far above as below it.
+        assert_eq!(source.numbers(), [("share", (wanted + 0.5) / 2.0), ("queue", 4.0)]);
     }
 
     #[test]

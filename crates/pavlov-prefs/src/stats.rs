@@ -174,5 +174,13 @@ mod tests {
         assert_eq!((a.seconds, s.all.labels, s.tasks["t"]), ([2.5, 3.0], 6, 6));
         assert_eq!((s.shared_pairs, s.agreement, a.consistency.rate()), (2, Some(0.5), Some(0.5)));
         assert_eq!((s.raters["b"].consistency.rate(), stats(&[]).all.labels), (None, 0));
+        assert_eq!((s.all.consistency, s.all.choices), (wanted, [3, 2, 1]));
+        let alone = stats(&labels[..4]);
+        assert_eq!((alone.shared_pairs, alone.agreement), (0, None));
+        // Of three raters two agree: one of three pairs of raters.
+        let three = stats(&[label("a", [0, 1], Left, 1), label("b", [1, 0], Right, 1), label("c", [0, 1], Right, 1)]);
+        assert_eq!((three.shared_pairs, three.agreement), (1, Some(1.0 / 3.0)));
+        let twice = stats(&[label("a", [0, 1], Left, 1), label("a", [0, 1], Left, 1), label("a", [1, 0], Right, 1)]);
+        assert_eq!(twice.all.consistency, Consistency { repeats: 2, agreed: 2, swapped: 1, swapped_agreed: 1 });
     }
 }

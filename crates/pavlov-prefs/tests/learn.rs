@@ -2,8 +2,9 @@
 
 use pavlov_env::{Assets, Task};
 use pavlov_prefs::{
-    Asking, Combine, Dataset, Fit, FitOptions, Label, Learnt, Linear, Loss, NetFit, NetOptions, PairOptions,
-    PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask, fit_nets, sums_of_terms, write_linear, write_nets,
+    Asking, Combine, Dataset, Fit, FitOptions, Kind, Label, Learnt, Linear, Loss, Model, NetFit, NetOptions,
+    PairOptions, PairSampler, Pool, Scripted, Strategy, Teacher, Versions, ask, fit_nets, sums_of_terms, write_linear,
+    write_nets,
 };
 use pavlov_reward::Reward;
 use pavlov_run::{Overrides, ResumeOptions, RunFolder, Summary, Trainer, load_reward};
@@ -135,6 +136,50 @@ fn labels_become_rewards_that_train_and_resume() {
         Trainer::create(&assets(), "hopper_hop", pool_folder.to_str(), &asked, dir.path(), Some(&dir.path().join("x")));
     let message = refused.map(drop).unwrap_err().to_string();
     assert!(message.contains("model.safetensors") && message.contains("cartpole_balance"), "{message}");
+}
+
+/// What a fit was asked for is what it does; a bigger model is taken where it earns its place.
+#[test]
+fn a_fit_is_of_its_options_and_nets_have_to_earn_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, _) = train("cartpole_balance", None, dir.path(), "first", 1, 30_000);
+    let pool = Pool::open([&run]).unwrap();
+    let task = Task::load(&assets(), "cartpole_balance").unwrap();
+    let own = load_reward(&assets(), &task, None).unwrap();
+    // The judge wants the cart to be slow, to either side: no weights of the learner's terms say so.
+    let [two_sided, speed] = [
+        ("slow.rhai", "fn reward(s) { #{ slow: -abs(s.qvel[0]) } }"),
+        ("speed.rhai", "fn reward(s) { #{ speed: s.qvel[0], turn: s.qvel[1] } }"),
+    ]
+    .map(|(file, text)| {
+        std::fs::write(dir.path().join(file), text).unwrap();
+        Reward::load(&dir.path().join(file), file, task.scene()).unwrap()
+    });
+    let oracle = Teacher::named("oracle").unwrap();
+    let data = |truth: &Reward, count| {
+        Dataset::of(&labels(&pool, (truth, truth), oracle, count, Strategy::Uniform, 3), "cartpole_balance", None)
+    };
+    let few = data(&own, 30);
+    for (model, kind, name) in [(Model::Mlp, Kind::BradleyTerry, "mlp"), (Model::Gpm, Kind::Gpm(2), "gpm")] {
+        let options = FitOptions { model, loss: Loss::Scaled, members: 2, seed: 5 };
+        let fit = Fit::of(&pool, &own, &few, &options).unwrap();
+        assert_eq!((fit.name(), fit.advantage), (name, None));
+        let Learnt::Nets(nets, _) = fit.learnt else { panic!("asked for nets") };
+        let asked = NetOptions { kind, members: 2, loss: Loss::Scaled, seed: 5, ..NetOptions::default() };
+        let known = fit_nets(&pool, &own, &few, &asked).unwrap().nets;
+        let weights = |nets: &pavlov_prefs::Nets| nets.members.iter().map(|m| m.net.weights()).collect::<Vec<_>>();
+        assert_eq!(weights(&nets), weights(&known));
+        assert!(weights(&nets).len() == 2 && nets.kind == kind);
+    }
+    let auto = FitOptions { model: Model::Auto, members: 1, ..FitOptions::default() };
+    let fit = Fit::of(&pool, &speed, &data(&two_sided, 400), &auto).unwrap();
+    let (gain, error) = fit.advantage.unwrap();
+    assert!(gain > 2.0 * error && fit.name() == "mlp", "{gain} {error}");
+    assert!(fit.doubt().is_none(), "{:?}", fit.doubt());
+    let fit = Fit::of(&pool, &own, &data(&own, 60), &auto).unwrap();
+    let (gain, error) = fit.advantage.unwrap();
+    assert!(gain <= 2.0 * error && fit.name() == "linear", "{gain} {error}");
+    assert!(fit.doubt().unwrap().contains("nothing is changed"));
 }
 
 /// Runs of the ant to take segments from: untrained to good.

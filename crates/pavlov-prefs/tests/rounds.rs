@@ -76,6 +76,14 @@ fn a_loop_learns_and_goes_on_where_it_was_stopped() {
     let mut any = |_: &Reward| Ok(None);
     let zero = rounds.next(&assets(), &mut first, &mut any, &never).unwrap().unwrap();
     assert_eq!((zero.round, zero.labels, zero.model.as_str()), (0, 15, "linear"));
+    let run = RunFolder::open(&dir.path().join("loop-0")).unwrap();
+    assert_eq!(std::fs::read_dir(run.branches()).unwrap().count(), 1, "siblings for its questions");
+    let trained: pavlov_run::Summary = serde_json::from_str(&std::fs::read_to_string(run.summary()).unwrap()).unwrap();
+    let evaluation = trained.evaluation.unwrap();
+    assert_eq!((zero.run.as_str(), &zero.reward), ("loop-0", &trained.reward));
+    assert_eq!((zero.fitness, zero.success), (evaluation.fitness.mean, evaluation.success.mean));
+    assert_eq!((zero.env_steps, zero.updates), (trained.env_steps, trained.updates));
+    assert!(zero.fitness > 0.0 && zero.env_steps >= 20_000 && zero.updates > 0, "{zero:?}");
     // Round 1 is killed after five of its fifteen labels.
     let mut killed = teacher(&task, 5);
     assert!(rounds.next(&assets(), &mut killed, &mut any, &never).is_err());
@@ -118,6 +126,34 @@ fn a_round_that_determines_nothing_trains_on_with_the_reward_before() {
         assert_eq!((all.len(), &all[0].reward), (2, &all[1].reward));
         assert!(!rounds.folder().join("reward-1").exists());
     }
+}
+
+/// Killed in its first round's questions, and while a line was written.
+#[test]
+fn the_first_round_is_gone_on_with_and_a_cut_line_is_told() {
+    pavlov_prefs::register_sources();
+    let dir = tempfile::tempdir().unwrap();
+    let start = dir.path().join("wrong");
+    wrong(&start);
+    let mut short = options("loop", Some(&start));
+    (short.budget, short.rounds, short.overrides.steps) = (8, 1, Some(4_000));
+    let task = Task::load(&assets(), "cartpole_balance").unwrap();
+    let never = AtomicBool::new(false);
+    let mut any = |_: &Reward| Ok(None);
+    let open = || Rounds::open(&assets(), dir.path(), short.clone()).unwrap();
+    assert!(open().next(&assets(), &mut teacher(&task, 3), &mut any, &never).is_err());
+    let mut rounds = open();
+    let zero = rounds.next(&assets(), &mut teacher(&task, 1000), &mut any, &never).unwrap().unwrap();
+    assert_eq!((zero.round, zero.labels), (0, 8));
+    assert!(rounds.take_warnings().is_empty());
+    let log = rounds.folder().join("rounds.jsonl");
+    let whole = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, format!("{whole}{{\"round\": 1, \"ru")).unwrap();
+    let mut rounds = open();
+    assert_eq!(rounds.done(), [zero]);
+    let warnings = rounds.take_warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("rounds.jsonl:2: the last line was cut short"), "{warnings:?}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), whole);
 }
 
 #[test]

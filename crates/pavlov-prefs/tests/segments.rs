@@ -2,7 +2,9 @@
 //! the reward.
 
 use pavlov_env::{Assets, Task};
-use pavlov_prefs::{Choice, Entry, LabelStore, PairOptions, PairSampler, Pool};
+use pavlov_prefs::{
+    Answer, Choice, Entry, LabelStore, PairOptions, PairSampler, Pool, Rater, Scripted, Segment, Teacher,
+};
 use pavlov_reward::{Columns, Reward};
 use pavlov_run::{Overrides, RolloutFile, RunConfig, RunFolder, Trainer, load_inputs};
 use pavlov_script::Channel;
@@ -91,4 +93,62 @@ fn segments_of_a_run() {
 
     let gone = pavlov_prefs::Segment { first: 100_000, ..pair.left };
     assert!(pool.states(&gone, task.scene()).unwrap_err().to_string().contains("the file has changed"));
+}
+
+/// Teachers of recorded segments answer by the sums that the pool gives.
+#[test]
+fn teachers_judge_recorded_segments() {
+    let runs = tempfile::tempdir().unwrap();
+    let (folder, task, own) = trained(runs.path());
+    let script = runs.path().join("three.rhai");
+    std::fs::write(
+        &script,
+        "fn reward(s) { #{ slow: exp(-s.qvel[0] * s.qvel[0]), at: abs(s.qpos[0]), still: exp(-s.qvel[1] * s.qvel[1]) } }",
+    )
+    .unwrap();
+    let three = Reward::load(&script, "three", task.scene()).unwrap();
+    let pool = Pool::open([&folder]).unwrap();
+    let options = PairOptions { length: 5, ..PairOptions::default() };
+    let pairs = PairSampler::new(&pool, options, 1).unwrap().candidates(&pool, 60);
+    let sample: Vec<[&Segment; 2]> = pairs.iter().map(|p| [&p.left, &p.right]).collect();
+    let oracle = Teacher::named("oracle").unwrap();
+    let cyclic = Teacher::named("cyclic").unwrap();
+    let rater = |teacher, reward| Scripted::new("t", teacher, (reward, task.scene()), &pool, &sample, 3).unwrap();
+    let choice = |rater: &mut Scripted<'_>, pair: &[&Segment; 2]| match rater.compare(&pool, pair[0], pair[1]) {
+        Ok(Answer::Comparison { choice, .. }) => choice,
+        other => panic!("{other:?}"),
+    };
+    let sums = |reward: &Reward, pair: &[&Segment]| pool.score(reward, task.scene(), pair, false).unwrap();
+    let mut always_wrong = rater(Teacher { mistakes: 1.0, ..oracle }, &own);
+    let mut right = rater(oracle, &own);
+    let (mut round, mut round_wrong) = (rater(cyclic, &three), rater(Teacher { mistakes: 1.0, ..cyclic }, &three));
+    let mut lefts = [0, 0];
+    for pair in &sample {
+        let scored = sums(&own, pair);
+        let better = if scored[0].total > scored[1].total { Choice::Left } else { Choice::Right };
+        assert_eq!(choice(&mut right, pair), better);
+        assert_ne!(choice(&mut always_wrong, pair), better);
+        // The cyclic one draws, as often as it says; a wrong one says the opposite.
+        lefts[0] += usize::from(choice(&mut round, pair) == Choice::Left);
+        lefts[1] += usize::from(choice(&mut round_wrong, pair) == Choice::Right);
+        assert_eq!(choice(&mut round, &[pair[0], pair[0]]), Choice::Equal);
+    }
+    let chances = sample.iter().map(|pair| {
+        let scored = sums(&three, pair);
+        pavlov_prefs::cyclic_chance(&scored[0].terms, &scored[1].terms)
+    });
+    let expected: f64 = chances.sum();
+    assert!(lefts.iter().all(|&n| (n as f64 - expected).abs() < 12.0) && expected > 5.0, "{lefts:?} {expected}");
+    // Of several, the largest and the least; of one that is always wrong, exchanged.
+    let some: Vec<&Segment> = pairs.iter().take(5).map(|p| &p.left).collect();
+    let totals: Vec<f64> = sums(&own, &some).iter().map(|s| s.total).collect();
+    let known = pavlov_prefs::best_and_worst(&totals);
+    let Answer::BestWorst { best, worst } = known else { panic!("{known:?}") };
+    assert!(totals.iter().all(|t| *t <= totals[best as usize] && *t >= totals[worst as usize]), "{totals:?}");
+    assert_eq!(right.best_worst(&pool, &some).unwrap(), known);
+    assert_eq!(always_wrong.best_worst(&pool, &some).unwrap(), Answer::BestWorst { best: worst, worst: best });
+    let error = Scripted::new("t", cyclic, (&own, task.scene()), &pool, &sample, 3).map(drop);
+    if own.term_names().len() < 3 {
+        assert!(error.unwrap_err().to_string().contains("goes round three terms"));
+    }
 }
