@@ -281,10 +281,11 @@ mod tests {
             data: Dataset { segments: (0..6).map(segment).collect(), pairs: Vec::new() },
             rng: Rng::new(1),
         };
+        assert_eq!(choosing.sums_of(1), [&[2.0, 0.2][..], &[0.0, 0.0]]);
         assert_eq!(choosing.sums_of(2), [&[-9.0, 0.1][..], &[0.0, 5.0]]);
-        choosing.answered(2, &Answer::Comparison { choice: Choice::Right, strength: Some(2) });
+        choosing.answered(1, &Answer::Comparison { choice: Choice::Right, strength: Some(2) });
         choosing.answered(0, &Answer::Skip);
-        assert_eq!(choosing.data.pairs, [Pair { left: 4, right: 5, target: 0.0, strength: 2 }]);
+        assert_eq!(choosing.data.pairs, [Pair { left: 2, right: 3, target: 0.0, strength: 2 }]);
         // Only what is not asked is, and once.
         let both: Vec<Option<usize>> = choosing.next(5).unwrap().into_iter().map(|(_, number)| number).collect();
         assert!(both == [Some(0), Some(2)] || both == [Some(2), Some(0)], "{both:?}");

@@ -166,3 +166,144 @@ pub fn distances(
     });
     Ok((near.collect(), distances))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::AuditSet;
+    use pavlov_env::Assets;
+    use pavlov_reward::Manifest;
+
+    /// A good behaviour and five others in two worlds each; their fitness, and no ends but by the time limit.
+    fn audit(fitness: [f64; 6]) -> (Task, Audit) {
+        let assets = Assets::find(None);
+        let task = Task::load(&assets, "cartpole_swingup").unwrap().with_episode_steps(3);
+        let pool = pavlov_run::thread_pool(1).unwrap();
+        let mut audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
+        assert!(audit.has_good && audit.worlds == 2 && audit.behaviours.len() >= 6);
+        audit.behaviours.truncate(6);
+        for (k, behaviour) in audit.behaviours.iter_mut().enumerate() {
+            (behaviour.name, behaviour.exploit, behaviour.idle) = (format!("b{k}"), None, false);
+        }
+        audit.fitness = fitness.to_vec();
+        audit.rollouts.info.episodes.truncate(12);
+        (task, audit)
+    }
+
+    fn reward(task: &Task) -> Reward {
+        let script = "fn reward(s) { #{ a: s.qpos[0], b: s.qpos[1], c: s.qvel[0] } }";
+        Reward::from_text("r", "r.rhai", script, Manifest::default(), task.scene()).unwrap()
+    }
+
+    /// Episodes of so many steps, each with these terms a step; the two worlds of a behaviour half above and below.
+    fn scored(behaviours: [([f64; 3], usize); 6]) -> Vec<Scored> {
+        let episode = |([a, b, c], steps): ([f64; 3], usize), more: f64| {
+            let each = [a + more, b, c];
+            let total: f64 = each.iter().sum();
+            Scored {
+                total: total * steps as f64,
+                terms: each.iter().map(|x| x * steps as f64).collect(),
+                step_totals: vec![total as f32; steps],
+                step_terms: each.iter().map(|x| vec![*x as f32; steps]).collect(),
+                ..Scored::default()
+            }
+        };
+        behaviours.into_iter().flat_map(|b| [episode(b, 0.5), episode(b, -0.5)]).collect()
+    }
+
+    const LIVED: usize = 10;
+
+    #[test]
+    fn a_term_that_is_nearly_all_is_told_with_its_share() {
+        let (task, _) = audit([0.0; 6]);
+        let of = |c: f64| {
+            let mut all = scored([([0.0, 0.0, c], LIVED); 6]);
+            all.iter_mut().for_each(|s| s.step_terms[0].fill(-1.0));
+            shares(&reward(&task), &all)
+        };
+        // 1 and 18 of 19, 1 and 19 of 20, 199 of 200.
+        assert_eq!(of(18.0).0, None);
+        assert_eq!(of(3.0).1, [("a".into(), 0.25), ("b".into(), 0.0), ("c".into(), 0.75)]);
+        let warned = of(29.0).0.unwrap();
+        assert_eq!((&*warned.rule, warned.severity, &*warned.term), ("share", "warning", "c"));
+        assert!((warned.value.unwrap() - 29.0 / 30.0).abs() < 1e-12 && warned.message.contains("96.7%"), "{warned}");
+        assert!(warned.message.contains("the other 2 hardly count"), "{warned}");
+        assert_eq!((of(198.0).0.unwrap().severity, of(250.0).0.unwrap().severity), ("warning", "error"));
+        // A term alone is all there is.
+        let script = "fn reward(s) { #{ a: s.qpos[0] } }";
+        let alone = Reward::from_text("r", "r.rhai", script, Manifest::default(), task.scene()).unwrap();
+        let one = Scored { step_terms: vec![vec![2.0]], ..Scored::default() };
+        assert_eq!(shares(&alone, &[one]), (None, vec![("a".into(), 1.0)]));
+    }
+
+    #[test]
+    fn living_must_not_cost_where_episodes_end() {
+        let (task, mut audit) = audit([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        let reward = reward(&task);
+        let costs = scored([([0.2, -0.3, -0.9], LIVED); 6]);
+        assert_eq!(living(&reward, &task, &audit, &costs), None, "no episode ends");
+        audit.rollouts.info.episodes[3].terminated = true;
+        let found = living(&reward, &task, &audit, &costs).unwrap();
+        assert_eq!((&*found.rule, &*found.term, found.severity), ("living", "c", "error"));
+        assert!((found.value.unwrap() + 1.0).abs() < 1e-6, "{found:?}");
+        assert_eq!((found.behaviour.as_deref(), found.world, found.step), (Some("b0"), Some(0), Some(LIVED)));
+        // Only the good behaviour counts, and nothing is nothing.
+        let pays =
+            scored([([0.0; 3], LIVED), ([-9.0; 3], 1), ([-9.0; 3], 1), ([-9.0; 3], 1), ([-9.0; 3], 1), ([-9.0; 3], 1)]);
+        assert_eq!(living(&reward, &task, &audit, &pays), None);
+        audit.has_good = false;
+        assert_eq!(living(&reward, &task, &audit, &costs), None);
+    }
+
+    #[test]
+    fn bad_behaviours_that_earn_more_are_told_by_what_they_are() {
+        // b5 is nearly as fit as the good one: no bad behaviour.
+        let (task, mut audit) = audit([1.0, 0.0, 0.2, 0.3, 0.4, 0.95]);
+        audit.behaviours[1].exploit = Some("slides".into());
+        audit.behaviours[2].idle = true;
+        let reward = reward(&task);
+        let good = ([1.0, 0.0, 0.0], LIVED);
+        let mut report = GateReport::default();
+        // An exploit earns 30, idling 9.6 of 10, an early end 10 in 8 steps, another one 9, one that is fit 40.
+        let all = [
+            good,
+            ([1.5, 0.5, 1.0], LIVED),
+            ([0.96, 0.0, 0.0], LIVED),
+            ([1.25, 0.0, 0.0], 8),
+            ([0.9, 0.0, 0.0], LIVED),
+            ([4.0, 0.0, 0.0], LIVED),
+        ];
+        let found = order(&reward, &audit, &scored(all), &mut report);
+        let told: Vec<(&str, &str, &str)> =
+            found.iter().map(|f| (&*f.rule, f.severity, f.behaviour.as_deref().unwrap())).collect();
+        assert_eq!(told, [("exploit", "error", "b1"), ("early-end", "error", "b3"), ("idle-pay", "warning", "b2")]);
+        let worst = &found[0];
+        assert_eq!((&*worst.term, worst.value, worst.world, worst.step), ("c", Some(20.0), Some(2), Some(LIVED)));
+        assert!(
+            worst
+                .message
+                .starts_with("`b1` (slides) earns 30.000 with fitness 0.000, `b0` earns 10.000 with fitness 1.000: ")
+                && worst.message.ends_with("`c` gives it +10.000, `a` gives it +5.000"),
+            "{worst}"
+        );
+        assert_eq!((&*found[1].term, found[1].step), ("", Some(8)), "no term gives it more in all");
+        // The audit set by return; the good one is third of those that are good or bad.
+        let rows: Vec<(&str, f64, f64)> =
+            report.audit.iter().map(|r| (&*r.behaviour, r.mean_return, r.steps)).collect();
+        assert_eq!(rows[..2], [("b5", 40.0, 10.0), ("b1", 30.0, 10.0)]);
+        assert_eq!((report.good_rank, report.audit.len()), (Some(3), 6));
+        let flags: Vec<&str> = report.audit.iter().filter(|r| r.good || r.exploit).map(|r| &*r.behaviour).collect();
+        assert!(flags.contains(&"b0") && flags.contains(&"b1") && flags.len() == 2, "{flags:?}");
+        // Idling at less than 95%, an end that is not early (nine of ten steps), and in the right order: nothing.
+        let all =
+            [good, ([0.5; 3], 6), ([0.94, 0.0, 0.0], LIVED), ([1.0, 0.0, 0.0], 9), ([0.9, 0.0, 0.0], LIVED), good];
+        assert_eq!(order(&reward, &audit, &scored(all), &mut report), []);
+        assert_eq!(report.good_rank, Some(1));
+        let all = [good, ([0.5; 3], 6), ([0.5; 3], LIVED), ([1.2, 0.0, 0.0], 9), ([0.9, 0.0, 0.0], LIVED), good];
+        let found = order(&reward, &audit, &scored(all), &mut report);
+        assert_eq!((found.len(), &*found[0].rule, &*found[0].behaviour.clone().unwrap()), (2, "idle-pay", "b2"));
+        assert_eq!((&*found[1].rule, &*found[1].term), ("order", "a"));
+        audit.has_good = false;
+        assert_eq!(order(&reward, &audit, &scored(all), &mut GateReport::default()), []);
+    }
+}

@@ -71,5 +71,23 @@ mod tests {
         let mut counts = [0; 3];
         (0..3000).for_each(|_| counts[draw.weighted(&[1.0, 0.0, 3.0])] += 1);
         assert!(counts[1] == 0 && (650..850).contains(&counts[0]), "{counts:?}");
+        assert_eq!((draw.weighted(&[0.0, 0.0]), draw.weighted(&[])), (1, 0));
+    }
+
+    #[test]
+    fn draws_are_spread_as_they_say() {
+        let mut draw = Draw::new(3, At::default());
+        let n = 4000;
+        let all: Vec<f64> = (0..n).map(|_| draw.between(2.0, 6.0)).collect();
+        let mean = all.iter().sum::<f64>() / n as f64;
+        assert!(all.iter().all(|x| (2.0..6.0).contains(x)) && (mean - 4.0).abs() < 0.1, "{mean}");
+        let mut counts = [0; 5];
+        (0..n).for_each(|_| counts[draw.below(5)] += 1);
+        assert!(counts.iter().all(|c| (700..900).contains(c)), "{counts:?}");
+        assert_eq!((draw.below(0), draw.below(1)), (0, 0));
+        let yes = (0..n).filter(|_| draw.chance(0.25)).count();
+        assert!((900..1100).contains(&yes), "{yes}");
+        let square = (0..n).map(|_| draw.normal().powi(2)).sum::<f64>() / n as f64;
+        assert!((square - 1.0).abs() < 0.1, "{square}");
     }
 }

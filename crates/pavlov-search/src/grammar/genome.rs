@@ -198,6 +198,43 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_shape_is_written_and_weighed_by_its_spread() {
+        // Mean 3, deviation 2, root of the mean square 10.
+        let q = Quantity {
+            text: "s.x + s.y".into(),
+            name: "x".into(),
+            mean: 3.0,
+            std: 2.0,
+            size: 10.0,
+            ..Quantity::default()
+        };
+        let gene = |shape| Gene { quantity: q.text.clone(), shape, weight: -6.0, target: 1.0, width: 0.5 };
+        let known = [
+            (Shape::Linear, "-p.x * (s.x + s.y)", 2.0, 1),
+            (Shape::Capped, "-p.x * min((s.x + s.y), p.x_target)", 3.0, 2),
+            (Shape::Square, "-p.x * pow((s.x + s.y) - p.x_target, 2.0)", 0.75, 2),
+            (Shape::Kernel, "-p.x * exp_kernel(pow((s.x + s.y) - p.x_target, 2.0), p.x_width)", 12.0, 3),
+            (Shape::Beyond, "-p.x * tolerance((s.x + s.y) - p.x_target, 0.0, 1e6, p.x_width)", 12.0, 3),
+            (Shape::Squash, "-p.x * tanh(((s.x + s.y) - p.x_target) / p.x_width)", 12.0, 3),
+        ];
+        for (shape, text, raw, params) in known {
+            let term = term(&gene(shape), &q, &[]);
+            assert_eq!((term.text.as_str(), term.params.len()), (text, params));
+            let numbers: Vec<(f64, f64, f64)> = term.params.iter().map(|p| (p.1, p.2, p.3)).collect();
+            let all = [(raw, 0.0, rounded(5.0 * raw)), (1.0, -9.0, 11.0), (0.5, 0.025, 10.0)];
+            assert_eq!(numbers, all[..params], "{shape:?}");
+        }
+        // A name that is taken gets another, and a width is never nothing.
+        let narrow = Gene { width: 0.0, ..gene(Shape::Kernel) };
+        let first = term(&narrow, &q, &[]);
+        assert_eq!(first.params[2].1, 0.002);
+        assert_eq!(term(&narrow, &q, &[first]).name, "xb");
+        let call = Quantity { text: "abs(s.x + s.y)".into(), name: "x".into(), ..Quantity::default() };
+        let up = Gene { weight: 1.0, ..gene(Shape::Linear) };
+        assert_eq!(term(&up, &call, &[]).text, "p.x * abs(s.x + s.y)");
+    }
+
+    #[test]
     fn a_genome_is_written_with_parameters_in_units() {
         let q = |text: &str, name: &str, std: f64| Quantity {
             text: text.into(),

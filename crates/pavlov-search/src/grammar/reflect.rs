@@ -125,8 +125,62 @@ mod tests {
         let said = reflect(&mut child, &parent, &catalogue, Ways { reflection: true, islands: 1, mortal: true });
         let weights: Vec<f64> = child.genes.iter().map(|g| g.weight).collect();
         assert_eq!((weights, child.alive), (vec![1.4, 0.6, 1.0], 0.2), "{said}");
+        // `idle` did nothing and was left out; what is said names each.
+        assert_eq!(child.genes.iter().map(|g| &*g.quantity).collect::<Vec<_>>(), ["good", "bad", "rest"]);
+        assert_eq!(
+            said,
+            "`good` rises with fitness: times 1.4; `bad` falls while fitness rises: times 0.6; `idle` does nothing: left \
+             out; episodes end early: alive 0.2"
+        );
         let other = Parent { merit: 0.0, genome: Genome { genes: vec![gene("bad")], alive: 0.0 }, ..parent.clone() };
         let credit = credit(&[&parent, &other]);
-        assert!(credit["good"] > 0.0 && credit["bad"].abs() < 1e-9);
+        // Ranks 3/4 and 1/4, less the middle, over the candidates that have it and two more.
+        assert!((credit["good"] - 0.25 / 3.0).abs() < 1e-12 && credit["bad"].abs() < 1e-12, "{credit:?}");
+    }
+
+    /// One update of a term with this mean, deviation and share beside one that says nothing.
+    fn told(course: [f64; 6], std: f64, share: f64, weight: f64, ways: Ways) -> (Genome, String) {
+        let q =
+            |name: &str| Quantity { text: name.into(), name: name.into(), std: 1.0, size: 1.0, ..Quantity::default() };
+        let gene =
+            |name: &str, weight| Gene { quantity: name.into(), shape: Shape::Linear, weight, target: 0.0, width: 1.0 };
+        let genome = Genome { genes: vec![gene("it", weight), gene("rest", 1.0)], alive: 0.3 };
+        let point = |(k, mean): (usize, &f64)| {
+            let rest = ("rest".to_string(), [0.0, 1.0, (1.0 - share).min(0.8)]);
+            let terms = Named(vec![("it".to_string(), [*mean, std, share]), rest]);
+            Point { fitness: Some(k as f64), length: Some(60.0), terms, ..Point::default() }
+        };
+        let curve = course.iter().enumerate().map(point).collect();
+        let parent = Parent { at: At::default(), genome: genome.clone(), merit: 1.0, curve, episode_steps: 100 };
+        let mut child = genome;
+        let said = reflect(&mut child, &parent, &["it", "rest"].map(q), ways);
+        (child, said)
+    }
+
+    #[test]
+    fn bounds_of_reflection_are_where_they_say() {
+        let ways = Ways { reflection: true, islands: 1, mortal: false };
+        let (rises, falls, flat) =
+            ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [5.0, 4.0, 3.0, 2.0, 1.0, 0.0], [1.0, 2.0, 1.0, 1.0, 2.0, 1.0]);
+        let weight = |course, std, share, weight| told(course, std, share, weight, ways).0.genes[0].weight;
+        // Dominating, unless fitness goes with it; next to nothing; rising, but for what leads.
+        assert_eq!(
+            (weight(flat, 1.0, 0.81, 1.0), weight(flat, 1.0, 0.8, 1.0), weight(rises, 1.0, 0.9, 1.0)),
+            (0.5, 1.0, 1.0)
+        );
+        assert_eq!(
+            (weight(flat, 1.0, 0.004, 1.0), weight(flat, 1.0, 0.005, 1.0), weight(flat, 1e-10, 0.3, 1.0)),
+            (4.0, 1.0, 4.0)
+        );
+        assert_eq!((weight(rises, 1.0, 0.49, 1.0), weight(rises, 1.0, 0.5, 1.0)), (1.4, 1.0));
+        // A penalty that grows as the robot comes to move is no fault of it.
+        assert_eq!((weight(falls, 1.0, 0.3, 1.0), weight(falls, 1.0, 0.3, -1.0)), (0.6, -1.0));
+        // What is left out, and not: a tenth of next to nothing.
+        let (child, said) = told(flat, 1.0, 0.0004, 1.0, ways);
+        assert!(child.genes.len() == 1 && said == "`it` does nothing: left out", "{said}");
+        assert_eq!(told(flat, 1.0, 0.0006, 1.0, ways).0.genes.len(), 2);
+        // Lives of 60 of 100 steps are not short, of 59 they are.
+        let mortal = Ways { mortal: true, ..ways };
+        assert_eq!(told(flat, 1.0, 0.3, 1.0, mortal), told(flat, 1.0, 0.3, 1.0, ways));
     }
 }
