@@ -412,6 +412,36 @@ mod tests {
         (Dataset { segments: (0..2 * n as u32).map(segment).collect(), pairs }, phi)
     }
 
+    /// Terms that looked changed while the others were free, and not with these held, among them.
+    #[test]
+    fn what_is_determined_is_told_by_its_own_interval() {
+        let leaves_out_one = |[low, high]: [f64; 2]| low > 1.0 + AS_IT_IS || high < 1.0 - AS_IT_IS;
+        let mut back = 0;
+        for seed in 22..28 {
+            let (data, phi) = answers((&[1.0, 1.0, 1.0], 0.8), &[1.0, 0.5, 0.4], 60, Some(1.4), seed);
+            let first = Posterior::fit(&names(3), &data, &phi, Loss::Plain, DRAWS).unwrap();
+            for (v, (_, before)) in learnt(&data, &phi).iter().zip(first.factors()) {
+                let interval = v.interval.unwrap();
+                let said = (v.determined, interval);
+                assert_eq!(v.determined, interval[1] - interval[0] < NEAR || leaves_out_one(interval), "{said:?}");
+                if leaves_out_one(before) && !leaves_out_one(interval) {
+                    back += 1;
+                    assert!(interval != before && !v.changes(), "{said:?}");
+                }
+            }
+        }
+        assert!(back > 0);
+    }
+
+    #[test]
+    fn there_are_as_many_draws_as_are_asked_for() {
+        let (data, phi) = answers((&[1.0, 1.0], 0.0), &[1.0, 0.2], 60, Some(1.4), 3);
+        for draws in [7, 200] {
+            let posterior = Posterior::fit(&names(2), &data, &phi, Loss::Plain, draws).unwrap();
+            assert_eq!(posterior.draws.len(), draws);
+        }
+    }
+
     fn learnt(data: &Dataset, phi: &[Vec<f64>]) -> Vec<Verdict> {
         verdicts(&names(phi[0].len()), data, phi, Loss::Plain).unwrap().0
     }

@@ -211,10 +211,20 @@ pub fn verdict(teacher: &Teacher, thresholds: &Thresholds, left: f64, right: f64
         } else {
             left > right
         };
-        let flipped = teacher.mistakes > 0.0 && rng.unit() < teacher.mistakes;
-        if better == flipped { Choice::Right } else { Choice::Left }
+        said(teacher, better, rng)
     };
     Answer::Comparison { choice, strength: None }
+}
+
+/// What a teacher who finds left better, or not, says: now and then by mistake the other one.
+fn said(teacher: &Teacher, left_is_better: bool, rng: &mut Rng) -> Choice {
+    let flipped = teacher.mistakes > 0.0 && rng.unit() < teacher.mistakes;
+    if left_is_better == flipped { Choice::Right } else { Choice::Left }
+}
+
+/// Adds Gumbel noise in units of `unit`: the largest is then drawn by exp(value / unit), as in Luce's choice.
+fn add_gumbel(values: &mut [f64], unit: f64, rng: &mut Rng) {
+    values.iter_mut().for_each(|v| *v -= unit * (-(1.0 - rng.unit()).ln()).max(1e-300).ln());
 }
 
 /// The answer that names the largest and the least of some values; a skip where there are not two.
@@ -239,9 +249,7 @@ impl Rater for Scripted<'_> {
                 return Ok(Answer::Comparison { choice: Choice::Equal, strength: None });
             }
             let better = self.rng.unit() < chance;
-            let flipped = self.teacher.mistakes > 0.0 && self.rng.unit() < self.teacher.mistakes;
-            let choice = if better == flipped { Choice::Right } else { Choice::Left };
-            return Ok(Answer::Comparison { choice, strength: None });
+            return Ok(Answer::Comparison { choice: said(&self.teacher, better, &mut self.rng), strength: None });
         }
         let v = self.values(pool, &[left, right])?;
         Ok(verdict(&self.teacher, &self.thresholds, v[0], v[1], &mut self.rng))
@@ -253,9 +261,8 @@ impl Rater for Scripted<'_> {
             false => self.values(pool, segments)?,
         };
         if self.teacher.beta.is_finite() {
-            // Gumbel noise: the best is then drawn by exp(beta V), as in Luce's choice.
-            let unit = self.thresholds.spread / self.teacher.beta;
-            values.iter_mut().for_each(|v| *v -= unit * (-(1.0 - self.rng.unit()).ln()).max(1e-300).ln());
+            // The best is drawn by exp(beta V).
+            add_gumbel(&mut values, self.thresholds.spread / self.teacher.beta, &mut self.rng);
         }
         let mut answer = best_and_worst(&values);
         if let Answer::BestWorst { best, worst } = &mut answer
@@ -271,6 +278,22 @@ impl Rater for Scripted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_is_drawn_as_luce_chooses() {
+        let mut rng = Rng::new(5);
+        let mut share = [0.0; 3];
+        for _ in 0..20_000 {
+            let mut values = [1.0, 3.0, 2.0];
+            add_gumbel(&mut values, 2.0, &mut rng);
+            let Answer::BestWorst { best, .. } = best_and_worst(&values) else { panic!("three values") };
+            share[usize::from(best)] += 1.0 / 20_000.0;
+        }
+        let sum: f64 = [0.5f64, 1.5, 1.0].iter().map(|x| x.exp()).sum();
+        for (share, x) in share.iter().zip([0.5f64, 1.5, 1.0]) {
+            assert!((share - x.exp() / sum).abs() < 0.01, "{share} {}", x.exp() / sum);
+        }
+    }
 
     fn pairs(n: usize) -> Vec<[f64; 2]> {
         let mut rng = Rng::new(3);

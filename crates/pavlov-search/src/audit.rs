@@ -218,3 +218,58 @@ fn policy_file(path: &Path, task: &Task) -> Result<Policy, SearchError> {
     }
     Ok(policy)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A good behaviour and five others, in two worlds each, for three steps; their fitness, and no ends but by the time
+    /// limit.
+    pub(crate) fn six(fitness: [f64; 6]) -> (Task, Audit) {
+        let assets = Assets::find(None);
+        let task = Task::load(&assets, "cartpole_swingup").unwrap().with_episode_steps(3);
+        let pool = pavlov_run::thread_pool(1).unwrap();
+        let mut audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
+        assert!(audit.has_good && audit.worlds == 2 && audit.behaviours.len() >= 6);
+        audit.behaviours.truncate(6);
+        for (k, behaviour) in audit.behaviours.iter_mut().enumerate() {
+            (behaviour.name, behaviour.exploit, behaviour.idle) = (format!("b{k}"), None, false);
+        }
+        audit.fitness = fitness.to_vec();
+        audit.rollouts.info.episodes.truncate(12);
+        (task, audit)
+    }
+
+    #[test]
+    fn bad_is_a_tenth_of_the_range_of_fitness_below_the_good_one() {
+        let (_, mut audit) = six([8.0, 9.0, 7.1, 6.9, -2.0, 8.0]);
+        let bad = |audit: &Audit| (0..6).filter(|&k| audit.is_bad(k)).collect::<Vec<_>>();
+        assert_eq!(bad(&audit), [3, 4]);
+        assert_eq!((0..12).map(|e| &*audit.behaviour_of(e).name).collect::<Vec<_>>()[1..4], ["b0", "b1", "b1"]);
+        assert_eq!(audit.means(&[1.0, 2.0, 4.0, 8.0]), [1.5, 6.0]);
+        audit.fitness = vec![5.0; 6];
+        assert!(bad(&audit).is_empty(), "as fit as the good one");
+        (audit.fitness, audit.has_good) = (vec![8.0, 9.0, 7.1, 6.9, -2.0, 8.0], false);
+        assert!(bad(&audit).is_empty(), "worse than no good one");
+    }
+
+    #[test]
+    fn sizes_of_an_audit_set_are_within_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        let said = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read(&path).map(|f| (f.steps, f.worlds)).map_err(|e| e.to_string())
+        };
+        assert_eq!(said("steps = 100000\nworlds = 2"), Ok((100_000, 2)));
+        assert_eq!(said("steps = 3125\nworlds = 64"), Ok((3125, 64)));
+        for (text, why) in [
+            ("steps = 0", "steps 0, worlds 2: expected 1 to 100000 and 1 to 64"),
+            ("worlds = 65", "steps 300, worlds 65: expected 1 to 100000"),
+            ("steps = 100000\nworlds = 3", "steps 100000 in 3 worlds: expected at most 200000 in all"),
+        ] {
+            let e = said(text).unwrap_err();
+            assert!(e.contains(why) && e.contains("x.toml"), "{e}");
+        }
+    }
+}

@@ -286,7 +286,7 @@ mod tests {
         let audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
         let human = pavlov_run::load_reward(&assets, &task, None).unwrap();
         let v = versus(&[&human, &human], &task, &Sample::of_audit(&audit), true, &pool).unwrap();
-        assert!(v.distribution.contains("no value function"), "{}", v.distribution);
+        assert!(v.distribution.contains("no value function well enough for 1 of 1 pairs"), "{}", v.distribution);
         assert_eq!(v.val_canonicalisation.0[0][1], CanonKind::Minimal);
         assert_eq!(v.val, v.minimal);
         assert!(v.val.0[0][1] < 1e-9);
@@ -295,6 +295,20 @@ mod tests {
     fn reward(task: &Task, name: &str, term: &str) -> Reward {
         let script = format!("fn reward(s, p) {{ #{{ term: {term} }} }}");
         Reward::from_text(name, name, &script, pavlov_reward::Manifest::default(), task.scene()).unwrap()
+    }
+
+    #[test]
+    fn a_disagreement_names_who_likes_what_and_how_much() {
+        let task = Task::load(&Assets::find(None), "cartpole_swingup").unwrap();
+        let [a, b] = ["a", "b"].map(|name| reward(&task, name, "s.qpos[0]"));
+        let names: Vec<String> = ["falls", "spins", "stands", "rests"].map(String::from).to_vec();
+        // Means 2 and 0, deviations 1 and 10: scores 1, 1, -1, -1 and 1, -1, 1, -1.
+        let returns = [vec![3.0, 3.0, 1.0, 1.0], vec![10.0, -10.0, 10.0, -10.0]];
+        let found = disagreements(&[&a, &b], &names, &returns, &[0.1, 0.2, 0.3, 0.4]);
+        let told: Vec<(&str, &str, &str, f64)> =
+            found.iter().map(|d| (&*d.likes, &*d.dislikes, &*d.behaviour, d.fitness)).collect();
+        assert_eq!(told, [("a", "b", "spins", 0.2), ("b", "a", "stands", 0.3)]);
+        assert!(found.iter().all(|d| d.high > 0.8 && d.low < -0.8 && d.high == -d.low), "{found:?}");
     }
 
     fn played(name: &str, pool: &rayon::ThreadPool) -> (Task, crate::audit::Audit) {

@@ -243,3 +243,46 @@ fn judge(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::six;
+    use pavlov_reward::Manifest;
+
+    #[test]
+    fn order_is_told_unless_nothing_has_one() {
+        let (task, audit) = six([1.0, 0.0, 0.2, 0.3, 0.4, 0.95]);
+        let pool = pavlov_run::thread_pool(1).unwrap();
+        let judged = |script: &str| {
+            let reward = Reward::from_text("r", "r.rhai", script, Manifest::default(), task.scene()).unwrap();
+            gate(&reward, &task, &audit, &[], &pool).unwrap()
+        };
+        let all = judged("fn reward(s) { 1.0 }");
+        let rules = |r: &GateReport| {
+            r.findings.iter().map(|f| (f.rule.clone(), f.severity, f.term.clone())).collect::<Vec<_>>()
+        };
+        assert!(!all.ok && all.audit.is_empty() && rules(&all).iter().any(|f| f.0 == "constant"), "{:?}", rules(&all));
+        let one = judged("fn reward(s) { #{ a: s.qvel[0], one: 1.0 } }");
+        assert_eq!(one.audit.len(), 6, "a term may be constant: {:?}", rules(&one));
+        // Nothing is further than 50 m away but in states far beyond what was recorded.
+        let far = judged("fn reward(s) { #{ a: s.qvel[0], far: if s.qpos[0] > 50.0 { 1.0 } else { 0.0 } } }");
+        let unit = rules(&far).into_iter().find(|f| f.0 == "unit").unwrap();
+        assert_eq!((unit.1, unit.2.as_str(), far.audit.len()), ("error", "far", 0));
+        // What is not finite is told once for each term, where it comes first.
+        let bad =
+            judged("fn reward(s) { #{ a: s.qvel[0], low: (-1.0 - s.qvel[0].abs()).sqrt(), high: s.qpos[0] / 0.0 } }");
+        let finite: Vec<&GateFinding> = bad.findings.iter().filter(|f| f.rule == "finite").collect();
+        assert_eq!(finite.iter().map(|f| &*f.term).collect::<Vec<_>>(), ["low", "high"], "{:?}", bad.findings);
+        assert_eq!((finite[0].behaviour.as_deref(), finite[0].world, finite[0].step), (Some("b0"), Some(0), Some(1)));
+        // What is too slow is not run.
+        let slow =
+            judged("fn reward(s) { let x = s.qvel[0]; let i = 0; while i < 30000 { x += s.qvel[1]; i += 1; } x }");
+        assert!(rules(&slow).iter().any(|f| f.0 == "operations") && slow.shares.is_empty(), "{:?}", rules(&slow));
+        // What the checker warns of is a warning here too.
+        let warned = judged("fn reward(s) { #{ a: if s.qvel[0] == 0.5 { 1.0 } else { s.qvel[0] } } }");
+        let of_checker: Vec<&GateFinding> = warned.findings.iter().filter(|f| f.line > 0).collect();
+        assert!(!of_checker.is_empty() && of_checker.iter().all(|f| f.severity == "warning"), "{of_checker:?}");
+        assert!(bad.findings.is_sorted_by_key(|f| f.severity != "error"));
+    }
+}

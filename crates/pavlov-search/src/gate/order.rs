@@ -170,25 +170,8 @@ pub fn distances(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::AuditSet;
-    use pavlov_env::Assets;
+    use crate::audit::tests::six;
     use pavlov_reward::Manifest;
-
-    /// A good behaviour and five others in two worlds each; their fitness, and no ends but by the time limit.
-    fn audit(fitness: [f64; 6]) -> (Task, Audit) {
-        let assets = Assets::find(None);
-        let task = Task::load(&assets, "cartpole_swingup").unwrap().with_episode_steps(3);
-        let pool = pavlov_run::thread_pool(1).unwrap();
-        let mut audit = AuditSet::load(&assets, &task).unwrap().play(&task, &pool).unwrap();
-        assert!(audit.has_good && audit.worlds == 2 && audit.behaviours.len() >= 6);
-        audit.behaviours.truncate(6);
-        for (k, behaviour) in audit.behaviours.iter_mut().enumerate() {
-            (behaviour.name, behaviour.exploit, behaviour.idle) = (format!("b{k}"), None, false);
-        }
-        audit.fitness = fitness.to_vec();
-        audit.rollouts.info.episodes.truncate(12);
-        (task, audit)
-    }
 
     fn reward(task: &Task) -> Reward {
         let script = "fn reward(s) { #{ a: s.qpos[0], b: s.qpos[1], c: s.qvel[0] } }";
@@ -215,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_term_that_is_nearly_all_is_told_with_its_share() {
-        let (task, _) = audit([0.0; 6]);
+        let (task, _) = six([0.0; 6]);
         let of = |c: f64| {
             let mut all = scored([([0.0, 0.0, c], LIVED); 6]);
             all.iter_mut().for_each(|s| s.step_terms[0].fill(-1.0));
@@ -238,7 +221,7 @@ mod tests {
 
     #[test]
     fn living_must_not_cost_where_episodes_end() {
-        let (task, mut audit) = audit([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        let (task, mut audit) = six([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let reward = reward(&task);
         let costs = scored([([0.2, -0.3, -0.9], LIVED); 6]);
         assert_eq!(living(&reward, &task, &audit, &costs), None, "no episode ends");
@@ -258,7 +241,7 @@ mod tests {
     #[test]
     fn bad_behaviours_that_earn_more_are_told_by_what_they_are() {
         // b5 is nearly as fit as the good one: no bad behaviour.
-        let (task, mut audit) = audit([1.0, 0.0, 0.2, 0.3, 0.4, 0.95]);
+        let (task, mut audit) = six([1.0, 0.0, 0.2, 0.3, 0.4, 0.95]);
         audit.behaviours[1].exploit = Some("slides".into());
         audit.behaviours[2].idle = true;
         let reward = reward(&task);
@@ -305,5 +288,23 @@ mod tests {
         assert_eq!((&*found[1].rule, &*found[1].term), ("order", "a"));
         audit.has_good = false;
         assert_eq!(order(&reward, &audit, &scored(all), &mut GateReport::default()), []);
+    }
+
+    #[test]
+    fn the_nearest_of_other_rewards_is_told_with_its_own_distance() {
+        let (task, audit) = six([1.0, 0.0, 0.2, 0.3, 0.4, 0.95]);
+        let pool = pavlov_run::thread_pool(1).unwrap();
+        let named = |name: &str, script: &str| {
+            Reward::from_text(name, "r.rhai", script, Manifest::default(), task.scene()).unwrap()
+        };
+        let own = named("own", "fn reward(s) { s.qvel[0] }");
+        let other = named("other", "fn reward(s) { s.qvel[1] * s.qpos[0] - s.action.norm2() }");
+        let twice = named("twice", "fn reward(s) { 2.0 * s.qvel[0] }");
+        let (found, near) = distances(&own, &task, &audit, &[&other, &twice], &pool).unwrap();
+        assert_eq!(near.iter().map(|n| &*n.reward).collect::<Vec<_>>(), ["twice", "other"]);
+        assert!(near[0].distance.value < 1e-3 && near[1].distance.value > 0.1, "{near:?}");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].rule == "duplicate" && found[0].message.contains("`twice`"), "{found:?}");
+        assert!(distances(&own, &task, &audit, &[], &pool).unwrap().1.is_empty());
     }
 }

@@ -123,6 +123,26 @@ fn what_is_kept_is_kept_where_the_good_behaviour_has_it() {
 }
 
 #[test]
+fn what_is_added_has_the_sign_and_size_of_its_kind() {
+    let catalogue = catalogue();
+    let n = 6000;
+    let mut efforts = BTreeMap::<bool, u32>::new();
+    let kinds = counts(n, |draw| {
+        let g = extra(draw, &catalogue, &Credit::new());
+        let size = g.weight.abs();
+        if g.quantity == "s.action.norm2()" {
+            // Kind 0 alone reaches below a hundredth.
+            *efforts.entry(g.weight < 0.0).or_insert(0) += 1;
+            assert!((0.0063..=1.59).contains(&size), "{g:?}");
+        }
+        g.quantity
+    });
+    // Three tenths ask for effort, and 15% each for what goes with fitness (any of five, its evidence's root) and for anything.
+    assert!(kinds["s.action.norm2()"] > 3 * n / 10 && kinds["posture::upright(s)"] > 4 * n / 10, "{kinds:?}");
+    assert!(f64::from(efforts[&true]) > 0.9 * f64::from(efforts[&true] + efforts[&false]), "{efforts:?}");
+}
+
+#[test]
 fn a_random_genome_leads_with_what_explains_fitness() {
     let catalogue = catalogue();
     let n = 1000;

@@ -376,6 +376,31 @@ mod tests {
         assert!(Lineage::existing(&dir.path().join("x")).unwrap_err().to_string().contains("no search"));
     }
 
+    #[test]
+    fn a_difference_shows_what_went_and_came() {
+        let text = diff(("0.1", "let a = 1;\nsame\n"), ("1.2", "let a = 2;\nsame\n"));
+        for part in ["--- 0.1", "+++ 1.2", "-let a = 1;", "+let a = 2;", " same"] {
+            assert!(text.lines().any(|line| line.trim_end() == part), "{text}");
+        }
+    }
+
+    #[test]
+    fn writes_that_belong_together_are_kept_all_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let lineage = Lineage::open(dir.path()).unwrap();
+        let before = lineage.export().unwrap();
+        let both = |fails: bool| {
+            lineage.together(|| {
+                lineage.set("settings", &1)?;
+                if fails { Err(lineage.wrong("no")) } else { lineage.set("end", &2) }
+            })
+        };
+        assert!(both(true).is_err());
+        assert_eq!(lineage.export().unwrap(), before);
+        both(false).unwrap();
+        assert_eq!(lineage.export().unwrap().lines().count(), before.lines().count() + 2);
+    }
+
     fn some(folder: &Path) -> String {
         let lineage = Lineage::open(folder).unwrap();
         lineage.set("settings", &serde_json::json!({"task": "t"})).unwrap();

@@ -282,4 +282,18 @@ mod tests {
         }
         assert!("3".parse::<At>().unwrap_err().contains("2.7"));
     }
+
+    #[test]
+    fn a_gates_findings_are_kept_with_the_lines_they_have() {
+        let of = |line: usize, rule: &'static str| crate::GateFinding {
+            line,
+            ..crate::GateFinding::error(rule, format!("{rule} here"), "how")
+        };
+        let warning = crate::GateFinding { severity: "warning", ..of(7, "share") };
+        let findings = vec![of(0, "order"), of(3, "finite"), warning];
+        let verdict = Verdict::from(&GateReport { findings, good_rank: Some(2), ..GateReport::default() });
+        let messages = |list: &[Rejection]| list.iter().map(|r| r.message.clone()).collect::<Vec<_>>();
+        assert_eq!(messages(&verdict.errors), ["order here", "line 3: finite here"]);
+        assert_eq!((messages(&verdict.warnings), verdict.good_rank), (vec!["line 7: share here".to_string()], Some(2)));
+    }
 }

@@ -270,6 +270,14 @@ mod tests {
         let (settings, own) = (Settings::of_task(&task).unwrap(), pavlov_run::own_steps(&task).unwrap().unwrap());
         assert!(settings.final_steps < own && settings.human_steps == own, "{settings:?}, {own}");
         assert_eq!(Settings::default().human_steps, 0);
+        // Two fifths of 2 and of 4 million, of which a million is the most; a tenth of 15 million.
+        for (name, steps) in
+            [("cartpole_swingup", 800_000), ("half_cheetah_run", 1_000_000), ("go1_velocity", 1_500_000)]
+        {
+            let task = Task::load(&pavlov_env::Assets::find(None), name).unwrap();
+            let settings = Settings::of_task(&task).unwrap();
+            assert_eq!((settings.steps, settings.final_steps), (steps, steps), "{name}");
+        }
     }
 
     #[test]

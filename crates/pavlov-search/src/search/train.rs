@@ -247,10 +247,44 @@ fn outcome(job: &Job, stage: &str, seed: u64, env_steps: u64, e: &Evaluation, co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pavlov_run::{TermStats, TermsLine};
 
     #[test]
     fn halving_costs_half_of_training_all() {
         assert_eq!(expected_steps(8, &RUNGS), 8.0 * 0.25 + 4.0 * 0.25 + 2.0 * 0.5);
         assert_eq!(expected_steps(3, &[]), 3.0);
+    }
+
+    #[test]
+    fn a_curve_has_ten_points_each_the_mean_of_its_updates() {
+        let mut course = Course::default();
+        for k in 1..=40u64 {
+            let x = k as f64;
+            let stats = pavlov_learn::UpdateStats { env_steps: 25 * k, ..Default::default() };
+            let term = |share| TermStats { mean: x, std: 2.0 * x, share };
+            let terms = Named(vec![("a".to_string(), term(0.25)), ("b".to_string(), term(0.75))]);
+            let update = VariantUpdate {
+                stats,
+                // No episode ends in the odd ones.
+                fitness: (k % 2 == 0).then_some(x),
+                length: (k > 4).then_some(7.0),
+                terms: TermsLine { terms, ..Default::default() },
+                ..Default::default()
+            };
+            course.push(Ok(update), 1000);
+        }
+        let steps: Vec<u64> = course.points.iter().map(|p| p.env_steps).collect();
+        assert_eq!(steps, (1..=10).map(|n| 100 * n).collect::<Vec<_>>());
+        // Updates 1 to 4, and 5 to 8.
+        let [first, second] = [&course.points[0], &course.points[1]];
+        assert_eq!((first.fitness, first.length, first.success), (Some(3.0), None, None));
+        assert_eq!((second.fitness, second.length, second.episode_return), (Some(7.0), Some(7.0), None));
+        assert_eq!(first.terms.0, [("a".into(), [2.5, 5.0, 0.25]), ("b".into(), [2.5, 5.0, 0.75])]);
+        assert_eq!(second.terms.0[1], ("b".into(), [6.5, 13.0, 0.75]));
+        // An error is kept, the first one.
+        for text in ["one", "two"] {
+            course.push(Err(pavlov_run::RunError::Usage(text.into())), 1000);
+        }
+        assert!(course.error.is_some_and(|e| e.contains("one")) && course.points.len() == 10);
     }
 }

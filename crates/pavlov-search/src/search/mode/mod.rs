@@ -173,6 +173,8 @@ mod tests {
     #[test]
     fn modes_are_kept_by_name() {
         assert_eq!(MODES.map(Mode::name), ["eureka", "text2reward", "icpl", "drop-in"]);
+        let abouts: std::collections::BTreeSet<&str> = MODES.into_iter().map(Mode::about).collect();
+        assert!(abouts.len() == MODES.len() && !abouts.contains(""), "{abouts:?}");
         for mode in MODES {
             let settings = Settings { mode, ..Settings::default() };
             let text = serde_json::to_string(&settings).unwrap();
