@@ -165,3 +165,41 @@ pub(crate) fn transitions(
     }
     (t, all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::six;
+
+    #[test]
+    fn a_states_features_are_its_columns_and_their_products() {
+        let (task, audit) = six([1.0, 0.0, 0.2, 0.3, 0.4, 0.95]);
+        let picked = pick(&audit.rollouts, usize::MAX);
+        let features = Features::new(&[], &task, &audit.rollouts, &picked);
+        let n = features.columns.len();
+        // The slider's place, sine and cosine of the pole's angle, both speeds.
+        assert!(n == 5 && n <= PRODUCTS, "{n}");
+        let mut out = vec![7.0; 3];
+        features.write(picked[4].row, &mut out);
+        let row = &out[3..];
+        let x: Vec<f64> = features.columns.iter().map(|c| c.at(picked[4].row)).collect();
+        let products = (0..n).flat_map(|i| (i..n).map(move |j| (i, j))).map(|(i, j)| x[i] * x[j]);
+        let expected: Vec<f64> = std::iter::once(1.0).chain(x.iter().copied()).chain(products).collect();
+        assert_eq!(row, expected);
+        // In units of their deviations about their means.
+        for c in &features.columns {
+            let stat = Stat::of(picked.iter().map(|p| c.at(p.row)));
+            assert!(stat.mean.abs() < 1e-9 && (stat.std - 1.0).abs() < 1e-9, "{stat:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_step_does_is_no_part_of_its_state() {
+        for step in [Channel::Action(0), Channel::PrevAction(1), Channel::ActuatorForce(0), Channel::JointAcc(2)] {
+            assert!(!of_state(step), "{step:?}");
+        }
+        for state in [Channel::Qpos(0), Channel::Qvel(1), Channel::Time, Channel::FootContact(0)] {
+            assert!(of_state(state), "{state:?}");
+        }
+    }
+}

@@ -180,7 +180,8 @@ fn a_mutation_changes_one_thing_and_says_which() {
     let catalogue = catalogue();
     let of = |texts: &[&str], ways: Ways| {
         counts(3300, |draw| {
-            let old = genome(texts);
+            let mut old = genome(texts);
+            old.genes.iter_mut().for_each(|g| g.weight = 0.5);
             let mut new = old.clone();
             let said = mutate(draw, &mut new, &catalogue, ways, &Credit::new());
             let kind = said.split(' ').next().unwrap().to_string();
@@ -202,7 +203,11 @@ fn a_mutation_changes_one_thing_and_says_which() {
                     assert!(m + 1 == n && !new.genes.iter().any(|g| said == format!("without {}", g.quantity)))
                 }
                 "alive" => assert!(new.genes == old.genes && new.alive > 0.0, "{said}"),
-                _ => assert!(m == n && changed.len() <= 1 && new.alive == old.alive, "{said}"),
+                // Another quantity or shape in its place, as heavy as it was.
+                _ => {
+                    assert!(m == n && changed.len() <= 1 && new.alive == old.alive, "{said}");
+                    assert!(changed.iter().all(|&i| new.genes[i].weight.abs() == 0.5), "{said}: {new:?}");
+                }
             }
             kind
         })

@@ -315,6 +315,7 @@ mod tests {
             format!("Sure, here's the code:\n\n{code}\nThis pays `up`.\n- up: it's height.\n"),
             format!("````markdown\n```rhai\n{code}```\n````\nDone."),
             format!("```rhai\n{code}```python\nprint(1)\n```"),
+            format!("```rhai\n{code}```\n```text\nheight goes up\n```"),
             format!("```rust\nfn old(x: f64) {{ x }}\n```\nin rhai:\n```rhai\n{code}```"),
             format!("<think>\n```rhai\nfn reward(s) {{ 0.0 }}\n```\n</think>\n```rhai\n{code}```"),
             format!("<|channel|>analysis<|message|>fn reward?<|end|><|channel|>final<|message|>```\n{code}```"),
