@@ -410,6 +410,45 @@ mod tests {
     }
 
     #[test]
+    fn quantities_of_a_scene_are_what_can_be_written_in_it() {
+        let of = |name: &str| enumerate(pavlov_env::Task::load(&Assets::find(None), name).unwrap().scene());
+        let (swing, ant) = (of("cartpole_swingup"), of("ant_run"));
+        let found = |all: &[Quantity], text: &str| {
+            let q = all.iter().find(|q| q.text == text)?;
+            Some((q.name.clone(), q.unit.clone(), q.depth))
+        };
+        for (text, name, unit, depth) in [
+            ("s.qpos[1]", "qpos_1", "", 2),
+            ("(s.qpos[1] - s.prev.qpos[1]) / s.dt", "qpos_1_rate", "m/s", 3),
+            ("cos(s.qpos[1])", "qpos_1_cos", "", 3),
+            ("s.qvel.norm2()", "qvel_squared", "", 2),
+            ("s.action.norm2()", "action_squared", "", 2),
+            ("s.actuators.map(|x| x.force).norm2()", "actuators_force", "N m or N", 2),
+            ("s.body(\"cart\").pos.xy.norm()", "cart_pos_planar", "m", 3),
+            ("(s.body(\"cart\").pos.x - s.prev.body(\"cart\").pos.x) / s.dt", "cart_pos_x_rate", "m/s", 4),
+            ("diff2(s.action, s.prev_action)", "action_change", "", 1),
+        ] {
+            assert_eq!(found(&swing, text), Some((name.into(), unit.into(), depth)), "{text}");
+        }
+        // The Ant's coordinates are no joint's own: its quaternion is among them.
+        assert!(found(&ant, "s.qpos[1]").is_none() && found(&ant, "s.body(\"torso\").up.z").is_some());
+        for all in [&swing, &ant] {
+            let texts: std::collections::BTreeSet<&str> = all.iter().map(|q| &*q.text).collect();
+            let names: std::collections::BTreeSet<&str> = all.iter().map(|q| &*q.name).collect();
+            assert!(texts.len() == all.len() && names.len() == all.len(), "none twice");
+            assert!(all.iter().all(|q| q.name.starts_with(|c: char| c.is_ascii_alphabetic())));
+            assert!(!all.iter().any(|q| ["s.time", "s.step", "s.dt"].contains(&&*q.text) || q.text.contains("world")));
+            let energy = all.iter().find(|q| q.module.as_deref() == Some("lib/energy"));
+            assert!(energy.is_some_and(|q| q.text.starts_with("energy::") && q.name.starts_with("energy_")));
+        }
+        let script = script(&swing[..2]);
+        assert_eq!(
+            script,
+            "fn reward(s, p) { #{ q0: 1.0 * s.qpos[0], q1: 1.0 * (s.qpos[0] - s.prev.qpos[0]) / s.dt } }\n"
+        );
+    }
+
+    #[test]
     fn a_condition_tells_the_task_from_its_exploit() {
         // Upright and fast; as fast on the back; upright and slow; on the back and slow.
         let fitness = vec![1.0, 0.0, 0.1, 0.0];

@@ -251,6 +251,14 @@ mod tests {
         usual().check().unwrap();
         for (settings, word) in [
             (Settings { candidates: 0, ..usual() }, "0 candidates"),
+            (Settings { iterations: 0, ..usual() }, "0 iterations"),
+            (Settings { seeds: 0, ..usual() }, "seeds, final seeds and finalists"),
+            (Settings { final_seeds: 101, ..usual() }, "seeds, final seeds and finalists"),
+            (Settings { finalists: 0, ..usual() }, "seeds, final seeds and finalists"),
+            (Settings { finalist_seeds: 0, ..usual() }, "seeds, final seeds and finalists"),
+            (Settings { steps: 0, ..usual() }, "steps: expected 1 or more"),
+            (Settings { final_steps: 0, ..usual() }, "steps: expected 1 or more"),
+            (Settings { islands: 0, ..usual() }, "0 islands"),
             (Settings { minutes: Some(f64::NAN), ..usual() }, "--minutes-per-candidate"),
             (Settings { minutes: Some(1e300), ..usual() }, "--minutes-per-candidate"),
             (Settings { temperature: f32::NAN, ..usual() }, "temperature NaN"),
@@ -277,6 +285,13 @@ mod tests {
             let task = Task::load(&pavlov_env::Assets::find(None), name).unwrap();
             let settings = Settings::of_task(&task).unwrap();
             assert_eq!((settings.steps, settings.final_steps), (steps, steps), "{name}");
+        }
+    }
+
+    #[test]
+    fn generators_are_written_by_their_names() {
+        for generator in [Generator::Embedded, Generator::Llm] {
+            assert_eq!(serde_json::to_value(generator).unwrap(), generator.name());
         }
     }
 
