@@ -4,9 +4,10 @@ mod common;
 
 use pavlov_env::Assets;
 use pavlov_search::client::{Budget, Cassette, Model};
-use pavlov_search::lineage::{At, Status};
+use pavlov_search::lineage::{At, Lineage, Status};
 use pavlov_search::search::{End, Generator, Icpl, Nobody, Person, Scripted, Settings};
 use pavlov_search::{SearchError, promote};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 fn settings(task: &str) -> Settings {
@@ -54,6 +55,27 @@ fn twice(task: &str) -> (End, String) {
     a
 }
 
+/// The end of a search of two finalists and two last seeds, told again from the outcomes that it kept.
+fn is_told_by_its_outcomes(end: &End, folder: &Path) {
+    let all = Lineage::existing(folder).unwrap().outcomes().unwrap();
+    let of = |stage: &str, at: Option<At>| -> Vec<f64> {
+        all.iter().filter(|o| o.stage == stage && o.at == at).map(|o| o.fitness).collect()
+    };
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let finalists: BTreeSet<At> = all.iter().filter(|o| o.stage == "again").filter_map(|o| o.at).collect();
+    let [a, b] = finalists.into_iter().collect::<Vec<_>>()[..] else { panic!("two finalists: {all:?}") };
+    let [of_a, of_b] = [a, b].map(|at| of("again", Some(at)));
+    assert!(of_a.len() == 2 && of_b.len() == 2 && of_a != of_b, "{all:?}");
+    assert_eq!(end.winner, Some(if mean(&of_a) >= mean(&of_b) { a } else { b }));
+    let (found, human) = (of("final", end.winner), of("final", None));
+    assert_eq!((found.len(), human.len()), (2, 2), "{all:?}");
+    assert!((end.found.mean - mean(&found)).abs() < 1e-12 && (end.human.mean - mean(&human)).abs() < 1e-12, "{end:?}");
+    assert_eq!(end.at_least_human, end.found.iqm >= end.human.iqm);
+    assert!(end.floor_of.starts_with("the audit set's `"), "{end:?}");
+    let steps = |stage: &str| all.iter().filter(|o| o.stage == stage).map(|o| o.env_steps).sum::<u64>();
+    assert_eq!(end.env_steps, ["search", "again", "final"].map(steps));
+}
+
 #[test]
 fn replies_by_hand_drive_a_search_on_cartpole_swingup_the_same_twice() {
     let (end, text) = twice("cartpole_swingup");
@@ -76,8 +98,9 @@ fn replies_by_hand_drive_a_search_on_ant_run_the_same_twice() {
 fn a_search_that_was_stopped_goes_on_to_the_same_end() {
     let whole = tempfile::tempdir().unwrap();
     let model = || Some(replay("cartpole_swingup", Budget::default()));
-    let settings = settings("cartpole_swingup");
-    let (_, expected) = run(&settings, whole.path(), model(), Box::new(Nobody), None).unwrap();
+    let settings = Settings { human_steps: 8_192, ..settings("cartpole_swingup") };
+    let (end, expected) = run(&settings, whole.path(), model(), Box::new(Nobody), None).unwrap();
+    is_told_by_its_outcomes(&end, whole.path());
     let cut = tempfile::tempdir().unwrap();
     for n in [1, 2, 5] {
         let stopped = run(&settings, cut.path(), model(), Box::new(Nobody), Some(n));
@@ -117,7 +140,7 @@ fn a_rater_drives_the_generator_and_the_winner_can_be_promoted() {
     let winner: At = end.winner.unwrap();
     assert_eq!(text.lines().filter(|l| l.starts_with("{\"answer\"")).count(), 3);
     assert!(dir.path().join("clips").join(format!("{winner}.jsonl")).is_file());
-    let lineage = pavlov_search::lineage::Lineage::existing(dir.path()).unwrap();
+    let lineage = Lineage::existing(dir.path()).unwrap();
     let children = lineage.candidates().unwrap();
     assert!(children.iter().any(|c| c.at.iteration == 2 && !c.parents.is_empty() && c.status == Status::Trained));
     // Nothing is trained twice.
