@@ -126,6 +126,36 @@ fn a_budget_ends_the_search_with_what_it_has() {
 }
 
 #[test]
+fn the_generator_builds_on_what_was_fittest() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        generator: Generator::Embedded,
+        candidates: 8,
+        steps: 4_096,
+        final_steps: 4_096,
+        final_seeds: 1,
+        finalists: 1,
+        ..settings("cartpole_swingup")
+    };
+    run(&settings, dir.path(), None, Box::new(Nobody), None).unwrap();
+    let lineage = Lineage::existing(dir.path()).unwrap();
+    let all = lineage.candidates().unwrap();
+    let children: Vec<_> = all.iter().filter(|c| c.at.iteration == 1 && c.at.attempt == 0).collect();
+    let built_on = children.iter().flat_map(|c| &c.parents);
+    assert!(children.iter().filter(|c| !c.parents.is_empty()).count() >= 6, "{children:?}");
+    // Those that lead count most: of two that are drawn the fitter one is a parent.
+    let outcomes = lineage.outcomes().unwrap();
+    let mut fitness: Vec<(f64, At)> =
+        outcomes.iter().filter(|o| o.stage == "search").filter_map(|o| Some((o.fitness, o.at?))).collect();
+    fitness.retain(|(_, at)| at.iteration == 0);
+    fitness.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let rank = |at: &At| fitness.iter().position(|f| f.1 == *at).unwrap() as f64;
+    let ranks: Vec<f64> = built_on.map(rank).collect();
+    let mean = ranks.iter().sum::<f64>() / ranks.len() as f64;
+    assert!(mean < 0.5 * (fitness.len() - 1) as f64, "{mean} of {}", fitness.len());
+}
+
+#[test]
 fn a_rater_drives_the_generator_and_the_winner_can_be_promoted() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings {

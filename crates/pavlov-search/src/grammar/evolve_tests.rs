@@ -195,6 +195,7 @@ fn a_mutation_changes_one_thing_and_says_which() {
                         let (a, b) = (&old.genes[i], &new.genes[i]);
                         assert!(said.contains(&a.quantity) && a.quantity == b.quantity && a.shape == b.shape);
                         assert!((kind == "weight") == (a.weight != b.weight), "{said}");
+                        assert!((kind == "target") == (a.target != b.target), "{said}");
                         assert!(b.weight > 0.0 && b.width > 0.0, "{said}: {b:?}");
                     }
                 }

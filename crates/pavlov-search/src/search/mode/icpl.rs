@@ -28,6 +28,17 @@ fn champion(search: &Search<'_>, iteration: u32) -> Option<At> {
     }
 }
 
+/// Merit by what was said of a candidate wherever it was shown, the earliest first: iterations ago, was it best, was it
+/// worst.
+fn merit_of(said: impl IntoIterator<Item = (u32, bool, bool)>) -> Option<f64> {
+    said.into_iter().fold(None, |merit, (ago, best, worst)| match (best, worst) {
+        (true, _) => Some(1.0 / f64::from(1 + ago)),
+        (_, true) => Some(-1.0),
+        _ if ago == 0 => merit.or(Some(0.0)),
+        _ => merit,
+    })
+}
+
 impl Mode for Icpl {
     fn name(&self) -> &'static str {
         "icpl"
@@ -63,21 +74,12 @@ impl Mode for Icpl {
     /// away.
     fn merit(&self, search: &Search<'_>, at: At, iteration: u32) -> Option<f64> {
         let last = iteration.checked_sub(1)?;
-        let mut merit = None;
-        for i in 0..=last {
-            let place = shown(search, i).iter().position(|a| *a == at).map(|p| p as u32);
-            let answer = search.answers.iter().find(|a| a.iteration == i);
-            if let (Some(place), Some(answer)) = (place, answer) {
-                if answer.best == Some(place) {
-                    merit = Some(1.0 / f64::from(1 + last - i));
-                } else if answer.worst == Some(place) {
-                    merit = Some(-1.0);
-                } else if merit.is_none() && i == last {
-                    merit = Some(0.0);
-                }
-            }
-        }
-        merit
+        let said = (0..=last).filter_map(|i| {
+            let place = shown(search, i).iter().position(|a| *a == at)? as u32;
+            let answer = search.answers.iter().find(|a| a.iteration == i)?;
+            Some((last - i, answer.best == Some(place), answer.worst == Some(place)))
+        });
+        merit_of(said)
     }
 
     fn base(&self, search: &Search<'_>, iteration: u32, _place: u32) -> Option<At> {
@@ -125,5 +127,26 @@ impl Mode for Icpl {
     fn winner(&self, search: &mut Search<'_>) -> Result<Option<At>, SearchError> {
         let last = search.answers.iter().map(|a| a.iteration).max();
         Ok(last.and_then(|iteration| champion(search, iteration)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merit_is_what_was_said_last_of_a_candidate() {
+        for (said, merit) in [
+            (vec![(0, true, false)], Some(1.0)),
+            (vec![(3, true, false)], Some(0.25)),
+            (vec![(2, true, false), (1, true, false), (0, false, false)], Some(0.5)),
+            (vec![(1, true, false), (0, false, true)], Some(-1.0)),
+            (vec![(2, false, true), (0, false, false)], Some(-1.0)),
+            (vec![(0, false, false)], Some(0.0)),
+            (vec![(1, false, false)], None),
+            (vec![], None),
+        ] {
+            assert_eq!(merit_of(said.clone()), merit, "{said:?}");
+        }
     }
 }
