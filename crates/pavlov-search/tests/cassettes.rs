@@ -74,6 +74,9 @@ fn is_told_by_its_outcomes(end: &End, folder: &Path) {
     assert!(end.floor_of.starts_with("the audit set's `"), "{end:?}");
     let steps = |stage: &str| all.iter().filter(|o| o.stage == stage).map(|o| o.env_steps).sum::<u64>();
     assert_eq!(end.env_steps, ["search", "again", "final"].map(steps));
+    for o in &all {
+        assert_eq!(o.curve.last().map(|point| point.env_steps), Some(o.env_steps), "{o:?}");
+    }
 }
 
 #[test]
